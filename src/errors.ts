@@ -1,0 +1,79 @@
+/**
+ * Every error thrown on purpose. An error says where it happened, what is wrong and how to mend it, under a code that
+ * never changes. Weather (a bad payload, a lost broker, a full disk) is a counted result of the device, not an error.
+ */
+
+/** Exit codes of the `nd` command, by kind of failure. */
+export const exitCode = { ok: 0, internal: 1, usage: 2, data: 3, model: 4, diverged: 5, gate: 6, io: 7, interrupted: 130 } as const;
+
+type Kind = keyof typeof exitCode;
+
+/** The closed list of codes and the kind of failure each one is. `docs/errors.md` documents every one. */
+export const errorKinds = {
+  ND_INTERNAL: 'internal',
+
+  ND_DATA_INVALID: 'data',
+
+  ND_CONFIG_UNKNOWN_KEY: 'model',
+  ND_CONFIG_OUT_OF_RANGE: 'model',
+  ND_CONFIG_CONFLICT: 'model',
+  ND_HYPERPARAMETER: 'model',
+  ND_MODEL_UNKNOWN: 'model',
+  ND_SHAPE_MISMATCH: 'model',
+  ND_GRAPH_DTYPE: 'model',
+  ND_GRAPH_DUPLICATE_NAME: 'model',
+  ND_GRAPH_INVALID: 'model',
+  ND_GRAPH_NOT_STATIC: 'model',
+  ND_GRADIENT_MISSING_RULE: 'model',
+
+  ND_ENGINE_FAILED: 'internal',
+
+  ND_FILE_NOT_FOUND: 'io',
+  ND_FILE_CORRUPT: 'io',
+
+  ND_CLI_USAGE: 'usage',
+} as const satisfies Record<string, Kind>;
+
+export type ErrorCode = keyof typeof errorKinds;
+
+export interface ErrorParts {
+  /** The place: a scope path, a file and line, an option. */
+  readonly where: string;
+  /** What is wrong, as a full sentence with the values that matter. */
+  readonly what: string;
+  /** What the reader can do about it. */
+  readonly mend: string;
+  readonly cause?: unknown;
+}
+
+export class NeuroDivergentError extends Error {
+  readonly code: ErrorCode;
+  readonly where: string;
+  readonly what: string;
+  readonly mend: string;
+
+  constructor(code: ErrorCode, { where, what, mend, cause }: ErrorParts) {
+    super(`${where}: ${what} ${mend} [${code}]`, cause === undefined ? undefined : { cause });
+    this.name = 'NeuroDivergentError';
+    this.code = code;
+    this.where = where;
+    this.what = what;
+    this.mend = mend;
+  }
+
+  /** The exit code of a command that ends with this error. */
+  get exitCode(): number {
+    return exitCode[errorKinds[this.code]];
+  }
+
+  toJSON(): { code: ErrorCode; where: string; what: string; mend: string } {
+    return { code: this.code, where: this.where, what: this.what, mend: this.mend };
+  }
+}
+
+/** Two shapes that must agree do not. */
+export class ShapeError extends NeuroDivergentError {
+  constructor(parts: ErrorParts) {
+    super('ND_SHAPE_MISMATCH', parts);
+  }
+}
