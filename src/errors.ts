@@ -12,7 +12,11 @@ type Kind = keyof typeof exitCode;
 export const errorKinds = {
   ND_INTERNAL: 'internal',
 
+  ND_DATA_FREQUENCY_UNKNOWN: 'data',
   ND_DATA_INVALID: 'data',
+
+  ND_EVALUATE_LENGTHS: 'data',
+  ND_EVALUATE_ZERO_SCALE: 'data',
 
   ND_CONFIG_UNKNOWN_KEY: 'model',
   ND_CONFIG_OUT_OF_RANGE: 'model',
