@@ -1,0 +1,122 @@
+/** The device configuration (EDGE.md §16): one schema gives types, defaults, checks and errors. */
+import * as z from 'zod/mini';
+import { NeuroDivergentError } from '../errors.js';
+import { limits } from './limit.js';
+import { segmentPattern } from './topic.js';
+import { readWire, wireObject } from './wire.js';
+
+const strict = { strict: true };
+const segment = z.string().check(z.regex(segmentPattern, 'expected 1 to 64 letters, digits, "_" or "-"'));
+const positive = z.number().check(z.positive());
+const count = z.int().check(z.positive());
+const probability = z.number().check(z.gt(0), z.lt(1));
+
+const durationUnitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `5m` on the wire (or a number of milliseconds), milliseconds inside. */
+const duration = z.codec(z.union([z.int().check(z.nonnegative()), z.string().check(z.regex(/^\d+(?:ms|s|m|h|d)$/, 'expected a duration such as 30s or 5m'))]), z.int(), {
+  decode: (text) => (typeof text === 'number' ? text : Number.parseInt(text, 10) * durationUnitsMs[text.replace(/^\d+/, '')]!),
+  encode: (value) => value,
+});
+
+/** When a nonconformity becomes an alert and when it ends (EDGE.md §6). */
+export const alertSettings = wireObject(
+  {
+    /** Opens below this p-value. */
+    threshold: z._default(probability, 0.001),
+    clearThreshold: z._default(probability, 0.01),
+    /** Opens when `openCount` of the last `openWindow` buckets exceed. */
+    openCount: z._default(count, 2),
+    openWindow: z._default(count, 3),
+    /** Clears after so many buckets in a row below the clear level. */
+    clearCount: z._default(count, 5),
+    cooldownMs: z._default(duration, 600_000),
+    repeatMs: z._default(duration, 21_600_000),
+    /** Opened events per minute and device; the rest is folded into one summary. */
+    openedPerMinute: z._default(count, 6),
+    /** More opens than this in an hour is flapping. */
+    flapOpens: z._default(count, 5),
+    severity: z.prefault(
+      wireObject({ info: z._default(probability, 1e-2), warning: z._default(probability, 1e-3), critical: z._default(probability, 1e-4) }, strict),
+      {},
+    ),
+    /** Scores kept for the rank of a new one. */
+    ringSize: z._default(count, 500),
+    /** Scores needed before the first verdict; `warming` until then. */
+    ringMinimum: z._default(count, 50),
+    /** Step of the adaptive interval. */
+    gamma: z._default(probability, 0.01),
+  },
+  { strict: true, names: { cooldownMs: 'cooldown', repeatMs: 'repeat' } },
+);
+export type AlertSettings = z.output<typeof alertSettings>;
+
+export const streamSettings = wireObject(
+  {
+    unit: z._default(z.nullable(z.string()), null),
+    min: z._default(z.nullable(z.number()), null),
+    max: z._default(z.nullable(z.number()), null),
+    acceptRetained: z._default(z.boolean(), false),
+    /** Two cadences of the model when null. */
+    latenessMs: z._default(z.nullable(duration), null),
+    /** Longest gap that is imputed, in steps. */
+    maxGap: z._default(count, 3),
+  },
+  { strict: true, names: { latenessMs: 'lateness' } },
+);
+export type StreamSettings = z.output<typeof streamSettings>;
+
+export const deviceConfigSchema = wireObject(
+  {
+    base: z._default(segment, 'neuro-divergent'),
+    site: segment,
+    device: segment,
+    /** Everything the device keeps: database, slots, trust. */
+    stateDir: z.string().check(z.minLength(1)),
+    mqtt: wireObject(
+      {
+        url: z.string().check(z.regex(/^(?:mqtt|mqtts|ws|wss):\/\//, 'expected a URL such as mqtt://127.0.0.1:1883')),
+        username: z.optional(z.string()),
+        passwordFile: z.optional(z.string()),
+        caFile: z.optional(z.string()),
+        certFile: z.optional(z.string()),
+        keyFile: z.optional(z.string()),
+        /** `private` allows a password over plain TCP to a private address; never to a public one. */
+        allowInsecure: z._default(z.enum(['none', 'private']), 'none'),
+      },
+      strict,
+    ),
+    /** Metrics and health; `port: null` switches it off. */
+    http: z._default(wireObject({ host: z._default(z.string(), '127.0.0.1'), port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464) }, strict), {}),
+    /** Where models come from; null for a device that only runs what is already in its slots. */
+    repository: z._default(z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)), null),
+    streams: z._default(z.record(segment, streamSettings), {}),
+    /** Create streams that are not listed, up to `maxStreams`. */
+    autoStreams: z._default(z.boolean(), false),
+    maxStreams: z._default(count, limits.streams),
+    alerts: z.prefault(alertSettings, {}),
+    /** `system` waits for time synchronisation, `trusted` believes the wall clock at once. */
+    clock: z._default(z.enum(['system', 'trusted']), 'system'),
+    retentionDays: z._default(positive, 30),
+    databaseBytes: z._default(count, 256 * 1024 * 1024),
+    healthMs: z._default(duration, 60_000),
+  },
+  { strict: true, names: { healthMs: 'health' } },
+);
+
+export type DeviceConfig = z.output<typeof deviceConfigSchema>;
+
+/**
+ * Checks a configuration that has been read from YAML or JSON and fills in the defaults.
+ * Throws `ND_CONFIG_UNKNOWN_KEY` (naming the nearest key) or `ND_CONFIG_OUT_OF_RANGE` (naming every finding).
+ */
+export function parseConfig(value: unknown, where: string): DeviceConfig {
+  const result = readWire(deviceConfigSchema, value);
+  if (result.ok) return result.value;
+  const unknownKey = result.findings.some((finding) => finding.code === 'unrecognized_keys');
+  throw new NeuroDivergentError(unknownKey ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE', {
+    where,
+    what: `${result.findings.map(({ path, message }) => `${path}: ${message}`).join('; ')}.`,
+    mend: 'Correct the settings named here.',
+  });
+}
