@@ -1,0 +1,94 @@
+/** Building a graph: a scope names parameters by path, and the finished graph lists what must be fed, learned and kept. */
+import { NeuroDivergentError, ShapeError } from '../errors.js';
+import type { Tensor } from './ir.js';
+import { inputOp, leaf, leafName, parameterOp, stateOp, uniformOp, type Init } from './ops/leaf.js';
+import { sameShape, type Dim, type Shape } from './shape.js';
+
+export interface Graph {
+  /** Fed at every run. */
+  readonly inputs: readonly Tensor[];
+  /** Learned, in the order they were declared. */
+  readonly parameters: readonly Tensor[];
+  /** Kept but not learned. */
+  readonly states: readonly Tensor[];
+  /** Uniform draws, fed at every training step from the seeded stream. */
+  readonly draws: readonly Tensor[];
+  /** New values of states after a training step, by name of the state. */
+  readonly updates: Readonly<Record<string, Tensor>>;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/** A place in the model: what is declared here gets the path as a prefix. */
+export interface Scope {
+  readonly path: string;
+  /** In training, dropout is on and normalisations use the statistics of the batch. */
+  readonly training: boolean;
+  readonly batch: Dim;
+  scope(name: string | number): Scope;
+  input(name: string, shape: Shape): Tensor;
+  parameter(name: string, shape: readonly number[], init: Init): Tensor;
+  state(name: string, shape: readonly number[], init: Init): Tensor;
+  /** Gives a state its value after this training step. */
+  update(state: Tensor, value: Tensor): void;
+  /** Uniform draws in [0, 1). */
+  uniform(name: string, shape: Shape): Tensor;
+}
+
+export interface GraphBuilder extends Scope {
+  finish(outputs: Readonly<Record<string, Tensor>>): Graph;
+}
+
+export interface GraphOptions {
+  /** `batch` leaves it symbolic; training graphs use a number. */
+  readonly batch?: Dim;
+  readonly training?: boolean;
+}
+
+export function createGraph({ batch = 'batch', training = false }: GraphOptions = {}): GraphBuilder {
+  const inputs: Tensor[] = [];
+  const parameters: Tensor[] = [];
+  const states: Tensor[] = [];
+  const draws: Tensor[] = [];
+  const updates: Record<string, Tensor> = {};
+  const names = new Set<string>();
+
+  const declare = (list: Tensor[], tensor: Tensor): Tensor => {
+    const name = leafName(tensor);
+    if (names.has(name)) {
+      throw new NeuroDivergentError('ND_GRAPH_DUPLICATE_NAME', {
+        where: name,
+        what: 'Two tensors have this name.',
+        mend: 'Declare each one in a scope of its own.',
+      });
+    }
+    names.add(name);
+    list.push(tensor);
+    return tensor;
+  };
+
+  const at = (path: string): Scope => {
+    const full = (name: string): string => (path === '' ? name : `${path}/${name}`);
+    return {
+      path,
+      training,
+      batch,
+      scope: (name) => at(full(String(name))),
+      input: (name, shape) => declare(inputs, leaf(inputOp, { name: full(name), shape })),
+      parameter: (name, shape, init) => declare(parameters, leaf(parameterOp, { name: full(name), shape, init })),
+      state: (name, shape, init) => declare(states, leaf(stateOp, { name: full(name), shape, init })),
+      uniform: (name, shape) => declare(draws, leaf(uniformOp, { name: full(name), shape })),
+      update: (state, value) => {
+        if (!sameShape(state.shape, value.shape)) {
+          throw new ShapeError({
+            where: leafName(state),
+            what: `the new value is [${value.shape}], the state [${state.shape}].`,
+            mend: 'Keep the shape.',
+          });
+        }
+        updates[leafName(state)] = value;
+      },
+    };
+  };
+
+  return { ...at(''), finish: (outputs) => ({ inputs, parameters, states, draws, updates, outputs }) };
+}

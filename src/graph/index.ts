@@ -1,0 +1,23 @@
+/** The graph: write a model or an op of your own, differentiate it, rewrite it, write it as ONNX. */
+export { createGraph, type Graph, type GraphBuilder, type Scope } from './builder.js';
+export { gradients } from './autodiff.js';
+export { evaluate } from './evaluate.js';
+export { verify } from './verify.js';
+export { printGraph } from './print.js';
+export { defineOp, operands, registry, topological, type Node, type Op, type Operand, type OpSpec, type Tensor } from './ir.js';
+export { ndarray, type NdArray } from './ndarray.js';
+export type { Dim, Shape } from './shape.js';
+export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
+export * from './ops/elementwise.js';
+export * from './ops/layout.js';
+export * from './ops/linear.js';
+export * from './ops/recurrent.js';
+export * from './ops/reduce.js';
+export { definePass, runPasses, substitute, type Pass, type Rule } from './passes/pass.js';
+export { bindParameters } from './passes/bind.js';
+export { foldAffine } from './passes/fold-affine.js';
+export { foldConstants } from './passes/fold-constants.js';
+export { fuseBias } from './passes/fuse-bias.js';
+export { mergeEqual } from './passes/merge-equal.js';
+export { simplify } from './passes/simplify.js';
+export { nextName, opset, toOnnx } from './onnx/write.js';

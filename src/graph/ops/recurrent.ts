@@ -1,0 +1,376 @@
+/**
+ * Recurrent layers over a whole sequence, time first. The forward pass also gives the gates, so that the backward pass
+ * need not compute them again; everything that does not depend on the carried gradient is worked out for all steps at
+ * once, outside the backward scan. Gate orders are PyTorch's: r,z,n for the GRU and i,f,g,o for the LSTM.
+ */
+import { ShapeError } from '../../errors.js';
+import { defineOp, type OpCall, type Tensor } from '../ir.js';
+import type { NdArray } from '../ndarray.js';
+import type { OnnxEmitter, Subgraph, SubgraphValue } from '../onnx/emitter.js';
+import { sameShape, size, type Shape } from '../shape.js';
+import { mul, sub, tanh } from './elementwise.js';
+import { concat, reshape, slice, swapLast } from './layout.js';
+import { matmul } from './linear.js';
+import { sum } from './reduce.js';
+
+function expectShape(where: string, name: string, shape: Shape, expected: Shape): void {
+  if (!sameShape(shape, expected)) {
+    throw new ShapeError({ where, what: `${name} is [${shape}] but must be [${expected}].`, mend: 'Check the hidden size and the number of gates.' });
+  }
+}
+
+/** States of the step before, for all steps: the initial state, then all but the last. `[time, batch, hidden]` */
+const previous = (initial: Tensor, states: Tensor): Tensor => {
+  const steps = states.shape[0] as number;
+  const first = reshape(initial, { shape: [1, ...initial.shape] });
+  return steps === 1 ? first : concat([first, slice(states, { axis: 0, start: 0, end: steps - 1 })], { axis: 0 });
+};
+
+/** Σ over all steps of aᵀ·b: the gradient of a weight used at every step. `[time, batch, p]`, `[time, batch, q]` → `[p, q]` */
+const overSteps = (a: Tensor, b: Tensor): Tensor => {
+  const flat = (t: Tensor): Tensor => reshape(t, { shape: [size(t.shape.slice(0, 2)), t.shape[2]!] });
+  return matmul(swapLast(flat(a)), flat(b));
+};
+
+const value = (name: string, shape: Shape): SubgraphValue => ({ name, shape });
+const logistic = (v: number): number => 1 / (1 + Math.exp(-v));
+
+interface ScanOptions {
+  readonly body: Subgraph;
+  readonly states: readonly string[];
+  readonly sequences: readonly string[];
+  readonly outputs: readonly string[];
+  readonly scanOutputs: number;
+  readonly backwards?: boolean;
+}
+
+function scan(emit: OnnxEmitter, { body, states, sequences, outputs, scanOutputs, backwards = false }: ScanOptions): void {
+  const directions = (count: number): number[] => new Array<number>(count).fill(1);
+  emit.node('Scan', [...states, ...sequences], {
+    body,
+    outputs,
+    attributes: {
+      num_scan_inputs: sequences.length,
+      ...(backwards ? { scan_input_directions: directions(sequences.length), scan_output_directions: directions(scanOutputs) } : {}),
+    },
+  });
+}
+
+/** Splits the last axis in equal parts; works inside a body graph too. */
+const split = (emit: OnnxEmitter, tensor: string, parts: number): string[] =>
+  emit.node('Split', [tensor], { attributes: { axis: -1, num_outputs: parts }, outputs: parts });
+
+// ---------------------------------------------------------------------------------------------------------------- GRU
+
+export interface GruOutputs {
+  /** `[time, batch, hidden]`, as are the gates and `n`'s recurrent part. */
+  readonly h: Tensor;
+  readonly r: Tensor;
+  readonly z: Tensor;
+  readonly n: Tensor;
+  readonly hn: Tensor;
+}
+
+/**
+ * Gated recurrent unit (https://arxiv.org/abs/1406.1078, PyTorch's variant: the reset gate works on the product).
+ * `x [time, batch, 3·hidden]` is the input side with its bias, `w [hidden, 3·hidden]`, `b [3·hidden]`, `h0 [batch, hidden]`.
+ */
+export const gru: OpCall<[x: Tensor, w: Tensor, b: Tensor, h0: Tensor], GruOutputs> = defineOp({
+  name: 'gru',
+  inputs: ['x', 'w', 'b', 'h0'],
+  outputs: ['h', 'r', 'z', 'n', 'hn'],
+  shape: ({ x, w, b, h0 }) => {
+    const [time, batch] = x as [number, number];
+    const hidden = h0[1] as number;
+    expectShape('gru', 'x', x, [time, batch, 3 * hidden]);
+    expectShape('gru', 'w', w, [hidden, 3 * hidden]);
+    expectShape('gru', 'b', b, [3 * hidden]);
+    expectShape('gru', 'h0', h0, [batch, hidden]);
+    const h = [time, batch, hidden];
+    return { h, r: h, z: h, n: h, hn: h };
+  },
+  grad: ({ w, h0 }, { outputs: { h, r, z, n, hn }, gradients }) => {
+    const before = previous(h0, h);
+    const kn = mul(sub(1, z), sub(1, mul(n, n)));
+    const kr = mul(mul(kn, hn), mul(r, sub(1, r)));
+    const kz = mul(sub(before, n), mul(z, sub(1, z)));
+    const k = concat([kr, kz, mul(kn, r)], { axis: 2 }); // [time, batch, 3·hidden]
+    const { dg, dh, dh0 } = gruBackward(gradients.h!, k, z, w);
+    const dx = concat([slice(dg, { axis: 2, start: 0, end: 2 * (h0.shape[1] as number) }), mul(dh, kn)], { axis: 2 });
+    return { x: dx, w: overSteps(before, dg), b: sum(dg, { axes: [0, 1] }), h0: dh0 };
+  },
+  onnx: (_, emit, { node, inputs: [x, w, b, h0], outputs }) => {
+    const [, batch, hidden] = node.outputs[0]!.shape as [number, number, number];
+    const gate: Shape = [batch, hidden];
+    const body = emit.body('gru', [value('h_in', gate), value('x_t', [batch, 3 * hidden])], ['h_out', 'h_t', 'r', 'z', 'n', 'hn'].map((name) => value(name, gate)), (step) => {
+      const [g] = step.node('Gemm', ['h_in', w!, b!]);
+      const [xr, xz, xn] = split(step, 'x_t', 3);
+      const [hr, hz, hn] = split(step, g!, 3);
+      step.node('Sigmoid', step.node('Add', [xr!, hr!]), { outputs: ['r'] });
+      step.node('Sigmoid', step.node('Add', [xz!, hz!]), { outputs: ['z'] });
+      step.node('Identity', [hn!], { outputs: ['hn'] });
+      const [reset] = step.node('Mul', ['r', hn!]);
+      step.node('Tanh', step.node('Add', [xn!, reset!]), { outputs: ['n'] });
+      const [change] = step.node('Sub', ['h_in', 'n']);
+      const [kept] = step.node('Mul', ['z', change!]);
+      step.node('Add', ['n', kept!], { outputs: ['h_out'] });
+      step.node('Identity', ['h_out'], { outputs: ['h_t'] });
+    });
+    scan(emit, { body, states: [h0!], sequences: [x!], outputs: ['', ...outputs], scanOutputs: 5 });
+  },
+  run: ({ x, w, b, h0 }) => {
+    const [time, batch] = x.shape as [number, number];
+    const hidden = h0.shape[1]!;
+    const [h, r, z, n, hn] = Array.from({ length: 5 }, () => new Float64Array(time * batch * hidden)) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
+    let state = h0.data;
+    for (let t = 0; t < time; t++) {
+      const g = stepProduct(state, w, batch, b.data);
+      for (let i = 0; i < batch; i++) {
+        for (let j = 0; j < hidden; j++) {
+          const to = (t * batch + i) * hidden + j;
+          const from = (part: number): number => x.data[(t * batch + i) * 3 * hidden + part * hidden + j]!;
+          const side = (part: number): number => g[i * 3 * hidden + part * hidden + j]!;
+          r[to] = logistic(from(0) + side(0));
+          z[to] = logistic(from(1) + side(1));
+          hn[to] = side(2);
+          n[to] = Math.tanh(from(2) + r[to] * hn[to]);
+          h[to] = (1 - z[to]) * n[to] + z[to] * state[i * hidden + j]!;
+        }
+      }
+      state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
+    }
+    return [h, r, z, n, hn];
+  },
+  samples: [[[3, 2, 6], [2, 6], [6], [2, 2]]],
+});
+
+/** `state · w + bias`, for one step. `[batch, hidden] · [hidden, columns]` */
+function stepProduct(state: Float64Array, w: NdArray, batch: number, bias?: Float64Array): Float64Array {
+  const [hidden, columns] = w.shape as [number, number];
+  const result = new Float64Array(batch * columns);
+  for (let i = 0; i < batch; i++) {
+    for (let c = 0; c < columns; c++) {
+      let total = bias?.[c] ?? 0;
+      for (let j = 0; j < hidden; j++) total += state[i * hidden + j]! * w.data[j * columns + c]!;
+      result[i * columns + c] = total;
+    }
+  }
+  return result;
+}
+
+/** `d · wᵀ`, for one step. `[batch, columns] · [hidden, columns]ᵀ` */
+function stepProductTransposed(d: Float64Array, w: NdArray, batch: number): Float64Array {
+  const [hidden, columns] = w.shape as [number, number];
+  const turned = { data: new Float64Array(w.data.length), shape: [columns, hidden] };
+  for (let j = 0; j < hidden; j++) for (let c = 0; c < columns; c++) turned.data[c * hidden + j] = w.data[j * columns + c]!;
+  return stepProduct(d, turned, batch);
+}
+
+/** The carried part of the GRU's backward pass, last step first. `dy`, `z [time, batch, hidden]`, `k [time, batch, 3·hidden]`. */
+const gruBackward: OpCall<[dy: Tensor, k: Tensor, z: Tensor, w: Tensor], { dg: Tensor; dh: Tensor; dh0: Tensor }> = defineOp({
+  name: 'gruBackward',
+  inputs: ['dy', 'k', 'z', 'w'],
+  outputs: ['dg', 'dh', 'dh0'],
+  shape: ({ dy, k }) => ({ dg: k, dh: dy, dh0: dy.slice(1) }),
+  grad: 'none',
+  onnx: (_, emit, { node, inputs: [dy, k, z, w], outputs: [dg, dh, dh0] }) => {
+    const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
+    const state: Shape = [batch, hidden];
+    const wide: Shape = [batch, 3 * hidden];
+    const body = emit.body(
+      'gruBackward',
+      [value('carry', state), value('dy_t', state), value('k_t', wide), value('z_t', state)],
+      [value('carry_out', state), value('dg_t', wide), value('dh_t', state)],
+      (step) => {
+        step.node('Add', ['carry', 'dy_t'], { outputs: ['dh_t'] });
+        const [tiled] = step.node('Concat', ['dh_t', 'dh_t', 'dh_t'], { attributes: { axis: 1 } });
+        step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
+        const [kept] = step.node('Mul', ['dh_t', 'z_t']);
+        step.node('Gemm', ['dg_t', w!, kept!], { attributes: { transB: 1 }, outputs: ['carry_out'] });
+      },
+    );
+    const start = zeros(emit, state);
+    scan(emit, { body, states: [start], sequences: [dy!, k!, z!], outputs: [dh0!, dg!, dh!], scanOutputs: 2, backwards: true });
+  },
+  run: ({ dy, k, z, w }) => {
+    const [time, batch, hidden] = dy.shape as [number, number, number];
+    const dg = new Float64Array(k.data.length);
+    const dh = new Float64Array(dy.data.length);
+    let carry: Float64Array = new Float64Array(batch * hidden);
+    for (let t = time - 1; t >= 0; t--) {
+      const next = new Float64Array(batch * hidden);
+      const step = dg.subarray(t * batch * 3 * hidden, (t + 1) * batch * 3 * hidden);
+      for (let i = 0; i < batch * hidden; i++) {
+        const from = t * batch * hidden + i;
+        dh[from] = carry[i]! + dy.data[from]!;
+        next[i] = dh[from] * z.data[from]!;
+        const wide = Math.floor(i / hidden) * 3 * hidden + (i % hidden);
+        for (let part = 0; part < 3; part++) {
+          step[wide + part * hidden] = dh[from] * k.data[t * batch * 3 * hidden + wide + part * hidden]!;
+        }
+      }
+      const back = stepProductTransposed(step, w, batch);
+      carry = next.map((v, i) => v + back[i]!);
+    }
+    return [dg, dh, carry];
+  },
+  samples: [[[3, 2, 2], [3, 2, 6], [3, 2, 2], [2, 6]]],
+});
+
+/** The zero state a backward scan starts from. The training graph has a fixed batch. */
+const zeros = (emit: OnnxEmitter, shape: Shape): string => emit.constant(new Float32Array(size(shape) as number), shape as number[]);
+
+// --------------------------------------------------------------------------------------------------------------- LSTM
+
+export interface LstmOutputs {
+  /** `[time, batch, hidden]`, as are the cell state and the gates. */
+  readonly h: Tensor;
+  readonly c: Tensor;
+  readonly i: Tensor;
+  readonly f: Tensor;
+  readonly g: Tensor;
+  readonly o: Tensor;
+}
+
+/**
+ * Long short-term memory (https://doi.org/10.1162/neco.1997.9.8.1735, without peepholes).
+ * `x [time, batch, 4·hidden]` is the input side with both biases, `w [hidden, 4·hidden]`, `h0`, `c0 [batch, hidden]`.
+ */
+export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOutputs> = defineOp({
+  name: 'lstm',
+  inputs: ['x', 'w', 'h0', 'c0'],
+  outputs: ['h', 'c', 'i', 'f', 'g', 'o'],
+  shape: ({ x, w, h0, c0 }) => {
+    const [time, batch] = x as [number, number];
+    const hidden = h0[1] as number;
+    expectShape('lstm', 'x', x, [time, batch, 4 * hidden]);
+    expectShape('lstm', 'w', w, [hidden, 4 * hidden]);
+    expectShape('lstm', 'h0', h0, [batch, hidden]);
+    expectShape('lstm', 'c0', c0, [batch, hidden]);
+    const h = [time, batch, hidden];
+    return { h, c: h, i: h, f: h, g: h, o: h };
+  },
+  grad: ({ w, h0, c0 }, { outputs: { h, c, i, f, g, o }, gradients }) => {
+    const tc = tanh(c);
+    const a = mul(o, sub(1, mul(tc, tc)));
+    const ki = mul(g, mul(i, sub(1, i)));
+    const kf = mul(previous(c0, c), mul(f, sub(1, f)));
+    const kg = mul(i, sub(1, mul(g, g)));
+    const ko = mul(tc, mul(o, sub(1, o)));
+    const k = concat([ki, kf, kg, ko], { axis: 2 }); // [time, batch, 4·hidden]
+    const { dg, dh0, dc0 } = lstmBackward(gradients.h!, a, k, f, w);
+    return { x: dg, w: overSteps(previous(h0, h), dg), h0: dh0, c0: dc0 };
+  },
+  onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs }) => {
+    const [, batch, hidden] = node.outputs[0]!.shape as [number, number, number];
+    const gate: Shape = [batch, hidden];
+    const body = emit.body(
+      'lstm',
+      [value('h_in', gate), value('c_in', gate), value('x_t', [batch, 4 * hidden])],
+      ['h_out', 'c_out', 'h_t', 'c_t', 'i', 'f', 'g', 'o'].map((name) => value(name, gate)),
+      (step) => {
+        const [all] = step.node('Gemm', ['h_in', w!, 'x_t']);
+        const [i, f, g, o] = split(step, all!, 4);
+        step.node('Sigmoid', [i!], { outputs: ['i'] });
+        step.node('Sigmoid', [f!], { outputs: ['f'] });
+        step.node('Tanh', [g!], { outputs: ['g'] });
+        step.node('Sigmoid', [o!], { outputs: ['o'] });
+        const [kept] = step.node('Mul', ['f', 'c_in']);
+        const [written] = step.node('Mul', ['i', 'g']);
+        step.node('Add', [kept!, written!], { outputs: ['c_out'] });
+        const [seen] = step.node('Tanh', ['c_out']);
+        step.node('Mul', ['o', seen!], { outputs: ['h_out'] });
+        step.node('Identity', ['h_out'], { outputs: ['h_t'] });
+        step.node('Identity', ['c_out'], { outputs: ['c_t'] });
+      },
+    );
+    scan(emit, { body, states: [h0!, c0!], sequences: [x!], outputs: ['', '', ...outputs], scanOutputs: 6 });
+  },
+  run: ({ x, w, h0, c0 }) => {
+    const [time, batch] = x.shape as [number, number];
+    const hidden = h0.shape[1]!;
+    const [h, c, i, f, g, o] = Array.from({ length: 6 }, () => new Float64Array(time * batch * hidden)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    let state = h0.data;
+    let cell = c0.data;
+    for (let t = 0; t < time; t++) {
+      const product = stepProduct(state, w, batch);
+      for (let row = 0; row < batch; row++) {
+        for (let j = 0; j < hidden; j++) {
+          const to = (t * batch + row) * hidden + j;
+          const sum4 = (part: number): number => x.data[(t * batch + row) * 4 * hidden + part * hidden + j]! + product[row * 4 * hidden + part * hidden + j]!;
+          i[to] = logistic(sum4(0));
+          f[to] = logistic(sum4(1));
+          g[to] = Math.tanh(sum4(2));
+          o[to] = logistic(sum4(3));
+          c[to] = f[to] * cell[row * hidden + j]! + i[to] * g[to];
+          h[to] = o[to] * Math.tanh(c[to]);
+        }
+      }
+      state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
+      cell = c.subarray(t * batch * hidden, (t + 1) * batch * hidden);
+    }
+    return [h, c, i, f, g, o];
+  },
+  samples: [[[3, 2, 8], [2, 8], [2, 2], [2, 2]]],
+});
+
+/** The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f [time, batch, hidden]`, `k [time, batch, 4·hidden]`. */
+const lstmBackward: OpCall<[dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor], { dg: Tensor; dh0: Tensor; dc0: Tensor }> = defineOp({
+  name: 'lstmBackward',
+  inputs: ['dy', 'a', 'k', 'f', 'w'],
+  outputs: ['dg', 'dh0', 'dc0'],
+  shape: ({ dy, k }) => ({ dg: k, dh0: dy.slice(1), dc0: dy.slice(1) }),
+  grad: 'none',
+  onnx: (_, emit, { node, inputs: [dy, a, k, f, w], outputs: [dg, dh0, dc0] }) => {
+    const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
+    const state: Shape = [batch, hidden];
+    const wide: Shape = [batch, 4 * hidden];
+    const body = emit.body(
+      'lstmBackward',
+      [value('carry', state), value('dc_in', state), value('dy_t', state), value('a_t', state), value('k_t', wide), value('f_t', state)],
+      [value('carry_out', state), value('dc_out', state), value('dg_t', wide)],
+      (step) => {
+        const [dh] = step.node('Add', ['carry', 'dy_t']);
+        const [through] = step.node('Mul', [dh!, 'a_t']);
+        const [dc] = step.node('Add', [through!, 'dc_in']);
+        const [tiled] = step.node('Concat', [dc!, dc!, dc!, dh!], { attributes: { axis: 1 } });
+        step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
+        step.node('Mul', [dc!, 'f_t'], { outputs: ['dc_out'] });
+        step.node('Gemm', ['dg_t', w!], { attributes: { transB: 1 }, outputs: ['carry_out'] });
+      },
+    );
+    const start = zeros(emit, state);
+    scan(emit, { body, states: [start, start], sequences: [dy!, a!, k!, f!], outputs: [dh0!, dc0!, dg!], scanOutputs: 1, backwards: true });
+  },
+  run: ({ dy, a, k, f, w }) => {
+    const [time, batch, hidden] = dy.shape as [number, number, number];
+    const dg = new Float64Array(k.data.length);
+    let carry: Float64Array = new Float64Array(batch * hidden);
+    let dcNext = new Float64Array(batch * hidden);
+    for (let t = time - 1; t >= 0; t--) {
+      const dcOut = new Float64Array(batch * hidden);
+      const step = dg.subarray(t * batch * 4 * hidden, (t + 1) * batch * 4 * hidden);
+      for (let i = 0; i < batch * hidden; i++) {
+        const from = t * batch * hidden + i;
+        const dh = carry[i]! + dy.data[from]!;
+        const dc = dh * a.data[from]! + dcNext[i]!;
+        dcOut[i] = dc * f.data[from]!;
+        const wide = Math.floor(i / hidden) * 4 * hidden + (i % hidden);
+        for (let part = 0; part < 4; part++) {
+          step[wide + part * hidden] = (part === 3 ? dh : dc) * k.data[t * batch * 4 * hidden + wide + part * hidden]!;
+        }
+      }
+      carry = stepProductTransposed(step, w, batch);
+      dcNext = dcOut;
+    }
+    return [dg, carry, dcNext];
+  },
+  samples: [[[3, 2, 2], [3, 2, 2], [3, 2, 8], [3, 2, 2], [2, 8]]],
+});

@@ -1,0 +1,53 @@
+/** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel. */
+import { operands, type Tensor } from '../ir.js';
+import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
+import { broadcastTo, reshape, transpose } from '../ops/layout.js';
+import { uniformConstant } from '../ops/leaf.js';
+import { sameShape } from '../shape.js';
+import { definePass, type Rule } from './pass.js';
+
+/** The operand itself, when taking it alone keeps the shape. */
+const keep = (operand: Tensor, result: Tensor): Tensor | undefined => (sameShape(operand.shape, result.shape) ? operand : undefined);
+
+const neutral: Rule = ({ outputs: [y] }) => {
+  const product = operands(y!, mul);
+  if (product && uniformConstant(product.b!) === 1) return keep(product.a!, y!);
+  if (product && uniformConstant(product.a!) === 1) return keep(product.b!, y!);
+  const sum = operands(y!, add);
+  if (sum && uniformConstant(sum.b!) === 0) return keep(sum.a!, y!);
+  if (sum && uniformConstant(sum.a!) === 0) return keep(sum.b!, y!);
+  const difference = operands(y!, sub);
+  if (difference && uniformConstant(difference.b!) === 0) return keep(difference.a!, y!);
+  const quotient = operands(y!, div);
+  if (quotient && uniformConstant(quotient.b!) === 1) return keep(quotient.a!, y!);
+  return;
+};
+
+const reshapes: Rule = ({ outputs: [y] }) => {
+  const outer = operands(y!, reshape);
+  if (!outer) return;
+  if (sameShape(outer.x!.shape, y!.shape)) return outer.x;
+  const inner = operands(outer.x!, reshape);
+  return inner && reshape(inner.x!, { shape: y!.shape });
+};
+
+const repeats: Rule = ({ outputs: [y] }) => {
+  const repeated = operands(y!, broadcastTo);
+  return repeated && keep(repeated.x!, y!);
+};
+
+const transposes: Rule = ({ outputs: [y], attributes }) => {
+  const outer = operands(y!, transpose);
+  const inner = outer && operands(outer.x!, transpose);
+  if (!outer) return;
+  const { order } = attributes as { order: readonly number[] };
+  if (order.every((axis, i) => axis === i)) return outer.x;
+  if (!inner) return;
+  const before = (outer.x!.node.attributes as { order: readonly number[] }).order;
+  return transpose(inner.x!, { order: order.map((axis) => before[axis]!) });
+};
+
+/** After differentiation nothing needs to be held back any more. */
+const barriers: Rule = ({ outputs: [y] }) => operands(y!, stopGradient)?.x;
+
+export const simplify = definePass('simplify', [neutral, reshapes, repeats, transposes, barriers]);

@@ -1,0 +1,46 @@
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { describe, expect, test } from 'vitest';
+import '../../../src/graph/index.js';
+import { evaluate } from '../../../src/graph/evaluate.js';
+import { gradients } from '../../../src/graph/autodiff.js';
+import type { Graph } from '../../../src/graph/builder.js';
+import type { NdArray } from '../../../src/graph/ndarray.js';
+import { toOnnx } from '../../../src/graph/onnx/write.js';
+import { opCases } from './samples.js';
+import { probeLoss } from './ops.test.js';
+
+async function runOnnx(graph: Graph, feeds: Record<string, NdArray>): Promise<Record<string, Float32Array>> {
+  const session = await InferenceSession.create(toOnnx(graph), { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const given = Object.fromEntries(session.inputNames.map((name) => [name, new OrtTensor('float32', Float32Array.from(feeds[name]!.data), [...feeds[name]!.shape])]));
+  const result = await session.run(given);
+  return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, tensor.data as Float32Array]));
+}
+
+describe.each(opCases())('$title', ({ op, graph, inputs, outputs, feeds }) => {
+  test('ONNX Runtime computes what the plain kernel computes', async () => {
+    const result = await runOnnx(graph, feeds);
+    const expected = evaluate(outputs, feeds);
+    for (const [i, name] of Object.keys(graph.outputs).entries()) expectClose(result[name]!, expected[i]!.data);
+  });
+
+  test.skipIf(op.grad === 'none')('its gradient does so too', async () => {
+    const wrt = inputs.filter((input) => {
+      try {
+        gradients(probeLoss(outputs), [input]);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    const found = gradients(probeLoss(outputs), wrt);
+    const names = wrt.map((_, i) => `d${i}`);
+    const result = await runOnnx({ ...graph, outputs: Object.fromEntries(names.map((name, i) => [name, found[i]!])) }, feeds);
+    const expected = evaluate(found, feeds);
+    for (const [i, name] of names.entries()) expectClose(result[name]!, expected[i]!.data);
+  });
+});
+
+function expectClose(actual: Float32Array, expected: Float64Array): void {
+  expect(actual.length).toBe(expected.length);
+  for (const [i, value] of expected.entries()) expect(Math.abs(actual[i]! - value)).toBeLessThan(1e-5 * (1 + Math.abs(value)));
+}
