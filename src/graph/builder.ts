@@ -1,6 +1,6 @@
 /** Building a graph: a scope names parameters by path, and the finished graph lists what must be fed, learned and kept. */
 import { NeuroDivergentError, ShapeError } from '../errors.js';
-import type { Tensor } from './ir.js';
+import { topological, type Tensor } from './ir.js';
 import { inputOp, leaf, leafName, parameterOp, stateOp, uniformOp, type Init } from './ops/leaf.js';
 import { sameShape, type Dim, type Shape } from './shape.js';
 
@@ -90,5 +90,12 @@ export function createGraph({ batch = 'batch', training = false }: GraphOptions 
     };
   };
 
-  return { ...at(''), finish: (outputs) => ({ inputs, parameters, states, draws, updates, outputs }) };
+  return {
+    ...at(''),
+    finish: (outputs) => {
+      // A model need not use every input it is offered; the graph lists those it does use.
+      const used = new Set(topological([...Object.values(outputs), ...Object.values(updates)]));
+      return { inputs: inputs.filter((input) => used.has(input.node)), parameters, states, draws, updates, outputs };
+    },
+  };
 }

@@ -1,0 +1,86 @@
+/**
+ * Puts scaler, model and loss together: the training graph, and the graph that ships. Both take sensor units; the scaler
+ * and its inverse are inside, so a device feeds and reads sensor units too.
+ */
+import {
+  createGraph,
+  foldConstants,
+  fuseBias,
+  gradients,
+  leafName,
+  mergeEqual,
+  runPasses,
+  simplify,
+  type Dim,
+  type Graph,
+  type GraphBuilder,
+} from '../graph/index.js';
+import type { Loss } from '../losses/loss.js';
+import { windowScaler, type ScalerName } from './blocks/window-scaler.js';
+import type { Model, ModelInputs } from './model.js';
+
+export interface ForecastSpec {
+  readonly model: Model;
+  /** Already through `model.parse`. */
+  readonly hyperparameters: Record<string, unknown>;
+  readonly loss: Loss;
+  readonly scaler: ScalerName;
+}
+
+interface Task {
+  inputLength: number;
+  horizon: number;
+  historic: number;
+  future: number;
+  static: number;
+}
+
+/** Declares the inputs, scales them and builds the model on them. */
+function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler }: ForecastSpec) {
+  const task = hyperparameters as unknown as Task;
+  const { inputLength, horizon } = task;
+  const mask = g.input('mask', [g.batch, inputLength, 1]);
+  const scaling = windowScaler(g.scope('scaler'), scaler);
+  const past = scaling.target(g.input('past', [g.batch, inputLength, 1]), mask);
+  const inputs: ModelInputs = {
+    past: past.scaled,
+    mask,
+    ...(task.historic > 0 && { historic: scaling.covariate(g.input('historic', [g.batch, inputLength, task.historic]), inputLength, mask) }),
+    ...(task.future > 0 && { future: scaling.covariate(g.input('future', [g.batch, inputLength + horizon, task.future]), inputLength, mask) }),
+    ...(task.static > 0 && { static: g.input('static', [g.batch, task.static]) }),
+  };
+  return { forecast: model.build(g.scope('model'), inputs, hyperparameters), past };
+}
+
+/** Loss and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and `targetMask` are `[batch, horizon, 1]`. */
+export function trainingGraph(spec: ForecastSpec, { batch }: { batch: number }): Graph {
+  const g = createGraph({ batch, training: true });
+  const loss = lossOf(g, spec);
+  const { parameters, updates } = g.finish({ loss });
+  const found = gradients(loss, parameters, { allowUnused: true });
+  const outputs = Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!]));
+  return runPasses({ ...g.finish({ loss, ...outputs }), updates }, [simplify, foldConstants, mergeEqual, fuseBias]);
+}
+export const gradientName = (parameter: string): string => `grad/${parameter}`;
+
+/** The loss alone, without dropout and with the kept statistics: what validation runs. */
+export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
+  const g = createGraph({ batch });
+  return runPasses(g.finish({ loss: lossOf(g, spec) }), [simplify, foldConstants, mergeEqual, fuseBias]);
+}
+
+/** `forecast [batch, horizon, columns]` in sensor units; parameters are still parameters (see `bindParameters`). */
+export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
+  const g = createGraph({ batch });
+  const { forecast, past } = forecastFrom(g, spec);
+  const decoded = spec.loss.decode(g.scope('loss'), { forecast, shift: past.shift, scale: past.scale });
+  return g.finish({ forecast: past.restore(decoded) });
+}
+
+function lossOf(g: GraphBuilder, spec: ForecastSpec) {
+  const { horizon } = spec.hyperparameters as unknown as Task;
+  const { forecast, past } = forecastFrom(g, spec);
+  const rawTarget = g.input('target', [g.batch, horizon, 1]);
+  const mask = g.input('targetMask', [g.batch, horizon, 1]);
+  return spec.loss.loss(g.scope('loss'), { forecast, target: past.apply(rawTarget), mask, rawTarget, shift: past.shift, scale: past.scale });
+}

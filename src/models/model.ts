@@ -1,0 +1,91 @@
+/** What a model is: its architecture and nothing else. Learning rate, loss, scaler and seed belong to `train`. */
+import { z } from 'zod';
+import { NeuroDivergentError } from '../errors.js';
+import type { Scope, Tensor } from '../graph/index.js';
+
+/** The columns of the windows a model reads, already scaled. */
+export interface ModelInputs {
+  /** `[batch, time, 1]` */
+  readonly past: Tensor;
+  /** 1 where `past` was observed, `[batch, time, 1]` */
+  readonly mask: Tensor;
+  /** Known up to now, `[batch, time, historic]` */
+  readonly historic?: Tensor;
+  /** Known in advance, `[batch, time + horizon, future]` */
+  readonly future?: Tensor;
+  /** One value per series, `[batch, static]` */
+  readonly static?: Tensor;
+}
+
+/** What every model is told about its task; each model's own hyperparameters extend it. */
+export const task = z.strictObject({
+  inputLength: z.int().min(1).describe('steps of the past the model sees'),
+  horizon: z.int().min(1).describe('steps of the future it forecasts'),
+  outputs: z.int().min(1).default(1).describe('numbers per step, set by the loss'),
+  historic: z.int().min(0).default(0).describe('columns known up to now'),
+  future: z.int().min(0).default(0).describe('columns known in advance'),
+  static: z.int().min(0).default(0).describe('columns constant per series'),
+});
+
+export type Covariate = 'historic' | 'future' | 'static';
+
+export interface Capabilities {
+  readonly series: 'one' | 'many';
+  readonly covariates: readonly Covariate[];
+  readonly mode: 'direct' | 'recurrent' | 'both';
+  /** A: quantizes well; B: keep softmax and norms in FP32; C: carried state, weights only (FORECASTING.md §3). */
+  readonly quantization: 'A' | 'B' | 'C';
+}
+
+export interface ModelSpec<S extends z.ZodObject> {
+  /** Lower case, as on the command line: `dlinear`. */
+  readonly id: string;
+  readonly title: string;
+  readonly paper: string;
+  readonly capabilities: Capabilities;
+  readonly hyperparameters: S;
+  /** The forecast `[batch, horizon, outputs]`, in scaled units. */
+  readonly build: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
+  readonly reference: Reference;
+}
+
+/** How the reference library calls things, so that its weights and fixtures can be read. */
+export interface Reference {
+  /** The class name there: `DLinear`. */
+  readonly model: string;
+  /** Our hyperparameter -> its name there; those of the task are known (`inputLength` -> `input_size`, `horizon` -> `h`). */
+  readonly hyperparameters: Readonly<Record<string, string>>;
+  /**
+   * Its parameter name and layout for one of ours, by path: `trend/weight` -> `linear_trend.weight`, transposed.
+   * Undefined when the library has no such parameter.
+   */
+  readonly parameter: (path: string) => ReferenceParameter | undefined;
+}
+
+export interface ReferenceParameter {
+  readonly name: string;
+  /** Order of axes that turns its layout into ours; absent when they are the same. */
+  readonly transpose?: readonly number[];
+}
+
+export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build'> {
+  /** Checks hyperparameters and fills in defaults. Throws `ND_HYPERPARAMETER`, listing every fault. */
+  readonly parse: (hyperparameters: unknown) => z.output<S>;
+  readonly build: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
+}
+
+export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S> {
+  return {
+    ...spec,
+    parse: (hyperparameters) => {
+      const result = spec.hyperparameters.safeParse(hyperparameters);
+      if (result.success) return result.data;
+      const faults = result.error.issues.map((issue) => `${[spec.id, ...issue.path].join('.')}: ${issue.message}`);
+      throw new NeuroDivergentError('ND_HYPERPARAMETER', {
+        where: spec.id,
+        what: `${faults.join('; ')}.`,
+        mend: `See \`nd models info ${spec.id}\` for names, ranges and defaults.`,
+      });
+    },
+  };
+}
