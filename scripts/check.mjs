@@ -1,20 +1,20 @@
 // `npm run check` (fast) and `npm test` (--all: everything). Two steps run side by side, cheapest first; a step prints
 // its output only when it fails. The table at the end says what ran; the tests' numbers come from vitest's own reports.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { reportFolder, reportPath, reportTotals } from './vitest-reports.mjs';
 
 const all = process.argv.includes('--all');
 const lanes = 2;
-const reports = 'node_modules/.cache/vitest-reports';
 const bin = (name) => `node_modules/.bin/${name}`;
 const workers = Math.max(1, Math.floor(availableParallelism() / lanes));
 
 /** One vitest project, its machine-readable report beside the text one. */
 function suite(project) {
-  const report = `${reports}/${project}.json`;
-  const options = `--project ${project} --maxWorkers ${workers} --reporter dot --reporter json --outputFile.json ${report}`;
-  return { name: `tests:${project}`, command: `${bin('vitest')} run --passWithNoTests ${options}`, report };
+  const report = `--reporter json --outputFile.json ${reportPath(project)}`;
+  const options = `--project ${project} --maxWorkers ${workers} --reporter dot ${report}`;
+  return { name: `tests:${project}`, command: `${bin('vitest')} run --passWithNoTests ${options}`, project };
 }
 
 /** Cheapest first. `after` names steps that must have passed before. */
@@ -40,8 +40,9 @@ function run(step) {
   return new Promise((resolve) => {
     const child = spawn(step.command, {
       shell: true,
+      detached: true, // a process group of its own, so that a signal reaches what the step started
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, FORCE_COLOR: '0' },
+      env: { ...process.env, NO_COLOR: '1' },
     });
     const output = [];
     child.stdout.on('data', (chunk) => output.push(chunk));
@@ -58,12 +59,12 @@ function run(step) {
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     interrupted = true;
-    for (const child of running.values()) child.kill(signal);
+    for (const child of running.values()) process.kill(-child.pid, signal);
   });
 }
 
-rmSync(reports, { recursive: true, force: true });
-mkdirSync(reports, { recursive: true });
+rmSync(reportFolder, { recursive: true, force: true });
+mkdirSync(reportFolder, { recursive: true });
 
 const waiting = [...steps];
 const done = new Map();
@@ -87,47 +88,20 @@ async function lane() {
       `${result.code === 0 ? 'ok    ' : 'FAILED'} ${step.name.padEnd(14)} ${result.seconds.toFixed(1).padStart(6)} s`,
     );
     if (result.code !== 0) console.log(result.output.replace(/^/gm, '    | '));
-    else if (/skipped|SKIPPED/.test(result.output)) console.log(skips(result.output));
+    else process.stdout.write(result.output.replace(/^(?!\s*SKIPPED).*\n?/gm, '')); // what was left out is never hidden
   }
-}
-
-/** Lines by which a suite says that it left something out: never hidden. */
-function skips(output) {
-  return output
-    .split('\n')
-    .filter((line) => /^\s*SKIPPED/.test(line))
-    .map((line) => `       ${line.trim()}`)
-    .join('\n');
 }
 
 await Promise.all(Array.from({ length: lanes }, lane));
-
-/** [passed, failed, skipped] of a suite's report; a suite that died before writing one counts as one failure. */
-function count(report) {
-  try {
-    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
-    const brokenFiles = testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.length === 0,
-    ).length;
-    return [numPassedTests, numFailedTests + brokenFiles, numPendingTests];
-  } catch (error) {
-    if (error.code === 'ENOENT') return [0, 1, 0];
-    throw error;
-  }
-}
 
 const failed = [...done.values()].filter(({ code }) => code !== 0);
 console.log(
   `\n${all ? 'npm test' : 'npm run check'}: ${done.size} steps in ${((performance.now() - started) / 1000).toFixed(0)} s`,
 );
-const totals = [0, 0, 0];
-for (const { step } of done.values()) {
-  if (step.report === undefined) continue;
-  const counts = count(step.report);
-  counts.forEach((n, i) => (totals[i] += n));
-  console.log(`  ${step.name.padEnd(14)} ${counts[0]} passed, ${counts[1]} failed, ${counts[2]} skipped`);
+const projects = [...done.values()].flatMap(({ step }) => step.project ?? []);
+for (const [name, tests] of [...projects.map((project) => [project, [project]]), ['all', projects]]) {
+  const { passed, failed: broken, skipped } = reportTotals(tests);
+  console.log(`  tests:${name.padEnd(8)} ${passed} passed, ${broken} failed, ${skipped} skipped`);
 }
-console.log(`  ${'all tests'.padEnd(14)} ${totals[0]} passed, ${totals[1]} failed, ${totals[2]} skipped`);
 if (failed.length > 0) console.log(`  failed steps: ${failed.map(({ step }) => step.name).join(', ')}`);
-if (interrupted) process.exit(130);
-process.exitCode = failed.length > 0 || totals[1] > 0 ? 1 : 0;
+process.exitCode = interrupted ? 130 : failed.length > 0 || reportTotals(projects).failed > 0 ? 1 : 0;
