@@ -34,6 +34,30 @@ export const errorKinds = {
 
   ND_FILE_NOT_FOUND: 'io',
   ND_FILE_CORRUPT: 'io',
+  ND_FILE_EXISTS: 'io',
+
+  // One for each reason an update can be refused for (contracts/reason.ts).
+  ND_BUNDLE_BAD_SIGNATURE: 'data',
+  ND_BUNDLE_BELOW_THRESHOLD: 'data',
+  ND_BUNDLE_ENDLESS_DATA: 'data',
+  ND_BUNDLE_FAST_FORWARD_SUSPECTED: 'data',
+  ND_BUNDLE_FROZEN: 'data',
+  ND_BUNDLE_HASH_MISMATCH: 'data',
+  ND_BUNDLE_MALFORMED: 'data',
+  ND_BUNDLE_MIX_AND_MATCH: 'data',
+  ND_BUNDLE_MODEL_REFUSED: 'data',
+  ND_BUNDLE_NO_SPACE: 'io',
+  ND_BUNDLE_REPLAYED: 'data',
+  ND_BUNDLE_ROLLBACK_REFUSED: 'data',
+  ND_BUNDLE_SELF_TEST_FAILED: 'data',
+  ND_BUNDLE_SLOW_RETRIEVAL: 'io',
+  ND_BUNDLE_TIMED_OUT: 'io',
+  ND_BUNDLE_TOO_LARGE: 'data',
+  ND_BUNDLE_UNREACHABLE: 'io',
+  ND_BUNDLE_UNSAFE_PATH: 'data',
+  ND_BUNDLE_UNSUPPORTED: 'data',
+  ND_BUNDLE_WRONG_ROLE: 'data',
+  ND_BUNDLE_WRONG_TARGET: 'data',
 
   ND_CLI_USAGE: 'usage',
 } as const satisfies Record<string, Kind>;

@@ -87,7 +87,7 @@ export const deviceConfigSchema = wireObject(
       strict,
     ),
     /** Metrics and health; `port: null` switches it off. */
-    http: z._default(wireObject({ host: z._default(z.string(), '127.0.0.1'), port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464) }, strict), {}),
+    http: z.prefault(wireObject({ host: z._default(z.string(), '127.0.0.1'), port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464) }, strict), {}),
     /** Where models come from; null for a device that only runs what is already in its slots. */
     repository: z._default(z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)), null),
     streams: z._default(z.record(segment, streamSettings), {}),

@@ -38,7 +38,7 @@ export const bundleInput = wireObject({
 });
 export type BundleInput = z.output<typeof bundleInput>;
 
-export const manifestSchema = wireObject({
+const manifestObject = wireObject({
   schema: z.literal(1),
   name,
   /** Model family; releases are numbered within it. */
@@ -69,4 +69,16 @@ export const manifestSchema = wireObject({
   parent: z.nullable(z.string()),
   notes: z.string(),
 });
-export type Manifest = z.output<typeof manifestSchema>;
+export type Manifest = z.output<typeof manifestObject>;
+
+/** What must hold between the fields. */
+const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) => boolean])[] = [
+  ['files are listed once', ({ files }) => new Set(files.map(({ path }) => path)).size === files.length],
+  ['manifest.json does not list itself', ({ files }) => files.every(({ path }) => path !== 'manifest.json')],
+  ['targets name listed files', ({ files, targets }) => targets.every((target) => target.files.every((path) => files.some((file) => file.path === path)))],
+  ['each target has a model and golden vectors', (manifest) => manifest.targets.every((target) => (['model', 'golden'] as const).every((role) => manifest.files.some((file) => file.role === role && target.files.includes(file.path))))],
+  ['each precision has a tolerance', ({ targets, golden }) => targets.every(({ precision }) => golden.tolerance[precision] !== undefined)],
+  ['scores are one per step of the horizon', ({ calibration, horizon }) => calibration === null || calibration.scores.length === horizon],
+];
+
+export const manifestSchema = manifestObject.check(...agreements.map(([what, holds]) => z.refine<Manifest>(holds, `does not agree: ${what}`)));

@@ -1,5 +1,7 @@
-/** Sensor payloads (EDGE.md §3): bytes in, readings or a counted reason out. Nothing here throws. */
+/** Sensor payloads (EDGE.md §3): bytes in, readings and counted reasons out. Nothing here throws. */
+import { limits } from './limit.js';
 import type { RejectionReason } from './reason.js';
+import { parseJson } from './wire.js';
 
 /** One sample. `value` undefined is a missing value, said so by the sensor. */
 export interface Reading {
@@ -9,6 +11,8 @@ export interface Reading {
   readonly timeMs: number;
   readonly timeSource: 'payload' | 'arrival';
   readonly value: number | undefined;
+  /** The number came as a JSON string or as plain text. */
+  readonly fromText?: true;
   /** As sent; the stream's unit applies when undefined. */
   readonly unit?: string;
   readonly seq?: number;
@@ -34,7 +38,148 @@ export interface ReadingOptions {
   /** `future` is judged only with a synced clock. */
   readonly clockSynced?: boolean;
 }
-export declare function parseReading(payload: Uint8Array, options: ReadingOptions): ReadResult;
+
+const oldestMs = Date.UTC(2020, 0, 1);
+const futureMs = 5 * 60_000;
+const missingWords = new Set(['', 'nan', 'null', 'unknown', 'unavailable', 'none']);
+/** A whole number in text: no spaces inside, no hexadecimal, no decimal comma. */
+const numberText = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?$/i;
+/** A calendar time with an offset; without one the instant is unknown. */
+const isoText = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})$/;
+
+/** Reads one message: `{"ts","value"}`, `{"ts","values":{…}}`, `{"samples":[[ts,v]…]}`, or a bare number as text. */
+export function parseReading(payload: Uint8Array, options: ReadingOptions): ReadResult {
+  if (options.retained && !options.acceptRetained) return reject('retained', 'the broker had kept this message');
+  if (payload.byteLength > limits.messageBytes) return reject('too_large', `${payload.byteLength} bytes`);
+  if (nestsTooDeep(payload)) return reject('too_large', `nested deeper than ${limits.jsonDepth}`);
+  const json = parseJson(payload);
+  if (json.ok && isRecord(json.value)) return readObject(json.value, options);
+  // Plain text: a number, or a word for "missing"; JSON numbers and strings are the same thing here.
+  const text = json.ok ? json.value : decode(payload);
+  if (text === undefined || Array.isArray(text) || /^\s*[{[]/.test(String(text))) return reject('undecodable', json.ok ? 'a list' : json.detail);
+  return collect([{ value: text }], options);
+}
+
+interface Row {
+  readonly channel?: string;
+  readonly time?: unknown;
+  readonly value: unknown;
+  readonly unit?: string;
+  readonly seq?: number;
+}
+
+function readObject(message: Record<string, unknown>, options: ReadingOptions): ReadResult {
+  const { v, ts: time, value, values, samples, unit, seq } = message;
+  if (v !== undefined && v !== 1) return reject('unsupported_version', `v is ${JSON.stringify(v)}`);
+  const common = {
+    ...(typeof unit === 'string' && { unit }),
+    ...(Number.isSafeInteger(seq) && { seq: seq as number }),
+  };
+  if (Array.isArray(samples)) {
+    if (samples.length > limits.batchRows) return reject('too_large', `${samples.length} rows`);
+    const rows = samples.map((row: unknown): Row => (Array.isArray(row) ? { time: row[0] ?? null, value: row[1], ...common } : { time: null, value: undefined }));
+    return collect(rows, options);
+  }
+  if (isRecord(values)) return collect(Object.entries(values).map(([channel, each]): Row => ({ channel, time, value: each, ...common })), options);
+  if ('value' in message) return collect([{ time, value, ...common }], options);
+  return reject('undecodable', 'none of value, values and samples');
+}
+
+/** Judges each row alone. */
+function collect(rows: readonly Row[], { nowMs, clockSynced = true }: ReadingOptions): ReadResult {
+  const readings: Reading[] = [];
+  const rejected: Rejected[] = [];
+  for (const { time, value: raw, ...rest } of rows) {
+    const timeMs = time === undefined ? nowMs : readTime(time);
+    const value = readValue(raw);
+    if (timeMs === undefined) rejected.push({ reason: 'bad_time', detail: show(time) });
+    else if (value === notANumber) rejected.push({ reason: 'not_a_number', detail: show(raw) });
+    else if (time !== undefined && timeMs < oldestMs) rejected.push({ reason: 'too_old', detail: show(time) });
+    else if (clockSynced && timeMs > nowMs + futureMs) rejected.push({ reason: 'future', detail: show(time) });
+    else readings.push({ timeMs, timeSource: time === undefined ? 'arrival' : 'payload', value, ...(typeof raw === 'string' && { fromText: true as const }), ...rest });
+  }
+  return { readings, rejected };
+}
+
+const notANumber = Symbol('not a number');
+
+/** A finite number, undefined for a missing value, or the mark of neither. */
+function readValue(raw: unknown): number | undefined | typeof notANumber {
+  if (raw === null) return undefined;
+  if (typeof raw === 'number') return Number.isFinite(raw) ? raw : notANumber; // 1e999 parses to Infinity
+  if (typeof raw !== 'string') return notANumber;
+  const text = raw.trim();
+  if (missingWords.has(text.toLowerCase())) return undefined;
+  if (!numberText.test(text)) return notANumber;
+  const value = Number(text);
+  return Number.isFinite(value) ? value : notANumber;
+}
+
+/** ISO 8601 with an offset, or a number whose size tells its unit (EDGE.md §4): s, ms, µs, ns. */
+function readTime(raw: unknown): number | undefined {
+  if (typeof raw === 'number' && Number.isFinite(raw) && raw >= 0) {
+    if (raw < 1e11) return Math.round(raw * 1e3);
+    if (raw < 1e14) return Math.round(raw);
+    if (raw < 1e17) return Math.round(raw / 1e3);
+    return raw < 1e20 ? Math.round(raw / 1e6) : undefined;
+  }
+  if (typeof raw !== 'string' || !isoText.test(raw)) return undefined;
+  const timeMs = Date.parse(raw);
+  return Number.isNaN(timeMs) ? undefined : timeMs;
+}
+
+/** `from -> to`: [factor, offset] of value * factor + offset. A closed list: what is not here is `unit_mismatch`. */
+const conversions = new Map<string, readonly [factor: number, offset: number]>([
+  ['°F -> °C', [5 / 9, -160 / 9]],
+  ['K -> °C', [1, -273.15]],
+  ['°C -> °F', [9 / 5, 32]],
+  ['°C -> K', [1, 273.15]],
+  ['Pa -> hPa', [0.01, 0]],
+  ['kPa -> hPa', [10, 0]],
+  ['mbar -> hPa', [1, 0]],
+  ['bar -> hPa', [1000, 0]],
+  ['hPa -> kPa', [0.1, 0]],
+  ['mbar -> kPa', [0.1, 0]],
+  ['kPa -> bar', [0.01, 0]],
+  ['mbar -> bar', [0.001, 0]],
+  ['W -> kW', [0.001, 0]],
+  ['kW -> W', [1000, 0]],
+  ['Wh -> kWh', [0.001, 0]],
+  ['kWh -> Wh', [1000, 0]],
+]);
 
 /** Converts to the stream's unit from a closed table; undefined when there is no such conversion. */
-export declare function convertUnit(value: number, from: string, to: string): number | undefined;
+export function convertUnit(value: number, from: string, to: string): number | undefined {
+  if (from === to) return value;
+  const rule = conversions.get(`${from} -> ${to}`);
+  return rule === undefined ? undefined : value * rule[0] + rule[1];
+}
+
+/** Counts open brackets outside strings, so that the parser never meets a tower of them. */
+function nestsTooDeep(payload: Uint8Array): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < payload.length; i++) {
+    const byte = payload[i];
+    if (byte === 0x22 /* " */) inString = !inString;
+    else if (byte === 0x5c /* \ */) i++;
+    else if (!inString && (byte === 0x7b || byte === 0x5b) /* { [ */ && ++depth > limits.jsonDepth) return true;
+    else if (!inString && (byte === 0x7d || byte === 0x5d) /* } ] */) depth--;
+  }
+  return false;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const reject = (reason: RejectionReason, detail: string): ReadResult => ({ readings: [], rejected: [{ reason, detail }] });
+
+/** Short enough for a log line. */
+const show = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 64);
+
+function decode(payload: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(payload);
+  } catch {
+    return undefined; // not UTF-8: the caller counts it as undecodable
+  }
+}
