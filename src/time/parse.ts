@@ -95,8 +95,11 @@ export function parseInteger(text: string): number {
   return Number.isSafeInteger(value) ? value : NaN;
 }
 
-/** `2013-12-02 21:15:00` (UTC), with milliseconds only when there are any. */
+const LAST_DATE_MS = 8.64e15;
+
+/** `2013-12-02 21:15:00` (UTC), with milliseconds only when there are any; a number that is no date stays a number. */
 export function formatTime(timeMs: number): string {
+  if (!(Math.abs(timeMs) <= LAST_DATE_MS)) return String(timeMs);
   const text = new Date(timeMs).toISOString();
   return `${text.slice(0, 10)} ${text.slice(11, text.endsWith('.000Z') ? 19 : 23)}`;
 }
