@@ -31,6 +31,7 @@ export const errorKinds = {
   ND_GRADIENT_MISSING_RULE: 'model',
 
   ND_ENGINE_FAILED: 'internal',
+  ND_ENGINE_MISSING: 'internal',
 
   ND_FILE_NOT_FOUND: 'io',
   ND_FILE_CORRUPT: 'io',

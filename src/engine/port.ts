@@ -14,8 +14,14 @@ export interface SessionOptions {
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Runs the model once, on the calling thread. Throws `ND_ENGINE_FAILED`. */
-  run(feeds: Readonly<Record<string, FloatTensor>>): Record<string, FloatTensor>;
+  /**
+   * Runs the model once, on the calling thread. With `outputs`, only those are computed, into the memory they bring: for
+   * large ones, which would be allocated at every run otherwise. Throws `ND_ENGINE_FAILED`.
+   */
+  run(
+    feeds: Readonly<Record<string, FloatTensor>>,
+    outputs?: Readonly<Record<string, FloatTensor>>,
+  ): Record<string, FloatTensor>;
   close(): void;
 }
 
