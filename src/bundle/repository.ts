@@ -1,11 +1,30 @@
-/** The TUF 1.0 repository models are published in: static files any web server can serve (EDGE.md §11). */
+/**
+ * The TUF 1.0 repository models are published in: static files any web server can serve (EDGE.md §11).
+ *
+ * `<dir>/public/metadata` and `<dir>/public/targets` are served, `<dir>/keys` never. Snapshots are consistent (TUF 6.2):
+ * files carry their version or hash in their name and never change, only timestamp.json does, last.
+ */
+import { sign } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { Key, MetaFile, Metadata, MetadataKind, Root, Signature, Snapshot, TargetFile, Targets, Timestamp } from '@tufjs/models';
+import type { FleetKeys } from '../contracts/desired.js';
+import { fleetKeysSchema } from '../contracts/desired.js';
+import { refuse } from '../contracts/reason.js';
+import { wireText } from '../contracts/wire.js';
+import { NeuroDivergentError } from '../errors.js';
+import { sha256, writeWhole } from './folder.js';
 import type { SigningKey } from './key.js';
+import { createKey, loadKey, saveKey } from './key.js';
+import { manifestFile, readBundle } from './pack.js';
+import { orThrow } from './refusal.js';
+import { verifyBundle } from './verify.js';
 
 export interface RepositoryOptions {
   readonly dir: string;
   /** Private keys, outside the served folder; `<dir>/keys` when not given. */
   readonly keysDir?: string;
-  /** Milliseconds UTC; for tests of expiry. */
+  /** Milliseconds UTC of the signatures, now when not given. */
   readonly nowMs?: number;
 }
 
@@ -24,12 +43,170 @@ export interface Published {
   readonly release: number;
   readonly manifestSha256: string;
 }
-/** Makes keys and first metadata. Throws `ND_REPOSITORY_EXISTS`. */
-export declare function initRepository(options: RepositoryOptions): Promise<Repository>;
-export declare function openRepository(options: RepositoryOptions): Promise<Repository>;
-/** Verifies the bundle, adds `<line>/<release>/…` and signs. Throws `ND_BUNDLE_…`; a release must be above the newest of its line. */
-export declare function publish(options: RepositoryOptions & { readonly bundleDir: string }): Promise<Published>;
+
+export const fleetKeysTarget = 'keys/fleet.json';
+
+const specVersion = '1.0.31';
+const dayMs = 86_400_000;
+/** Days until a role must be signed again. */
+const lifetimeDays = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
+type RoleName = keyof typeof lifetimeDays;
+const roleNames = Object.keys(lifetimeDays) as RoleName[];
+
+/** Makes keys and first metadata. Throws `ND_FILE_EXISTS` where a repository already is. */
+export async function initRepository(options: RepositoryOptions): Promise<Repository> {
+  const { servedDir, keysDir } = places(options);
+  for (const folder of ['metadata', 'targets']) await mkdir(join(servedDir, folder), { recursive: true });
+  const keys = {} as Record<RoleName | 'fleet', SigningKey>;
+  for (const name of [...roleNames, 'fleet'] as const) {
+    keys[name] = createKey();
+    await saveKey(keyFile(keysDir, name), keys[name]); // refuses to overwrite: the first one stops a second init
+  }
+
+  const root = new Metadata(new Root({ ...stamp('root', 1, options), consistentSnapshot: true }));
+  for (const role of roleNames) root.signed.addKey(tufKey(keys[role]), role);
+  signWith(root, keys.root, root);
+  await writeMetadata(servedDir, '1.root', root);
+  await writeMetadata(servedDir, 'root', root); // for people and tools; clients ask for numbered ones
+
+  const fleetKeys: FleetKeys = { schema: 1, keys: [{ keyid: keys.fleet.keyId, keytype: 'ed25519', public: keys.fleet.publicHex }] };
+  const fleetTarget = await addTarget(servedDir, fleetKeysTarget, Buffer.from(wireText(fleetKeysSchema, fleetKeys)));
+  await writeRelease(options, root, new Targets({ ...stamp('targets', 1, options), targets: { [fleetKeysTarget]: fleetTarget } }), 1, 1);
+  return openRepository(options);
+}
+
+/** Throws `ND_FILE_NOT_FOUND` when there is no repository. */
+export async function openRepository(options: RepositoryOptions): Promise<Repository> {
+  const { servedDir, keysDir } = places(options);
+  const rootFile = join(servedDir, 'metadata', '1.root.json');
+  await readMetadata(servedDir, '1.root', MetadataKind.Root);
+  return { servedDir, rootFile, keysDir, fleetKey: await loadKey(keyFile(keysDir, 'fleet')) };
+}
+
+/**
+ * Verifies the bundle, adds `<line>/<release>/…` and signs. The same bundle again changes nothing.
+ * Throws `ND_BUNDLE_<REASON>`; `ND_BUNDLE_ROLLBACK_REFUSED` unless the release is above the newest of its line.
+ */
+export async function publish(options: RepositoryOptions & { readonly bundleDir: string }): Promise<Published> {
+  const { bundleDir } = options;
+  const [first, ...more] = await verifyBundle(bundleDir);
+  if (first !== undefined) {
+    const all = [first, ...more].map(({ where, detail, code }) => `${where}: ${detail} [${code}]`).join('; ');
+    orThrow(refuse(first.reason, all), bundleDir);
+  }
+  const { manifest: { line, release, files }, manifestBytes, manifestSha256 } = await readBundle(bundleDir);
+  const published = { line, release, manifestSha256 };
+
+  const { servedDir } = places(options);
+  const state = await readState(servedDir);
+  const { targets } = state.targets.signed;
+  const prefix = `${line}/${release}`;
+  if (targets[`${prefix}/${manifestFile}`]?.hashes['sha256'] === manifestSha256) return published;
+  const newest = newestRelease(targets, line);
+  if (release <= newest) orThrow(refuse('rollback_refused', `release ${release} of ${line} is not above ${newest}, the newest published`), bundleDir);
+
+  const added: Record<string, TargetFile> = {};
+  for (const { path } of files) added[`${prefix}/${path}`] = await addTarget(servedDir, `${prefix}/${path}`, await readFile(join(bundleDir, path)));
+  added[`${prefix}/${manifestFile}`] = await addTarget(servedDir, `${prefix}/${manifestFile}`, manifestBytes);
+  const next = new Targets({ ...stamp('targets', state.targets.signed.version + 1, options), targets: { ...targets, ...added } });
+  await writeRelease(options, state.root, next, state.snapshot.signed.version + 1, state.timestamp.signed.version + 1);
+  return published;
+}
+
 /** Signs snapshot and timestamp anew, so that they do not expire. */
-export declare function refreshRepository(options: RepositoryOptions): Promise<void>;
+export async function refreshRepository(options: RepositoryOptions): Promise<void> {
+  const { root, targets, snapshot, timestamp } = await readState(places(options).servedDir);
+  await writeSnapshot(options, root, targets, snapshot.signed.version + 1, timestamp.signed.version + 1);
+}
+
 /** The release number the next bundle of a line should carry. */
-export declare function nextRelease(options: RepositoryOptions & { readonly line: string }): Promise<number>;
+export async function nextRelease(options: RepositoryOptions & { readonly line: string }): Promise<number> {
+  const { targets } = await readState(places(options).servedDir);
+  return newestRelease(targets.signed.targets, options.line) + 1;
+}
+
+const places = ({ dir, keysDir = join(dir, 'keys') }: RepositoryOptions) => ({ servedDir: join(dir, 'public'), keysDir });
+
+const keyFile = (keysDir: string, name: string): string => join(keysDir, `${name}.pem`);
+
+const newestRelease = (targets: Readonly<Record<string, unknown>>, line: string): number =>
+  Math.max(0, ...Object.keys(targets).filter((path) => path.startsWith(`${line}/`)).map((path) => Number(path.split('/')[1])));
+
+const tufKey = ({ keyId, publicHex }: SigningKey): Key => new Key({ keyID: keyId, keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: publicHex } });
+
+/** The fields each role has: version and expiry (whole seconds, as TUF writes dates). */
+function stamp(role: RoleName, version: number, { nowMs = Date.now() }: RepositoryOptions) {
+  const expires = new Date(nowMs + lifetimeDays[role] * dayMs).toISOString().replace(/\.\d+Z$/, 'Z');
+  return { version, specVersion, expires };
+}
+
+/** Copies a target to its consistent name, `<dir>/<sha256>.<name>`. */
+async function addTarget(servedDir: string, path: string, content: Uint8Array): Promise<TargetFile> {
+  const hash = sha256(content);
+  await writeWhole(join(servedDir, 'targets', dirname(path), `${hash}.${basename(path)}`), content);
+  return new TargetFile({ path, length: content.byteLength, hashes: { sha256: hash } });
+}
+
+type AnyMetadata = Metadata<Root> | Metadata<Targets> | Metadata<Snapshot> | Metadata<Timestamp>;
+
+/** Signs and makes sure that the root names this key, so that nothing is published that no device can verify. */
+function signWith(metadata: AnyMetadata, { privateKey, keyId }: SigningKey, root: Metadata<Root>): void {
+  metadata.sign((data) => new Signature({ keyID: keyId, sig: sign(null, data, privateKey).toString('hex') }));
+  try {
+    root.verifyDelegate(metadata.signed.type, metadata);
+  } catch (error) {
+    orThrow(refuse('bad_signature', `the key in hand is not the one the root names: ${(error as Error).message}`), metadata.signed.type);
+  }
+}
+
+async function writeMetadata(servedDir: string, name: string, metadata: AnyMetadata): Promise<MetaFile> {
+  const bytes = Buffer.from(JSON.stringify(metadata.toJSON()));
+  await writeWhole(join(servedDir, 'metadata', `${name}.json`), bytes);
+  return new MetaFile({ version: metadata.signed.version, length: bytes.byteLength, hashes: { sha256: sha256(bytes) } });
+}
+
+async function writeRelease(options: RepositoryOptions, root: Metadata<Root>, signed: Targets, snapshotVersion: number, timestampVersion: number): Promise<void> {
+  const { keysDir, servedDir } = places(options);
+  const targets = new Metadata(signed);
+  signWith(targets, await loadKey(keyFile(keysDir, 'targets')), root);
+  await writeMetadata(servedDir, `${signed.version}.targets`, targets);
+  await writeSnapshot(options, root, targets, snapshotVersion, timestampVersion);
+}
+
+async function writeSnapshot(options: RepositoryOptions, root: Metadata<Root>, targets: Metadata<Targets>, snapshotVersion: number, timestampVersion: number): Promise<void> {
+  const { keysDir, servedDir } = places(options);
+  const targetsBytes = await readFile(join(servedDir, 'metadata', `${targets.signed.version}.targets.json`));
+  const targetsMeta = new MetaFile({ version: targets.signed.version, length: targetsBytes.byteLength, hashes: { sha256: sha256(targetsBytes) } });
+  const snapshot = new Metadata(new Snapshot({ ...stamp('snapshot', snapshotVersion, options), meta: { 'targets.json': targetsMeta } }));
+  signWith(snapshot, await loadKey(keyFile(keysDir, 'snapshot')), root);
+  const snapshotMeta = await writeMetadata(servedDir, `${snapshotVersion}.snapshot`, snapshot);
+
+  const timestamp = new Metadata(new Timestamp({ ...stamp('timestamp', timestampVersion, options), snapshotMeta }));
+  signWith(timestamp, await loadKey(keyFile(keysDir, 'timestamp')), root);
+  await writeMetadata(servedDir, 'timestamp', timestamp);
+}
+
+/** The state devices see, found from timestamp.json down: half-written files of a crashed run are not part of it. */
+async function readState(servedDir: string) {
+  const root = await readMetadata(servedDir, 'root', MetadataKind.Root);
+  const timestamp = await readMetadata(servedDir, 'timestamp', MetadataKind.Timestamp);
+  const snapshot = await readMetadata(servedDir, `${timestamp.signed.snapshotMeta.version}.snapshot`, MetadataKind.Snapshot);
+  const targets = await readMetadata(servedDir, `${snapshot.signed.meta['targets.json']?.version}.targets`, MetadataKind.Targets);
+  return { root, timestamp, snapshot, targets };
+}
+
+interface SignedOf {
+  readonly [MetadataKind.Root]: Root;
+  readonly [MetadataKind.Targets]: Targets;
+  readonly [MetadataKind.Snapshot]: Snapshot;
+  readonly [MetadataKind.Timestamp]: Timestamp;
+}
+
+async function readMetadata<K extends MetadataKind>(servedDir: string, name: string, kind: K): Promise<Metadata<SignedOf[K]>> {
+  const path = join(servedDir, 'metadata', `${name}.json`);
+  try {
+    return Metadata.fromJSON(kind as MetadataKind.Root, JSON.parse(await readFile(path, 'utf8')) as never) as unknown as Metadata<SignedOf[K]>;
+  } catch (cause) {
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: `The metadata cannot be read: ${(cause as Error).message}.`, mend: 'Make a repository with `nd repo init`, or name its folder.', cause });
+  }
+}

@@ -1,4 +1,7 @@
 /** The MQTT link of a device (EDGE.md §8): our own reconnect timer, PUBACK after commit, nothing queued while offline. */
+import type { IClientOptions, IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient } from 'mqtt';
+import { limits } from '../contracts/limit.js';
+import { NeuroDivergentError } from '../errors.js';
 
 export interface MqttMessage {
   readonly topic: string;
@@ -34,11 +37,19 @@ export type LinkEvent =
   /** Another process uses this client id; no further attempt is made. */
   | { readonly state: 'stopped'; readonly reason: 'session_taken_over' };
 
+/** Ceilings of the backoff, milliseconds. */
+export interface Backoff {
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface MqttOptions {
   readonly url: string;
   readonly clientId: string;
   readonly username?: string;
   readonly password?: string;
+  /** A password may travel unencrypted to a private address; to loopback it always may, to a public one never. */
+  readonly allowInsecure?: 'none' | 'private';
   /** PEM texts. */
   readonly ca?: string;
   readonly cert?: string;
@@ -51,8 +62,8 @@ export interface MqttOptions {
   readonly onLink: (event: LinkEvent) => void;
   /** In [0, 1); for tests of the backoff. */
   readonly random?: () => number;
-  /** Shortest and longest ceiling of the backoff, 1 s and 60 s when not given. */
-  readonly backoffMs?: { readonly first: number; readonly last: number };
+  /** 1 s to 60 s when not given. */
+  readonly backoffMs?: Backoff;
 }
 
 export interface MqttLink {
@@ -67,8 +78,205 @@ export interface MqttLink {
   /** Sends DISCONNECT (the will is dropped) and stops. Publish `offline` before. Safe to call twice. */
   close(): Promise<void>;
 }
-/** Starts connecting in the background and returns at once. Throws only for options that can never work. */
-export declare function connectMqtt(options: MqttOptions): MqttLink;
+
+const defaultBackoffMs: Backoff = { first: 1000, last: 60_000 };
+/** A link that held this long starts the next backoff from its beginning. */
+const stableMs = 60_000;
+const sessionSeconds = 86_400;
+const willDelaySeconds = 15;
+const takeoversMax = 3;
+/** CONNACK: unacceptable protocol version, in MQTT 3.1.1 and in MQTT 5. */
+const wrongProtocol = new Set<unknown>([1, 132]);
+/** CONNACK: bad user name or password, not authorised, in MQTT 3.1.1 and in MQTT 5. */
+const badCredentials = new Set<unknown>([4, 5, 134, 135]);
+const sessionTakenOver = 142;
 
 /** The delay before attempt n (from 0): full jitter below an exponential ceiling. Milliseconds. */
-export declare function backoffDelay(attempt: number, random: () => number, limits?: { readonly first: number; readonly last: number }): number;
+export const backoffDelay = (attempt: number, random: () => number, { first, last }: Backoff = defaultBackoffMs): number =>
+  Math.round(random() * Math.min(last, first * 2 ** attempt));
+
+/** Starts connecting in the background and returns at once. Throws `ND_CONFIG_CONFLICT` for options that must not be used. */
+export function connectMqtt(options: MqttOptions): MqttLink {
+  checkSecurity(options);
+  const { onLink, random = Math.random, backoffMs = defaultBackoffMs } = options;
+  const subscriptions = [...options.subscriptions];
+  const inFlight = new Set<(sent: boolean) => void>();
+  let client: MqttClient | undefined;
+  let online = false;
+  let closed = false;
+  let protocol: 5 | 4 = 5;
+  let attempt = 0;
+  let takeovers = 0;
+  let retryTimer: NodeJS.Timeout | undefined;
+  let stableTimer: NodeJS.Timeout | undefined;
+
+  const subscribeNow = async (current: MqttClient, wanted: readonly Subscription[]): Promise<void> => {
+    if (wanted.length === 0) return;
+    const filters = wanted.map(({ filter, qos = 1, skipRetained = false }): [string, { qos: 0 | 1; rh?: 2 }] => [
+      filter,
+      { qos, ...(skipRetained && protocol === 5 && { rh: 2 }) },
+    ]);
+    await current.subscribeAsync(Object.fromEntries(filters));
+  };
+
+  /** One connection from CONNECT to its end. A new client each time: it starts with no state that could be sent twice. */
+  const open = async (): Promise<void> => {
+    const { default: mqtt } = await import('mqtt'); // costs 90 ms, which the first forecast need not wait for
+    if (closed) return;
+    const current = mqtt.connect(options.url, clientOptions(options, protocol));
+    client = current;
+    let failure: { readonly message: string; readonly code?: unknown } | undefined;
+    let answered = false;
+
+    current.handleMessage = ({ topic, payload, retain, dup }: IPublishPacket, acknowledge) => {
+      const message = { topic, payload: payload as Uint8Array, retain, duplicate: dup };
+      const giveUp = (error: unknown): void => {
+        failure = { message: `a message was not stored: ${(error as Error).message}` };
+        current.end(true); // no PUBACK: the broker delivers it again
+      };
+      try {
+        const committed = options.onMessage(message);
+        if (committed === undefined) acknowledge();
+        else committed.then(() => acknowledge(), giveUp);
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+    current.on('error', (error: Error & { code?: unknown }) => {
+      failure ??= error;
+      current.end(true);
+    });
+    current.on('disconnect', ({ reasonCode }: IDisconnectPacket) => {
+      failure = { message: `the broker disconnected with code ${reasonCode}`, code: reasonCode };
+    });
+    current.on('connect', ({ sessionPresent }: IConnackPacket) => {
+      answered = true;
+      subscribeNow(current, subscriptions).then(
+        () => {
+          if (client !== current || closed) return;
+          online = true;
+          stableTimer = setTimeout(() => (attempt = takeovers = 0), stableMs).unref();
+          onLink({ state: 'online', protocol, sessionPresent });
+        },
+        (error: unknown) => {
+          failure = { message: `subscribing failed: ${(error as Error).message}` };
+          current.end(true);
+        },
+      );
+    });
+    current.once('close', () => {
+      if (client !== current) return;
+      client = undefined;
+      lost(failure, answered);
+    });
+  };
+
+  const lost = (failure: { readonly message: string; readonly code?: unknown } | undefined, answered: boolean): void => {
+    online = false;
+    clearTimeout(stableTimer);
+    for (const settle of inFlight) settle(false);
+    inFlight.clear();
+    if (closed) return;
+
+    // An older broker refuses MQTT 5, or hangs up without a word: offer the other version at once, one time.
+    const refused = wrongProtocol.has(failure?.code) || (!answered && failure === undefined);
+    if (refused && protocol === 5) {
+      protocol = 4;
+      void open();
+      return;
+    }
+    if (!answered && !refused) protocol = 5; // nobody answered: the next broker may speak it
+    if (failure?.code === sessionTakenOver && ++takeovers >= takeoversMax) {
+      closed = true;
+      onLink({ state: 'stopped', reason: 'session_taken_over' });
+      return;
+    }
+    const retryMs = badCredentials.has(failure?.code) ? backoffMs.last : backoffDelay(attempt++, random, backoffMs);
+    onLink({ state: 'offline', reason: failure?.message ?? 'the connection was closed', retryMs });
+    retryTimer = setTimeout(() => void open(), retryMs);
+  };
+
+  void open();
+  return {
+    get online() {
+      return online;
+    },
+    publish(topic, payload, { qos = 1, retain = false, expirySeconds, replay = false } = {}) {
+      const current = client;
+      if (!online || current === undefined) return Promise.resolve(false);
+      const properties = protocol === 5 && {
+        properties: { ...(expirySeconds !== undefined && { messageExpiryInterval: expirySeconds }), ...(replay && { userProperties: { 'nd-replay': '1' } }) },
+      };
+      return new Promise<boolean>((resolve) => {
+        inFlight.add(resolve);
+        current.publish(topic, payload as string | Buffer, { qos, retain, ...properties }, (error) => {
+          inFlight.delete(resolve);
+          resolve(!error);
+        });
+      });
+    },
+    async subscribe(added) {
+      subscriptions.push(...added);
+      if (!online || client === undefined) return false;
+      return subscribeNow(client, added).then(
+        () => true,
+        () => false, // lost meanwhile: the next connect makes them all
+      );
+    },
+    async close() {
+      closed = true;
+      clearTimeout(retryTimer);
+      const current = client;
+      client = undefined;
+      const graceful = online;
+      lost(undefined, true);
+      if (current !== undefined) await current.endAsync(!graceful).catch(() => undefined); // already gone
+    },
+  };
+}
+
+function clientOptions({ clientId, username, password, ca, cert, key, will }: MqttOptions, protocol: 5 | 4): IClientOptions {
+  const v5 = protocol === 5;
+  return {
+    clientId,
+    protocolVersion: protocol,
+    clean: false,
+    keepalive: 30,
+    connectTimeout: 15_000,
+    reconnectPeriod: 0, // our timer
+    resubscribe: false, // our list
+    queueQoSZero: false, // our outbox
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(will && { will: { ...will, payload: Buffer.from(will.payload), ...(v5 && { properties: { willDelayInterval: willDelaySeconds } }) } }),
+    ...(v5 && {
+      autoUseTopicAlias: true,
+      autoAssignTopicAlias: true,
+      properties: { sessionExpiryInterval: sessionSeconds, receiveMaximum: 64, maximumPacketSize: limits.messageBytes + 1024 },
+    }),
+  };
+}
+
+/** A password crosses no open network (EDGE.md §8). */
+function checkSecurity({ url, password, ca, allowInsecure = 'none' }: MqttOptions): void {
+  const { protocol, hostname } = new URL(url);
+  const conflict = (what: string, mend: string): never => {
+    throw new NeuroDivergentError('ND_CONFIG_CONFLICT', { where: 'mqtt', what, mend });
+  };
+  const encrypted = protocol === 'mqtts:' || protocol === 'wss:';
+  if (encrypted && ca === undefined) conflict(`${url} is encrypted, but no CA is given to check the broker with.`, 'Set mqtt.ca_file.');
+  if (encrypted || password === undefined || isLoopback(hostname)) return;
+  if (!isPrivate(hostname)) conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts:// with a CA file.');
+  if (allowInsecure !== 'private') conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts://, or set mqtt.allow_insecure to "private" if you trust that network.');
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || /^127\./.test(host) || host === '[::1]';
+
+/** An address of RFC 1918 or RFC 4193, link-local, or a name that only a local network knows. */
+const isPrivate = (host: string): boolean =>
+  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|\[f[cd]|\[fe80:)/i.test(host) || /^[^.:]+$/.test(host) || /\.(?:local|lan|internal|home\.arpa)$/i.test(host);
