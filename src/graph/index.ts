@@ -11,6 +11,7 @@ export { constant, constantValues, initOf, leafName, type Init } from './ops/lea
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';
 export * from './ops/linear.js';
+export * from './ops/quantized.js';
 export * from './ops/recurrent.js';
 export * from './ops/reduce.js';
 export { definePass, runPasses, substitute, type Pass, type Rule } from './passes/pass.js';

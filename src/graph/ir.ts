@@ -35,8 +35,8 @@ export interface GradientContext<A extends object, O extends string> {
   readonly gradients: Readonly<Partial<Record<O, Tensor>>>;
 }
 
-/** A case on which every op is checked: shapes of the inputs, with attributes where the op has some. */
-export type Sample<A extends object> = readonly (readonly number[])[] | { shapes: readonly (readonly number[])[]; with: A };
+/** A case on which every op is checked: shapes of the inputs, with attributes and an element type where the op wants them. */
+export type Sample<A extends object> = readonly (readonly number[])[] | { shapes: readonly (readonly number[])[]; with: A; dtype?: DType };
 
 export interface OpSpec<I extends string, A extends object, O extends string> {
   readonly name: string;

@@ -22,7 +22,7 @@ export interface OnnxEmitter {
     options?: { attributes?: Readonly<Record<string, OnnxAttribute>>; outputs?: readonly string[] | number; domain?: string; body?: Subgraph },
   ): string[];
   /** Adds a constant tensor and returns its name. */
-  constant(data: Float32Array | BigInt64Array, shape: readonly number[]): string;
+  constant(data: Float32Array | BigInt64Array | Int8Array | Uint8Array, shape: readonly number[]): string;
   /** int64 constants: axes, shapes, starts… */
   ints(values: readonly number[]): string;
   /** A body graph of Scan; `build` adds its nodes to a fresh emitter and returns nothing. */

@@ -45,6 +45,12 @@ const encoders: Record<DType, (data: ArrayLike<number>) => ArrayBufferView> = {
   int64: (data) => BigInt64Array.from(data as number[], BigInt),
 };
 
+const typeOf = (data: Float32Array | BigInt64Array | Int8Array | Uint8Array): DataType => {
+  if (data instanceof Float32Array) return DataType.FLOAT;
+  if (data instanceof BigInt64Array) return DataType.INT64;
+  return data instanceof Int8Array ? DataType.INT8 : DataType.UINT8;
+};
+
 const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 /**
@@ -153,7 +159,7 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         list.push(create(NodeProtoSchema, { opType: type, domain, input: inputs.map(resolve), output: names, attribute: encoded }));
         return names;
       },
-      constant: (data, shape) => tensor(bytesOf(data), shape, data instanceof Float32Array ? DataType.FLOAT : DataType.INT64),
+      constant: (data, shape) => tensor(bytesOf(data), shape, typeOf(data)),
       ints: (values) => tensor(bytesOf(BigInt64Array.from(values, BigInt)), [values.length], DataType.INT64),
       shape: (shape) => {
         if (shape.filter((dim) => typeof dim !== 'number').length > 1) {

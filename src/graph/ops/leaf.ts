@@ -22,6 +22,8 @@ interface ConstantLeaf {
   readonly shape: readonly number[];
   readonly data: ArrayLike<number>;
   readonly dtype: DType;
+  /** The parameter this was, for reports. */
+  readonly name?: string;
 }
 
 function leafOp(name: string): Op {
@@ -56,7 +58,7 @@ export const leafName = (tensor: Tensor): string => (tensor.node.attributes as N
 export const initOf = (tensor: Tensor): Init => (tensor.node.attributes as ParameterLeaf).init;
 
 /** A constant tensor; a bare number is a scalar. */
-export function constant(data: number | ArrayLike<number>, shape?: readonly number[], dtype: DType = 'float32'): Tensor {
+export function constant(data: number | ArrayLike<number>, shape?: readonly number[], dtype: DType = 'float32', name?: string): Tensor {
   const values = typeof data === 'number' ? [data] : data;
   const dims = shape ?? (typeof data === 'number' ? [] : [data.length]);
   if (elements(dims) !== values.length) {
@@ -66,7 +68,7 @@ export function constant(data: number | ArrayLike<number>, shape?: readonly numb
       mend: 'Pass as many values as the shape has elements.',
     });
   }
-  return createNode(constantOp, [], { data: values, shape: dims, dtype } satisfies ConstantLeaf).outputs[0]!;
+  return createNode(constantOp, [], { data: values, shape: dims, dtype, ...(name !== undefined && { name }) } satisfies ConstantLeaf).outputs[0]!;
 }
 setLift(constant);
 

@@ -13,7 +13,7 @@ export function bindParameters(graph: Graph, values: Readonly<Record<string, Arr
     if (data === undefined) {
       throw new NeuroDivergentError('ND_GRAPH_INVALID', { where: name, what: 'has no value.', mend: 'Pass the values of every parameter and state.' });
     }
-    return [tensor, constant(data, staticShape(name, tensor.shape))] as const;
+    return [tensor, constant(data, staticShape(name, tensor.shape), 'float32', name)] as const;
   });
   return { ...substitute({ ...graph, updates: {} }, new Map(bound)), parameters: [], states: [] };
 }

@@ -1,6 +1,8 @@
 /** Every sample of every op as a small graph with random values: what the tests of all ops walk over. */
-import { createNode, registry, type Op, type Tensor } from '../../../src/graph/ir.js';
-import { createGraph, type Graph } from '../../../src/graph/builder.js';
+import { createNode, registry, type DType, type Op, type Tensor } from '../../../src/graph/ir.js';
+import type { Graph } from '../../../src/graph/builder.js';
+import { fromHalf, toHalf } from '../../../src/graph/onnx/half.js';
+import { inputOp, leaf } from '../../../src/graph/ops/leaf.js';
 import { elements, type NdArray } from '../../../src/graph/ndarray.js';
 
 export interface OpCase {
@@ -23,21 +25,30 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** A value in [-1, 1] as one the element type can hold; integers are spread over their range. */
+const representable: Record<DType, (value: number) => number> = {
+  float32: Math.fround,
+  float16: (value) => fromHalf(toHalf(value)),
+  int8: (value) => Math.round(127 * value),
+  uint8: (value) => Math.round(127.5 * (value + 1)),
+  int32: (value) => Math.round(1e6 * value),
+  int64: (value) => Math.round(1e6 * value),
+};
+
 export function opCases(): OpCase[] {
   return [...registry.values()].flatMap((op) =>
     op.samples.map((sample, number) => {
-      const { shapes, with: attributes } = 'shapes' in sample ? sample : { shapes: sample, with: {} };
-      const builder = createGraph();
-      const inputs = shapes.map((shape, i) => builder.input(`x${i}`, shape));
+      const { shapes, with: attributes, dtype = 'float32' } = 'shapes' in sample ? sample : { shapes: sample, with: {} };
+      const inputs = shapes.map((shape, i) => leaf(inputOp, { name: `x${i}`, shape, dtype }));
       const node = createNode(op, inputs, attributes);
       const names = op.outputs ?? ['y'];
       const outputs = Object.fromEntries(names.map((name, i) => [name, node.outputs[i]!]));
       const random = seeded(number + 1);
       const [low, high] = op.domain ?? [-1, 1];
-      const feeds = Object.fromEntries(
-        shapes.map((shape, i) => [`x${i}`, { data: Float64Array.from({ length: elements(shape) }, () => Math.fround(low + (high - low) * random())), shape }]),
-      );
-      return { title: `${op.name} on ${shapes.map((shape) => `[${shape}]`).join(' ')}`, op, graph: builder.finish(outputs), inputs, outputs: node.outputs, feeds };
+      const draw = (): number => representable[dtype](low + (high - low) * random());
+      const feeds = Object.fromEntries(shapes.map((shape, i) => [`x${i}`, { data: Float64Array.from({ length: elements(shape) }, draw), shape }]));
+      const graph: Graph = { inputs, parameters: [], states: [], draws: [], updates: {}, outputs };
+      return { title: `${op.name} on ${shapes.map((shape) => `[${shape}]`).join(' ')}`, op, graph, inputs, outputs: node.outputs, feeds };
     }),
   );
 }

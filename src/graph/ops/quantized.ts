@@ -1,0 +1,125 @@
+/**
+ * Ops of quantized models: q = round(x / scale) + zero, ties to even, clipped to the type; x ≈ (q - zero) · scale.
+ * Scales and zeros are known when the graph is built, so they are attributes. One of each serves the whole tensor, or
+ * there is one for every index of `axis`. https://arxiv.org/abs/1712.05877
+ */
+import { ShapeError } from '../../errors.js';
+import { defineOp, type Tensor, type UnaryWith } from '../ir.js';
+import { forEachIndex, type NdArray } from '../ndarray.js';
+import type { OnnxEmitter } from '../onnx/emitter.js';
+import type { Shape } from '../shape.js';
+import { add, maximum, neg, stopGradient, sub } from './elementwise.js';
+
+export interface IntegerScale {
+  readonly scale: readonly number[];
+  /** The integer that stands for 0; all 0 when absent. */
+  readonly zero?: readonly number[];
+  readonly axis?: number;
+}
+export interface ToInteger extends IntegerScale {
+  readonly dtype: 'int8' | 'uint8';
+}
+
+export const integerRange = { int8: [-128, 127], uint8: [0, 255] } as const;
+
+/** The nearest integer; halfway between two, the even one, as IEEE 754 and ONNX round. */
+export function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+}
+
+/** float32 → int8 or uint8. Divides in float32, as runtimes do, so that ties fall the same way. */
+export const quantizeLinear: UnaryWith<ToInteger> = defineOp({
+  name: 'quantizeLinear',
+  inputs: ['x'],
+  dtype: (_, { dtype }: ToInteger) => dtype,
+  shape: ({ x }, scaling: ToInteger) => fitting('quantizeLinear', x, scaling),
+  grad: 'none',
+  onnx: (scaling, emit, { inputs, outputs }) => {
+    emit.node('QuantizeLinear', [inputs[0]!, ...constantsOf(scaling, scaling.dtype, emit)], { attributes: axisOf(scaling), outputs });
+  },
+  run: ({ x }, scaling) => {
+    const [low, high] = integerRange[scaling.dtype];
+    return perChannel(x, scaling, (value, scale, zero) =>
+      Math.min(high, Math.max(low, roundHalfEven(Math.fround(Math.fround(value) / Math.fround(scale))) + zero)),
+    );
+  },
+  samples: [
+    { shapes: [[2, 5]], with: { dtype: 'uint8', scale: [1 / 128], zero: [117] } },
+    { shapes: [[2, 3]], with: { dtype: 'int8', scale: [0.01, 0.02, 0.005], zero: [0, 0, 0], axis: 1 } },
+  ],
+});
+
+/** int8, uint8 or int32 → float32. */
+export const dequantizeLinear: UnaryWith<IntegerScale> = defineOp({
+  name: 'dequantizeLinear',
+  inputs: ['x'],
+  dtype: () => 'float32',
+  shape: ({ x }, scaling: IntegerScale) => fitting('dequantizeLinear', x, scaling),
+  grad: 'none',
+  onnx: (scaling, emit, { node, inputs, outputs }) => {
+    const { dtype } = node.inputs[0]!;
+    const constants = constantsOf(scaling, dtype === 'uint8' ? 'uint8' : 'int8', emit);
+    // A zero point of 0 may be left out, and int32 must have none.
+    const given = scaling.zero === undefined || dtype === 'int32' ? constants.slice(0, 1) : constants;
+    emit.node('DequantizeLinear', [inputs[0]!, ...given], { attributes: axisOf(scaling), outputs });
+  },
+  run: ({ x }, scaling) => perChannel(x, scaling, (value, scale, zero) => Math.fround((value - zero) * Math.fround(scale))),
+  samples: [
+    { shapes: [[2, 5]], with: { scale: [1 / 128], zero: [117] }, dtype: 'uint8' },
+    { shapes: [[3, 2]], with: { scale: [0.01, 0.02, 0.005], axis: 0 }, dtype: 'int8' },
+  ],
+});
+
+/** float16 or integers → float32, value by value. On a constant, the runtime does it once, at load. */
+export const toFloat: UnaryWith<object> = defineOp({
+  name: 'toFloat',
+  inputs: ['x'],
+  dtype: () => 'float32',
+  shape: ({ x }) => x,
+  grad: 'none',
+  onnx: () => ({ type: 'Cast', attributes: { to: 1 } }),
+  run: ({ x }) => x.data,
+  samples: [{ shapes: [[2, 3]], with: {}, dtype: 'int8' }, { shapes: [[4]], with: {}, dtype: 'float16' }],
+});
+
+/**
+ * What quantizing x and back gives, with the gradient passed straight through the rounding and stopped outside the
+ * range: training with it is quantization-aware. https://arxiv.org/abs/1308.3432
+ */
+export function fakeQuantize(x: Tensor, scaling: ToInteger & { readonly axis?: undefined }): Tensor {
+  const [low, high] = integerRange[scaling.dtype];
+  const edge = (integer: number): number => (integer - (scaling.zero?.[0] ?? 0)) * scaling.scale[0]!;
+  const clipped = neg(maximum(neg(maximum(x, edge(low))), -edge(high)));
+  return add(clipped, stopGradient(sub(dequantizeLinear(quantizeLinear(x, scaling), scaling), clipped)));
+}
+
+function fitting(where: string, x: Shape, { scale, zero, axis }: IntegerScale): Shape {
+  const count = axis === undefined ? 1 : x[axis];
+  if (scale.length !== count || (zero !== undefined && zero.length !== count)) {
+    throw new ShapeError({
+      where,
+      what: `[${x}] needs ${String(count)} scales${axis === undefined ? '' : ` along axis ${axis}`}, but there are ${scale.length} (zeros: ${zero?.length ?? 'none'}).`,
+      mend: 'Give one for the whole tensor, or name an axis and give one for each of its indices.',
+    });
+  }
+  return x;
+}
+
+const axisOf = ({ axis }: IntegerScale): { axis?: number } => (axis === undefined ? {} : { axis });
+
+function constantsOf({ scale, zero, axis }: IntegerScale, dtype: 'int8' | 'uint8', emit: OnnxEmitter): string[] {
+  const dims = axis === undefined ? [] : [scale.length];
+  const zeros = zero ?? scale.map(() => 0);
+  return [emit.constant(Float32Array.from(scale), dims), emit.constant(dtype === 'int8' ? Int8Array.from(zeros) : Uint8Array.from(zeros), dims)];
+}
+
+function perChannel(x: NdArray, { scale, zero, axis }: IntegerScale, f: (value: number, scale: number, zero: number) => number): Float64Array {
+  const result = new Float64Array(x.data.length);
+  forEachIndex(x.shape, (index, position) => {
+    const channel = axis === undefined ? 0 : index[axis]!;
+    result[position] = f(x.data[position]!, scale[channel]!, zero?.[channel] ?? 0);
+  });
+  return result;
+}
