@@ -1,7 +1,15 @@
 /** What a loss is to the rest of the code: how many numbers it wants per step, what they cost, and what they mean. */
 import type { Scope, Tensor } from '../graph/index.js';
 
-/** What a loss is worked out from. Shapes: forecasts `[batch, horizon, outputs]`, the others `[batch, horizon, 1]`. */
+/** A window's shift and scale `[batch, 1, series]`, and the scaler's inverse. Distributions are fitted in sensor units. */
+export interface WindowUnits {
+  readonly shift: Tensor;
+  readonly scale: Tensor;
+  /** Scaled units to sensor units. */
+  readonly restore: (forecast: Tensor) => Tensor;
+}
+
+/** What a loss is worked out from. Shapes: the forecast `[batch, horizon, series·outputs]`, the others `[batch, horizon, series]`. */
 export interface LossInputs {
   /** The model's raw output, in scaled units. */
   readonly forecast: Tensor;
@@ -9,10 +17,13 @@ export interface LossInputs {
   readonly target: Tensor;
   /** 1 where the truth is known, else 0. */
   readonly mask: Tensor;
-  /** The truth in sensor units, and the window's shift and scale `[batch, 1, 1]`: distributions are fitted in sensor units. */
+  /** The truth in sensor units. */
   readonly rawTarget: Tensor;
-  readonly shift: Tensor;
-  readonly scale: Tensor;
+  /** The window before, in scaled units, `[batch, time, series]`. */
+  readonly past: Tensor;
+  /** Another forecast to be measured against, in scaled units. */
+  readonly benchmark?: Tensor;
+  readonly units: WindowUnits;
 }
 
 export interface Loss {
@@ -27,5 +38,5 @@ export interface Loss {
   /** A scalar. `g` is where a loss with parameters of its own declares them. */
   readonly loss: (g: Scope, inputs: LossInputs) => Tensor;
   /** The forecast in sensor units, `[batch, horizon, columns]`: what an exported graph gives. */
-  readonly decode: (g: Scope, inputs: Pick<LossInputs, 'forecast' | 'shift' | 'scale'>) => Tensor;
+  readonly decode: (g: Scope, forecast: Tensor, units: WindowUnits) => Tensor;
 }

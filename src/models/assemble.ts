@@ -15,7 +15,7 @@ import {
   type Graph,
   type GraphBuilder,
 } from '../graph/index.js';
-import type { Loss } from '../losses/loss.js';
+import type { Loss } from '../losses/index.js';
 import { windowScaler, type ScalerName } from './blocks/window-scaler.js';
 import type { Model, ModelInputs } from './model.js';
 
@@ -73,8 +73,7 @@ export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch
 export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
   const { forecast, past } = forecastFrom(g, spec);
-  const decoded = spec.loss.decode(g.scope('loss'), { forecast, shift: past.shift, scale: past.scale });
-  return g.finish({ forecast: past.restore(decoded) });
+  return g.finish({ forecast: spec.loss.decode(g.scope('loss'), forecast, past) });
 }
 
 function lossOf(g: GraphBuilder, spec: ForecastSpec) {
@@ -82,5 +81,6 @@ function lossOf(g: GraphBuilder, spec: ForecastSpec) {
   const { forecast, past } = forecastFrom(g, spec);
   const rawTarget = g.input('target', [g.batch, horizon, 1]);
   const mask = g.input('targetMask', [g.batch, horizon, 1]);
-  return spec.loss.loss(g.scope('loss'), { forecast, target: past.apply(rawTarget), mask, rawTarget, shift: past.shift, scale: past.scale });
+  const target = past.apply(rawTarget);
+  return spec.loss.loss(g.scope('loss'), { forecast, target, mask, rawTarget, past: past.scaled, units: past });
 }
