@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { createKernels } from '../../src/engine/kernel.js';
+import { createRandom, seedWords } from '../../src/engine/random.js';
+
+test('the sum of squares is exact to float64 and shows what is not finite', () => {
+  const { buffer, sumOfSquares } = createKernels(4096);
+  const values = new Float32Array(buffer, 64, 32);
+  values.forEach((_, i) => (values[i] = i - 7.25));
+  expect(sumOfSquares(64, 32)).toBeCloseTo(values.reduce((sum, value) => sum + value * value, 0), 9);
+  values[5] = Infinity;
+  expect(sumOfSquares(64, 32)).toBe(Infinity);
+  values[6] = NaN;
+  expect(sumOfSquares(64, 32)).toBeNaN();
+});
+
+test('draws are uniform, differ between lanes and seeds, and go on where they stopped', () => {
+  const count = 40_000;
+  const draw = (seed: number, sizes: number[]): Float32Array => {
+    const { buffer, uniform } = createKernels(64 + 4 * count);
+    new Uint32Array(buffer, 0, 16).set(seedWords([seed], 16));
+    let at = 64;
+    for (const size of sizes) {
+      uniform(0, at, size);
+      at += 4 * size;
+    }
+    return new Float32Array(buffer, 64, count).slice();
+  };
+  const values = draw(1, [count]);
+  expect(draw(1, [1000, count - 1000])).toEqual(values);
+  expect(draw(2, [count])).not.toEqual(values);
+  expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
+  expect(Math.max(...values)).toBeLessThan(1);
+  const mean = (list: ArrayLike<number>): number => Array.from(list).reduce((sum, value) => sum + value, 0) / list.length;
+  expect(mean(values)).toBeCloseTo(0.5, 2);
+  expect(mean(values.map((value) => (value - 0.5) ** 2))).toBeCloseTo(1 / 12, 2);
+  expect(mean(values.map((value, i) => (value - 0.5) * ((values[i + 1] ?? 0.5) - 0.5)))).toBeCloseTo(0, 2);
+});
+
+test('random streams of the host depend on every key', () => {
+  const first = (...keys: (number | string)[]): number => createRandom(...keys)();
+  expect(first(1, 'a')).toBe(first(1, 'a'));
+  expect(new Set([first(1, 'a'), first(2, 'a'), first(1, 'b'), first(1, 'a', 0)]).size).toBe(4);
+});
