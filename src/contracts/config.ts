@@ -22,8 +22,8 @@ const duration = z.codec(z.union([z.int().check(z.nonnegative()), z.string().che
 /** When a nonconformity becomes an alert and when it ends (EDGE.md §6). */
 export const alertSettings = wireObject(
   {
-    /** Opens below this p-value. */
-    threshold: z._default(probability, 0.001),
+    /** Opens below this p-value; the bundle's `anomaly_p` when null. */
+    threshold: z._default(z.nullable(probability), null),
     clearThreshold: z._default(probability, 0.01),
     /** Opens when `openCount` of the last `openWindow` buckets exceed. */
     openCount: z._default(count, 2),
@@ -41,9 +41,9 @@ export const alertSettings = wireObject(
       {},
     ),
     /** Scores kept for the rank of a new one. */
-    ringSize: z._default(count, 500),
+    ringSize: z._default(count, 2000),
     /** Scores needed before the first verdict; `warming` until then. */
-    ringMinimum: z._default(count, 50),
+    ringMinimum: z._default(count, 300),
     /** Step of the adaptive interval. */
     gamma: z._default(probability, 0.01),
   },

@@ -90,8 +90,8 @@ describe('the configuration of a device', () => {
       http: { host: '127.0.0.1', port: 9464 },
       repository: null, streams: {}, autoStreams: false, maxStreams: 500, clock: 'system',
       alerts: {
-        threshold: 0.001, clearThreshold: 0.01, openCount: 2, openWindow: 3, clearCount: 5, cooldownMs: 600_000, repeatMs: 21_600_000,
-        openedPerMinute: 6, flapOpens: 5, severity: { info: 0.01, warning: 0.001, critical: 0.0001 }, ringSize: 500, ringMinimum: 50, gamma: 0.01,
+        threshold: null, clearThreshold: 0.01, openCount: 2, openWindow: 3, clearCount: 5, cooldownMs: 600_000, repeatMs: 21_600_000,
+        openedPerMinute: 6, flapOpens: 5, severity: { info: 0.01, warning: 0.001, critical: 0.0001 }, ringSize: 2000, ringMinimum: 300, gamma: 0.01,
       },
       retentionDays: 30, databaseBytes: 268_435_456, healthMs: 60_000,
     });
