@@ -1,0 +1,198 @@
+/**
+ * From p-values to alerts (EDGE.md §6). `judge` is pure: state and bucket in, new state and at most one alert out.
+ * All times are event times, so that a replayed recording raises the alerts the live stream would have raised.
+ */
+import type { AlertEvent, AlertPayload, AlertState, Severity } from '../contracts/payload.js';
+import type { Surprise } from './calibration.js';
+
+export interface AlertRules {
+  /** Opens below this p-value … */
+  readonly threshold: number;
+  /** … in `openCount` of the last `openWindow` buckets. */
+  readonly openCount: number;
+  readonly openWindow: number;
+  /** Clears after `clearCount` buckets in a row above this p-value. */
+  readonly clearThreshold: number;
+  readonly clearCount: number;
+  /** After an alert has ended. */
+  readonly cooldownMs: number;
+  /** While firing; 0 = never. */
+  readonly repeatMs: number;
+  readonly severity: Readonly<Record<Severity, number>>;
+}
+
+/** What is remembered between buckets; plain data, stored as JSON. */
+export interface Watch {
+  readonly state: AlertState;
+  /** Which of the last `openWindow` buckets exceeded, oldest first. */
+  readonly exceeded: readonly boolean[];
+  /** Buckets in a row below the clear level. */
+  readonly calm: number;
+  readonly quietUntilMs: number;
+  /** Event time of the last message about the open alert. */
+  readonly toldMs: number;
+  readonly alert: AlertPayload | undefined;
+}
+
+export const newWatch: Watch = { state: 'warming', exceeded: [], calm: 0, quietUntilMs: 0, toldMs: 0, alert: undefined };
+
+export interface Observation {
+  /** Start of the bucket. */
+  readonly timeMs: number;
+  readonly value: number;
+  /** Undefined while nothing was expected of this bucket. */
+  readonly surprise: Surprise | undefined;
+  /** Enough scores for a verdict? */
+  readonly ready: boolean;
+}
+
+/** Names that go into an alert. */
+export interface Subject {
+  readonly key: string;
+  readonly stream: string;
+  readonly unit: string | null;
+  /** `name@release`. */
+  readonly model: string;
+  /** A new id for each alert. */
+  readonly newId: () => string;
+}
+
+/** What a bucket says, in the words of the table below. */
+interface Facts {
+  readonly ready: boolean;
+  readonly enough: boolean;
+  readonly any: boolean;
+  readonly cleared: boolean;
+  readonly worse: boolean;
+  readonly due: boolean;
+}
+
+type Row = readonly [state: AlertState, when: keyof Facts | 'not any', next: AlertState, event: AlertEvent | undefined];
+
+/** The first row that holds is taken; none = the state stays. */
+export const alertTable: readonly Row[] = [
+  ['warming', 'ready', 'normal', undefined],
+  ['normal', 'enough', 'firing', 'opened'],
+  ['normal', 'any', 'pending', undefined],
+  ['pending', 'enough', 'firing', 'opened'],
+  ['pending', 'not any', 'normal', undefined],
+  ['firing', 'cleared', 'normal', 'resolved'],
+  ['firing', 'worse', 'firing', 'updated'],
+  ['firing', 'due', 'firing', 'updated'],
+];
+
+const grades: readonly Severity[] = ['info', 'warning', 'critical'];
+
+/** The gravest severity whose limit lies above p. */
+export function severityOf(p: number, limits: AlertRules['severity']): Severity {
+  return grades.findLast((grade) => p < limits[grade]) ?? 'info';
+}
+
+export interface Judgement {
+  readonly watch: Watch;
+  /** To be published when something changed that people should know. */
+  readonly alert: AlertPayload | undefined;
+}
+
+export function judge(watch: Watch, { timeMs, value, surprise, ready }: Observation, rules: AlertRules, subject: Subject): Judgement {
+  const quiet = timeMs < watch.quietUntilMs;
+  const exceeds = !quiet && surprise !== undefined && surprise.p < rules.threshold;
+  const exceeded = [...watch.exceeded, exceeds].slice(-rules.openWindow);
+  const calm = surprise !== undefined && surprise.p > rules.clearThreshold ? watch.calm + 1 : 0;
+  const severity = surprise === undefined ? 'info' : severityOf(surprise.p, rules.severity);
+  const count = exceeded.filter(Boolean).length;
+  const facts: Facts = {
+    ready,
+    enough: exceeds && count >= rules.openCount,
+    any: count > 0,
+    cleared: calm >= rules.clearCount,
+    worse: watch.alert !== undefined && grades.indexOf(severity) > grades.indexOf(watch.alert.severity),
+    due: rules.repeatMs > 0 && timeMs - watch.toldMs >= rules.repeatMs,
+  };
+  const row = alertTable.find(([state, when]) => state === watch.state && (when === 'not any' ? !facts.any : facts[when]));
+  const next = { ...watch, state: row?.[2] ?? watch.state, exceeded: watch.state === 'warming' ? [] : exceeded, calm };
+
+  switch (row?.[3]) {
+    case 'opened': {
+      const alert = describe({ timeMs, value, surprise: surprise!, rules, subject, severity, reason: openedBecause(value, surprise!, count, exceeded.length, subject.unit) });
+      return { watch: { ...next, calm: 0, toldMs: timeMs, alert }, alert };
+    }
+    case 'updated': {
+      const rose = facts.worse ? `now ${severity}: ` : 'still firing: ';
+      const alert = update(watch.alert!, value, surprise, facts.worse ? severity : watch.alert!.severity, rose + (surprise === undefined ? 'no verdict on this bucket' : sentence(value, surprise, subject.unit)));
+      return { watch: { ...next, toldMs: timeMs, alert }, alert };
+    }
+    case 'resolved': {
+      const reason = `${rules.clearCount} buckets in a row as expected (p above ${rules.clearThreshold})`;
+      return endWith(next, update(watch.alert!, value, surprise, watch.alert!.severity, reason), 'resolved', timeMs, rules);
+    }
+    default:
+      return { watch: next, alert: undefined };
+  }
+}
+
+/** Ends an open alert for another reason than calm: no data (`stale`), or another model (`superseded`). */
+export function endAlert(watch: Watch, event: 'stale' | 'superseded', timeMs: number, reason: string, rules: AlertRules): Judgement {
+  if (watch.alert === undefined) return { watch, alert: undefined };
+  return endWith(watch, { ...watch.alert, seq: watch.alert.seq + 1, reason }, event, timeMs, rules);
+}
+
+function endWith(watch: Watch, last: AlertPayload, event: AlertEvent, timeMs: number, rules: AlertRules): Judgement {
+  const alert: AlertPayload = { ...last, state: 'normal', event, ended: timeMs };
+  return {
+    watch: { ...watch, state: 'normal', exceeded: [], calm: 0, quietUntilMs: timeMs + rules.cooldownMs, alert: undefined },
+    alert,
+  };
+}
+
+interface Opening {
+  readonly timeMs: number;
+  readonly value: number;
+  readonly surprise: Surprise;
+  readonly rules: AlertRules;
+  readonly subject: Subject;
+  readonly severity: Severity;
+  readonly reason: string;
+}
+
+function describe({ timeMs, value, surprise, rules, subject, severity, reason }: Opening): AlertPayload {
+  return {
+    v: 1,
+    id: subject.newId(),
+    key: subject.key,
+    detector: 'conformal',
+    state: 'firing',
+    event: 'opened',
+    seq: 1,
+    severity,
+    started: timeMs,
+    ended: null,
+    ...seen(value, surprise),
+    threshold: rules.threshold,
+    channel: subject.stream,
+    reason,
+    model: subject.model,
+    suppressed: 0,
+  };
+}
+
+function update(alert: AlertPayload, value: number, surprise: Surprise | undefined, severity: Severity, reason: string): AlertPayload {
+  return { ...alert, ...(surprise === undefined ? { value } : seen(value, surprise)), event: 'updated', seq: alert.seq + 1, severity, reason };
+}
+
+function seen(value: number, { expected, halfWidth, score, p }: Surprise) {
+  return { value, expected, lo: expected - halfWidth, hi: expected + halfWidth, score, p };
+}
+
+function openedBecause(value: number, surprise: Surprise, count: number, of: number, unit: string | null): string {
+  return `${sentence(value, surprise, unit)}; unusual in ${count} of the last ${of} buckets`;
+}
+
+/** "74.1 °C is 12.6 above the 61.5 expected 12 steps earlier, 5.3 times the usual error (p 0.0004)" */
+function sentence(value: number, { expected, lead, score, p }: Surprise, unit: string | null): string {
+  const side = value >= expected ? 'above' : 'below';
+  const steps = lead === 1 ? '1 step' : `${lead} steps`;
+  return `${brief(value)}${unit === null ? '' : ` ${unit}`} is ${brief(Math.abs(value - expected))} ${side} the ${brief(expected)} expected ${steps} earlier, ${brief(score)} times the usual error (p ${p.toPrecision(2)})`;
+}
+
+const brief = (value: number): string => String(Number(value.toPrecision(4)));

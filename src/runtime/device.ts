@@ -1,0 +1,308 @@
+/** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DeviceConfig } from '../contracts/config.js';
+import { alertPayload, forecastPayload, healthPayload, infoPayload, reportedPayload, scorePayload, statusPayload } from '../contracts/payload.js';
+import type { AlertPayload } from '../contracts/payload.js';
+import { createTopics, parseTopic } from '../contracts/topic.js';
+import { wireText } from '../contracts/wire.js';
+import type { Engine } from '../engine/port.js';
+import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
+import { createForecaster } from './forecaster.js';
+import { createIngest, REMEMBERED } from './ingest.js';
+import type { NewReading } from './ingest.js';
+import type { Lane, Step } from './lane.js';
+import { bindLane, storeLane } from './lane-store.js';
+import { forecastMessage, healthMessage, infoMessage } from './messages.js';
+import { count, createMetrics } from './metrics.js';
+import type { Metrics } from './metrics.js';
+import { createOutbox } from './outbox.js';
+import type { Ports } from './ports.js';
+import { openSlots } from './slots.js';
+import { readingFlag } from './store.js';
+import { createUpdater } from './update.js';
+import type { Active } from './update.js';
+
+/** For those that look at a device from inside its process. */
+export interface Probe {
+  readonly metrics: Metrics;
+  readonly lanes: ReadonlyMap<string, Lane>;
+}
+
+/** Interactive work is small; what has not left by then stays in the outbox. */
+const STOP_WAIT_MS = 2000;
+const STALE_CHECK_MS = 5000;
+const PRUNE_MS = 3_600_000;
+const MIN_SILENCE_MS = 60_000;
+/** Longest time that going through stored readings may hold the loop when a model is new. */
+const LEARN_BUDGET_MS = 2000;
+/** Rings of scores are stored every so many steps; a kill loses at most these. */
+const RING_STEPS = 50;
+
+/** Runs until the signal aborts, then stops intake, tells that it goes, and returns. `onReady` sees it from inside. */
+export async function runDevice(config: DeviceConfig, ports: Ports, signal: AbortSignal, onReady?: (probe: Probe) => void): Promise<void> {
+  const { clock, store, machine, tell } = ports;
+  const topics = createTopics(config);
+  const metrics = createMetrics();
+  const outbox = createOutbox(store, clock);
+  const ingest = createIngest(config, clock, metrics);
+  const lanes = new Map<string, Lane>();
+  const lastArrivalMs = new Map<string, number>();
+  const models = new Map<string, Active>();
+  const stepsSinceRings = new WeakMap<Lane, number>();
+  const boot = ports.newId();
+  let engine: Engine | undefined;
+  let link: MqttLink | undefined;
+
+  const updater = createUpdater({
+    ...config,
+    store,
+    clock,
+    metrics,
+    tell,
+    activate,
+    deactivate,
+    slots: openSlots(config.stateDir),
+    arch: machine.arch,
+    runtimeVersion: machine.runtime,
+    repositoryUrl: config.repository?.url,
+    openRepository: ports.openRepository,
+    selfTest: ports.selfTest,
+    report: (reported) => outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true }),
+  });
+
+  if (store.setAside !== undefined) tell('database-set-aside', { reason: store.start, path: store.setAside });
+  await updater.start();
+  link = await ports.connect({
+    will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
+    subscriptions: [
+      { filter: topics.allInputs, qos: 1, skipRetained: true },
+      { filter: topics.desired, qos: 1 },
+      { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
+    ],
+    onMessage: receive,
+    onLink,
+  });
+  onReady?.({ metrics, lanes });
+  tell('running', { boot });
+
+  const loops = [outbox.drain(link, signal), updater.run(signal), every(config.healthMs, sendHealth), every(STALE_CHECK_MS, endStale), every(PRUNE_MS, prune), measureLag()];
+  await Promise.all(loops);
+  await stop();
+
+  /** A message in: parsed, judged and forecast upon, and on disk with all that came of it when this returns. */
+  function receive(message: MqttMessage): void {
+    const began = clock.monotonicMs();
+    const topic = parseTopic(message.topic);
+    if (topic?.kind === 'desired') return updater.offer(message.payload);
+    if (topic?.kind !== 'in') return command(message);
+    if (signal.aborted) return;
+
+    const readings = ingest.read(topic.stream!, message);
+    const flags = readings.map(addToLane);
+    const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({ lane: lanes.get(name), steps: stepAll(lanes.get(name)) }));
+    const alerts = steps.some((group) => group.steps.some(({ alert }) => alert !== undefined));
+    commit(alerts ? 'full' : 'normal', () => {
+      readings.forEach((reading, i) => storeReading(reading, flags[i]!));
+      for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
+    });
+    if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
+    for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
+  }
+
+  /** Returns the flags the reading is stored with. */
+  function addToLane({ stream, timeMs, value, timeSource }: NewReading): number {
+    lastArrivalMs.set(stream.name, clock.monotonicMs());
+    const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
+    metrics.samples[late ? 'late' : 'stored']++;
+    if (value === undefined) metrics.samples.missing++;
+    return (late ? readingFlag.late : 0) | (timeSource === 'arrival' ? readingFlag.arrivalTime : 0);
+  }
+
+  function stepAll(lane: Lane | undefined): Step[] {
+    const steps: Step[] = [];
+    for (let step = lane?.step(); step !== undefined; step = lane!.step()) steps.push(step);
+    return steps;
+  }
+
+  function storeReading({ stream, timeMs, value }: NewReading, flags: number): void {
+    store.append({ stream: store.stream(stream.name, stream.settings.unit), timeMs, value: value ?? null, flags });
+  }
+
+  /** Alerts of all steps; of the forecasts only the newest, since the others are about the past. */
+  function putSteps(lane: Lane, steps: readonly Step[]): void {
+    for (const { alert } of steps) if (alert !== undefined) putAlert(lane, alert);
+    const newest = steps.at(-1)?.forecast;
+    if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
+    const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
+    stepsSinceRings.set(lane, sinceRings >= RING_STEPS ? 0 : sinceRings);
+    if (steps.length > 0) storeLane(store, lane, sinceRings >= RING_STEPS);
+  }
+
+  function putAlert(lane: Lane, alert: AlertPayload): void {
+    const { stream } = lane.settings.subject;
+    const payload = wireText(alertPayload, alert);
+    store.sql
+      .prepare('INSERT INTO alert(id, key, state, seq, body, updated) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, seq = excluded.seq, body = excluded.body, updated = excluded.updated')
+      .run(alert.id, alert.key, alert.state, alert.seq, payload, clock.now());
+    outbox.put('alert', { topic: topics.alert(stream, 'anomaly'), payload, retain: true });
+    outbox.put('alert', { topic: topics.event(stream), payload, expiresInMs: 86_400_000 });
+    count(metrics.alerts, alert.event);
+  }
+
+  function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
+    const { subject, series } = lane.settings;
+    const { slot, arm } = lane.settings.active.pointer;
+    const message = forecastMessage(lane, forecast, { id: ports.newId(), issuedMs: clock.now(), slot, arm, late: metrics.samples.late, inferenceMs });
+    outbox.put('forecast', { topic: topics.forecast(subject.stream), payload: wireText(forecastPayload, message), expiresInMs: 2 * series.cadenceMs });
+    metrics.forecasts.issued++;
+    if (metrics.coldStartMs !== null) return;
+    metrics.coldStartMs = machine.uptimeMs();
+    tell('first-forecast', { ms: metrics.coldStartMs, rssMb: machine.rssBytes() / 1024 / 1024, stream: subject.stream });
+  }
+
+  /** What need not survive: scores, and the updater's probation. */
+  function report(lane: Lane, steps: readonly Step[]): void {
+    const { subject, series } = lane.settings;
+    const { line } = lane.settings.active;
+    for (const { bucket, surprise, alert, failed, forecast, inferenceMs } of steps) {
+      if (alert !== undefined) tell('alert', { stream: subject.stream, event: alert.event, severity: alert.severity, started: alert.started, ended: alert.ended, reason: alert.reason });
+      if (failed !== undefined) metrics.forecasts.failed++;
+      if (forecast !== undefined) metrics.inference.add(inferenceMs);
+      if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
+      if (surprise === undefined || link?.online !== true) continue;
+      const score = wireText(scorePayload, { v: 1, ts: bucket.startMs, score: surprise.score, p: surprise.p, model: subject.model });
+      void link.publish(topics.score(subject.stream), score, { qos: 0, expirySeconds: Math.ceil((2 * series.cadenceMs) / 1000) });
+    }
+  }
+
+  /** A full disk or a damaged page costs the record, never the service: forecasting goes on from memory. */
+  function commit(durability: 'normal' | 'full', work: () => void): void {
+    try {
+      store.write(work, durability);
+    } catch (error) {
+      metrics.databaseErrors++;
+      tell('database-error', { detail: (error as Error).message });
+    }
+  }
+
+  /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
+  async function activate(active: Active): Promise<void> {
+    engine ??= await ports.engine();
+    const forecaster = await createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+    deactivate(active.line);
+    models.set(active.line, active);
+    for (const name of active.pointer.streams) {
+      const stream = ingest.admit(name);
+      const { lane, readings, continued } = bindLane({ config, store, clock, active, forecaster, stream, newId: ports.newId });
+      for (const { timeMs, value } of readings.slice(-REMEMBERED)) ingest.remember(stream, timeMs, value ?? undefined);
+      const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
+      const forecast = lane.rehearse(readings, continued ? 0 : Math.min(affordable, config.alerts.ringSize));
+      lanes.set(name, lane);
+      lastArrivalMs.set(name, clock.monotonicMs());
+      commit('normal', () => {
+        if (forecast !== undefined) putForecast(lane, forecast, 0);
+        storeLane(store, lane, true);
+      });
+    }
+    publishInfo();
+  }
+
+  function deactivate(line: string): void {
+    const ended = [...lanes].filter(([, lane]) => lane.settings.active.line === line);
+    for (const [name, lane] of ended) {
+      const alert = lane.end('superseded', clock.now(), 'the model was changed');
+      if (alert !== undefined) commit('full', () => putAlert(lane, alert));
+      lanes.delete(name);
+    }
+    ended[0]?.[1].settings.forecaster.close();
+    models.delete(line);
+  }
+
+  /** After each connect, in this order, since brokers lose retained messages when they are killed. */
+  function onLink(event: LinkEvent): void {
+    tell('link', { ...event });
+    if (event.state !== 'online') return;
+    metrics.reconnects++;
+    const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
+    say(topics.status, status('online'));
+    publishInfo();
+    say(topics.reported, wireText(reportedPayload, updater.reported()));
+    for (const { watch, settings } of lanes.values()) {
+      if (watch.alert !== undefined) say(topics.alert(settings.subject.stream, 'anomaly'), wireText(alertPayload, watch.alert));
+    }
+    outbox.resume();
+  }
+
+  function publishInfo(): void {
+    const info = infoMessage(config, machine, [...lanes.keys()], [...models.values()], engine?.name ?? 'none');
+    void link?.publish(topics.info, wireText(infoPayload, info), { qos: 1, retain: true });
+  }
+
+  function status(state: 'online' | 'offline'): string {
+    const since = clock.now();
+    return wireText(statusPayload, state === 'offline' ? { v: 1, state, boot } : { v: 1, state, boot, since, clock: clock.synced() ? 'synced' : 'unsynced' });
+  }
+
+  function health(): string {
+    return wireText(healthPayload, healthMessage(clock.now(), metrics, outbox, machine));
+  }
+
+  function sendHealth(): void {
+    void link?.publish(topics.health, health(), { qos: 0, expirySeconds: 120 });
+  }
+
+  /** `cmd/ping` and `cmd/status`; a retained command is old and refused. */
+  function command(message: MqttMessage): void {
+    const name = message.topic.startsWith(`${topics.prefix}/cmd/`) ? message.topic.slice(topics.prefix.length + 5) : '';
+    const replies: Readonly<Record<string, () => string>> = { status: health, ping: () => JSON.stringify({ v: 1, boot, ts: clock.now() }) };
+    const reply = replies[name];
+    if (message.retain || reply === undefined) return;
+    void link?.publish(`${topics.prefix}/reply/${name}`, reply(), { qos: 1, expirySeconds: 60 });
+  }
+
+  /** An alert whose stream fell silent ends: nobody can say any more that it lasts. */
+  function endStale(): void {
+    for (const [name, lane] of lanes) {
+      const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? 0);
+      const limitMs = Math.max(3 * lane.settings.series.cadenceMs, MIN_SILENCE_MS);
+      const alert = silentMs > limitMs ? lane.end('stale', lane.closedUntilMs, `no reading for ${Math.round(silentMs / 1000)} s`) : undefined;
+      if (alert === undefined) continue;
+      commit('full', () => {
+        putAlert(lane, alert);
+        storeLane(store, lane, true);
+      });
+      tell('alert', { stream: name, event: alert.event, severity: alert.severity, started: alert.started, ended: alert.ended, reason: alert.reason });
+    }
+  }
+
+  function prune(): void {
+    commit('normal', () => void store.prune(clock.now() - config.retentionDays * 86_400_000));
+  }
+
+  async function every(ms: number, work: () => void): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(ms, signal);
+      if (!signal.aborted) work();
+    }
+  }
+
+  async function measureLag(): Promise<void> {
+    while (!signal.aborted) {
+      const before = clock.monotonicMs();
+      await clock.sleep(1000, signal);
+      if (!signal.aborted) metrics.loopLagMs = Math.max(0, clock.monotonicMs() - before - 1000);
+    }
+  }
+
+  /** Intake has stopped; say so, and leave. */
+  async function stop(): Promise<void> {
+    for (const lane of lanes.values()) commit('normal', () => storeLane(store, lane, true));
+    const timeout = new AbortController();
+    await Promise.race([link!.publish(topics.status, status('offline'), { qos: 1, retain: true }), clock.sleep(STOP_WAIT_MS, timeout.signal)]);
+    timeout.abort();
+    await link!.close();
+    for (const { settings } of lanes.values()) settings.forecaster.close();
+    tell('stopped', { boot });
+  }
+}

@@ -1,0 +1,81 @@
+/** Runs the active model on a window: sensor units in, sensor units out, never a NaN. */
+import type { Engine, Session } from '../engine/port.js';
+import { NeuroDivergentError } from '../errors.js';
+import type { Manifest } from '../contracts/manifest.js';
+import type { Window } from './series.js';
+
+/** A bundle's manifest, and the precision and file that this machine runs. */
+export interface Choice {
+  readonly manifest: Manifest;
+  readonly precision: Manifest['targets'][number]['precision'];
+  readonly modelFile: string;
+}
+
+export interface Forecaster extends Choice {
+  readonly engine: string;
+  /** Throws `ND_ENGINE_FAILED`; undefined when the model answered with something that is no number. */
+  forecast(window: Window): Forecast | undefined;
+  close(): void;
+}
+
+export interface Forecast {
+  /** Start of the first forecast bucket. */
+  readonly startMs: number;
+  /** Sensor units: [horizon]. */
+  readonly p50: Float32Array;
+  /** Half of the interval at `coverage`, as calibrated at the workstation: [horizon]. */
+  readonly halfWidth: Float32Array;
+  /** Null when the bundle brings no interval; half-widths are 1 then. */
+  readonly coverage: number | null;
+  readonly imputed: number;
+}
+
+/** The first target of the bundle that this machine can run; undefined when there is none. */
+export function chooseTarget(manifest: Manifest, arch: string): Choice | undefined {
+  for (const target of manifest.targets) {
+    if (!(target.arch as readonly string[]).includes(arch) || target.provider !== 'cpu') continue;
+    const modelFile = manifest.files.find(({ path, role }) => role === 'model' && target.files.includes(path))?.path;
+    if (modelFile !== undefined) return { manifest, precision: target.precision, modelFile };
+  }
+  return undefined;
+}
+
+/** Loads a model from its bytes. Throws `ND_ENGINE_FAILED`, also when the graph's inputs are none we can feed. */
+export async function createForecaster(engine: Engine, choice: Choice, model: Uint8Array): Promise<Forecaster> {
+  const session = await engine.load(model, { threads: 1 });
+  const unknown = session.inputNames.filter((name) => name !== 'past' && name !== 'mask');
+  if (unknown.length > 0 || !session.inputNames.includes('past') || !session.outputNames.includes('forecast')) {
+    session.close();
+    throw new NeuroDivergentError('ND_ENGINE_FAILED', {
+      where: choice.modelFile,
+      what: `The graph has inputs [${session.inputNames.join(', ')}] and outputs [${session.outputNames.join(', ')}].`,
+      mend: 'This runtime feeds `past` and, if it is there, `mask`, and reads `forecast`.',
+    });
+  }
+  return { ...choice, engine: engine.name, forecast: (window) => run(session, choice.manifest, window), close: () => session.close() };
+}
+
+function run(session: Session, manifest: Manifest, window: Window): Forecast | undefined {
+  const { inputLength, horizon, quantiles, calibration } = manifest;
+  const past = { data: window.past, dims: [1, inputLength, 1] };                       // [batch, time, series]
+  const mask = { data: window.mask, dims: [1, inputLength, 1] };                       // [batch, time, series]
+  const output = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
+  const width = Math.max(1, quantiles.length);                                         // [batch, horizon, quantile]
+  if (output.data.length < horizon * width || !output.data.every(Number.isFinite)) return undefined;
+
+  const column = (index: number): Float32Array => Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
+  const p50 = column(Math.max(0, quantiles.indexOf(0.5)));
+  const base = { startMs: window.nextMs, p50, imputed: window.imputed };
+  if (calibration !== null && calibration.method === 'conformal' && calibration.scores.length === horizon) {
+    return { ...base, halfWidth: Float32Array.from(calibration.scores, positive), coverage: calibration.coverage };
+  }
+  if (width === 1) return { ...base, halfWidth: new Float32Array(horizon).fill(1), coverage: null };
+  const lowest = Math.min(...quantiles);
+  const highest = Math.max(...quantiles);
+  const low = column(quantiles.indexOf(lowest));
+  const high = column(quantiles.indexOf(highest));
+  return { ...base, halfWidth: Float32Array.from(high, (hi, step) => positive((hi - low[step]!) / 2)), coverage: highest - lowest };
+}
+
+/** A width of zero (a constant series) would make every other value infinitely unusual. */
+const positive = (width: number): number => Math.max(Math.abs(width), 1e-6);

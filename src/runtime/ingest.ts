@@ -1,0 +1,103 @@
+/** Messages to readings of known streams: what is taken, what is a duplicate, what is refused and why (EDGE.md §3, §17). */
+import type { DeviceConfig, StreamSettings } from '../contracts/config.js';
+import { convertUnit, parseReading } from '../contracts/reading.js';
+import type { Reading } from '../contracts/reading.js';
+import type { RejectionReason } from '../contracts/reason.js';
+import { isSegment } from '../contracts/topic.js';
+import type { MqttMessage } from '../transport/mqtt.js';
+import type { Clock } from './clock.js';
+import { count } from './metrics.js';
+import type { Metrics } from './metrics.js';
+
+/** Enough to know a redelivered message by. */
+export const REMEMBERED = 2048;
+
+export interface IngestStream {
+  readonly name: string;
+  readonly settings: StreamSettings;
+  /** Times and values of the newest readings, oldest first. */
+  readonly seen: Map<number, number | undefined>;
+}
+
+export interface NewReading {
+  readonly stream: IngestStream;
+  readonly timeMs: number;
+  readonly value: number | undefined;
+  readonly timeSource: Reading['timeSource'];
+}
+
+export interface Ingest {
+  /** The good and new readings of a message. Never throws. */
+  read(streamName: string, message: Pick<MqttMessage, 'payload' | 'retain'>): NewReading[];
+  /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
+  stream(name: string): IngestStream | RejectionReason;
+  /** A model serves this stream: it is known from now on. */
+  admit(name: string): IngestStream;
+  remember(stream: IngestStream, timeMs: number, value: number | undefined): void;
+}
+
+const defaultStream: StreamSettings = { unit: null, min: null, max: null, acceptRetained: false, latenessMs: null, maxGap: 3 };
+
+export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics): Ingest {
+  const streams = new Map<string, IngestStream>();
+
+  function admit(name: string): IngestStream {
+    const stream = streams.get(name) ?? { name, settings: config.streams[name] ?? defaultStream, seen: new Map<number, number | undefined>() };
+    streams.set(name, stream);
+    return stream;
+  }
+
+  function find(name: string): IngestStream | RejectionReason {
+    const known = streams.get(name);
+    if (known !== undefined) return known;
+    if (Object.hasOwn(config.streams, name)) return admit(name);
+    if (!config.autoStreams || !isSegment(name)) return 'unknown_stream';
+    return streams.size < config.maxStreams ? admit(name) : 'stream_limit';
+  }
+
+  function remember({ seen }: IngestStream, timeMs: number, value: number | undefined): void {
+    seen.delete(timeMs);
+    seen.set(timeMs, value);
+    if (seen.size > REMEMBERED) seen.delete(seen.keys().next().value!);
+  }
+
+  /** A new reading in the stream's unit, a reason, or undefined for a duplicate. */
+  function check(stream: IngestStream, reading: Reading): NewReading | RejectionReason | undefined {
+    const { unit, min, max } = stream.settings;
+    const { timeMs, timeSource } = reading;
+    const value = reading.value === undefined || unit === null || reading.unit === undefined ? reading.value : convertUnit(reading.value, reading.unit, unit);
+    if (value === undefined && reading.value !== undefined) return 'unit_mismatch';
+    if (value !== undefined && ((min !== null && value < min) || (max !== null && value > max))) return 'out_of_range';
+    if (clock.synced() && timeMs < clock.now() - config.retentionDays * 86_400_000) return 'too_old';
+    if (stream.seen.has(timeMs) && Object.is(stream.seen.get(timeMs), value)) return undefined;
+    return { stream, timeMs, value, timeSource };
+  }
+
+  return {
+    stream: find,
+    admit,
+    remember,
+    read(streamName, { payload, retain }) {
+      const { readings, rejected } = parseReading(payload, {
+        nowMs: clock.now(),
+        retained: retain,
+        acceptRetained: config.streams[streamName]?.acceptRetained ?? false,
+        clockSynced: clock.synced(),
+      });
+      for (const { reason } of rejected) count(metrics.rejected, reason);
+
+      const taken: NewReading[] = [];
+      for (const reading of readings) {
+        const stream = find(reading.channel === undefined ? streamName : `${streamName}_${reading.channel}`);
+        const checked = typeof stream === 'string' ? stream : check(stream, reading);
+        if (checked === undefined) metrics.samples.duplicate++;
+        else if (typeof checked === 'string') count(metrics.rejected, checked);
+        else {
+          remember(checked.stream, checked.timeMs, checked.value);
+          taken.push(checked);
+        }
+      }
+      return taken;
+    },
+  };
+}

@@ -1,0 +1,95 @@
+/** A lane and its traces in the database: what was watched, what was learned, and the readings to begin from. */
+import type { DeviceConfig } from '../contracts/config.js';
+import type { Watch } from './anomaly.js';
+import type { Clock } from './clock.js';
+import type { Forecaster } from './forecaster.js';
+import type { IngestStream } from './ingest.js';
+import { createLane } from './lane.js';
+import type { Lane } from './lane.js';
+import type { PastReading, Store } from './store.js';
+import type { Active } from './update.js';
+
+export interface Binding {
+  readonly config: DeviceConfig;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly active: Active;
+  readonly forecaster: Forecaster;
+  readonly stream: IngestStream;
+  readonly newId: () => string;
+}
+
+export interface BoundLane {
+  readonly lane: Lane;
+  /** In the order they were stored. */
+  readonly readings: readonly PastReading[];
+  /** The same model has served this stream before: its rings and its open alert are continued. */
+  readonly continued: boolean;
+}
+
+/** One JSON value per stream; it names the model, so that another one begins afresh. */
+interface StoredWatch {
+  readonly model: string;
+  readonly closedUntilMs: number;
+  readonly watch: Watch;
+}
+
+/** Two steps of lateness, at least two seconds, unless the stream says otherwise (EDGE.md §4). */
+const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number => settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
+
+/** Puts a model on a stream, and continues where the same pair stopped. */
+export function bindLane({ config, store, clock, active, forecaster, stream, newId }: Binding): BoundLane {
+  const { manifest, pointer } = active;
+  const { alerts } = config;
+  const input = manifest.inputs[0]!;
+  const model = `${manifest.name}@${pointer.release}`;
+  const known = readWatch(store, stream.name);
+  const stored = known?.model === model ? known : undefined;
+  const lane = createLane(
+    {
+      active,
+      forecaster,
+      monotonicMs: () => clock.monotonicMs(),
+      series: {
+        cadenceMs: input.cadenceMs,
+        aggregate: input.agg,
+        impute: input.impute,
+        maxGap: stream.settings.maxGap,
+        latenessMs: latenessOf(stream, input.cadenceMs),
+        inputLength: manifest.inputLength,
+      },
+      calibration: {
+        ringSize: alerts.ringSize,
+        ringMinimum: alerts.ringMinimum,
+        gamma: alerts.gamma,
+        coverage: manifest.calibration?.coverage ?? 0.9,
+      },
+      rules: {
+        ...alerts,
+        threshold: alerts.threshold ?? manifest.thresholds.anomalyP,
+        // Forecasts made during an alert have seen it, and go on judging for one horizon.
+        cooldownMs: Math.max(alerts.cooldownMs, manifest.horizon * input.cadenceMs),
+      },
+      subject: { key: `${config.device}/${stream.name}/anomaly`, stream: stream.name, unit: stream.settings.unit ?? input.unit, model, newId },
+    },
+    stored?.watch,
+    stored && store.get(`calibration/${stream.name}`),
+  );
+  const spanSteps = manifest.inputLength + manifest.horizon + 2 * (alerts.openWindow + stream.settings.maxGap) + latenessOf(stream, input.cadenceMs) / input.cadenceMs;
+  const sinceMs = stored === undefined ? 0 : stored.closedUntilMs - Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs;
+  const readings = [...store.readings(store.stream(stream.name, stream.settings.unit), sinceMs)];
+  return { lane, readings, continued: stored !== undefined };
+}
+
+function readWatch(store: Store, stream: string): StoredWatch | undefined {
+  const stored = store.get(`watch/${stream}`);
+  return stored === undefined ? undefined : (JSON.parse(stored.toString()) as StoredWatch);
+}
+
+/** Call inside `store.write`, after steps were made. Rings are large and change slowly: `withRings` only now and then. */
+export function storeLane(store: Store, lane: Lane, withRings: boolean): void {
+  const { stream, model } = lane.settings.subject;
+  const { closedUntilMs, watch } = lane;
+  if (Number.isFinite(closedUntilMs)) store.put(`watch/${stream}`, JSON.stringify({ model, closedUntilMs, watch } satisfies StoredWatch));
+  if (withRings) store.put(`calibration/${stream}`, lane.saveCalibration());
+}

@@ -1,0 +1,83 @@
+/** What the device says, made from what it knows (EDGE.md §1, §5). */
+import type { DeviceConfig } from '../contracts/config.js';
+import { limits } from '../contracts/limit.js';
+import type { ForecastPayload, HealthPayload, InfoPayload } from '../contracts/payload.js';
+import type { Forecast } from './forecaster.js';
+import type { Lane } from './lane.js';
+import type { Metrics } from './metrics.js';
+import type { Outbox } from './outbox.js';
+import type { Machine } from './ports.js';
+import type { Active } from './update.js';
+
+const MEGABYTE = 1024 * 1024;
+
+export interface ForecastFacts {
+  readonly id: string;
+  readonly issuedMs: number;
+  readonly slot: string;
+  readonly arm: string | null;
+  readonly late: number;
+  readonly inferenceMs: number;
+}
+
+export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastFacts): ForecastPayload {
+  const { subject, series } = lane.settings;
+  const interval = lane.interval(forecast);
+  const p50 = Array.from(forecast.p50);
+  const lo = interval?.lo ?? p50.map(() => null);
+  const hi = interval?.hi ?? p50.map(() => null);
+  return {
+    v: 1,
+    id: facts.id,
+    stream: subject.stream,
+    issued: facts.issuedMs,
+    start: forecast.startMs,
+    stepMs: series.cadenceMs,
+    unit: subject.unit,
+    p50,
+    lo,
+    hi,
+    coverage: interval?.coverage ?? null,
+    calibrated: interval !== undefined,
+    model: subject.model,
+    slot: facts.slot,
+    arm: facts.arm,
+    quality: { imputed: forecast.imputed, late: facts.late },
+    ms: facts.inferenceMs,
+    ha: { v: p50[0]!, lo: lo[0]!, hi: hi[0]!, at: new Date(forecast.startMs).toISOString() },
+  };
+}
+
+export function infoMessage(config: DeviceConfig, machine: Machine, streams: readonly string[], models: readonly Active[], provider: string): InfoPayload {
+  return {
+    v: 1,
+    runtime: machine.runtime,
+    node: machine.node,
+    arch: machine.arch,
+    cpu: machine.cpu,
+    provider,
+    streams: [...streams],
+    models: models.map(({ line, pointer, precision }) => ({ line, release: pointer.release, slot: pointer.slot, precision })),
+    limits: { streams: config.maxStreams, messageBytes: limits.messageBytes, databaseBytes: config.databaseBytes },
+    capabilities: ['forecast', 'anomaly', 'update-http'],
+  };
+}
+
+export function healthMessage(nowMs: number, metrics: Metrics, outbox: Outbox, machine: Machine): HealthPayload {
+  const diskFreeBytes = machine.diskFreeBytes();
+  return {
+    v: 1,
+    ts: nowMs,
+    rssMb: machine.rssBytes() / MEGABYTE,
+    loopLagMs: metrics.loopLagMs,
+    outbox: outbox.depth(),
+    dropped: { ...outbox.dropped },
+    rejected: { ...metrics.rejected },
+    samples: metrics.samples.stored,
+    forecasts: metrics.forecasts.issued,
+    diskFreeMb: diskFreeBytes === null ? null : diskFreeBytes / MEGABYTE,
+    temperatureC: machine.temperatureC(),
+    coldStartMs: metrics.coldStartMs,
+    latencyMs: metrics.ingest.read(),
+  };
+}

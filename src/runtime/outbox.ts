@@ -1,0 +1,154 @@
+/** Store and forward (EDGE.md §10): what the device has to say waits in SQLite until the broker has taken it. */
+import type { MqttLink } from '../transport/mqtt.js';
+import type { Clock } from './clock.js';
+import type { Store } from './store.js';
+
+/** Highest first: what is sent first and dropped last, and how many rows each class may hold. */
+export const outboxClasses = ['alert', 'model', 'forecast', 'health'] as const;
+export type OutboxClass = (typeof outboxClasses)[number];
+
+export interface OutboxCaps {
+  readonly rows: Readonly<Record<OutboxClass, number>>;
+  /** Payload bytes of all classes together. */
+  readonly bytes: number;
+}
+
+const defaultCaps: OutboxCaps = { rows: { alert: 10_000, model: 1000, forecast: 20_000, health: 1000 }, bytes: 64 * 1024 * 1024 };
+
+export interface OutboxMessage {
+  readonly topic: string;
+  readonly payload: string;
+  /** 1 when not given. */
+  readonly qos?: 0 | 1;
+  readonly retain?: boolean;
+  /** Not worth sending after that. */
+  readonly expiresInMs?: number;
+}
+
+export type OutboxLink = Pick<MqttLink, 'publish' | 'online'>;
+
+export interface Outbox {
+  /** Adds a row; call it inside `store.write`, with what caused it. */
+  put(kind: OutboxClass, message: OutboxMessage): void;
+  /** Sends rows, highest class and oldest first, until the signal aborts. A row is deleted only after its PUBACK. */
+  drain(link: OutboxLink, signal: AbortSignal): Promise<void>;
+  /** The link is up (again): try. */
+  resume(): void;
+  /** Resolves when nothing is left to send, or after `ms`. */
+  settled(ms: number): Promise<void>;
+  depth(): { messages: number; bytes: number };
+  /** Rows dropped over a cap, and rows that outlived their use. */
+  readonly dropped: Readonly<Record<OutboxClass | 'expired', number>>;
+}
+
+const IN_FLIGHT = 32;
+
+interface Row {
+  readonly id: number;
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: 0 | 1;
+  readonly retain: 0 | 1;
+  readonly expires: number | null;
+  readonly created: number;
+}
+
+export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defaultCaps): Outbox {
+  const { sql } = store;
+  const statement = {
+    put: sql.prepare('INSERT INTO outbox(class, topic, payload, qos, retain, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    next: sql.prepare<[number], Row>('SELECT id, topic, payload, qos, retain, expires, created FROM outbox ORDER BY class, id LIMIT ?'),
+    remove: sql.prepare<[number], { class: number; bytes: number }>('DELETE FROM outbox WHERE id = ? RETURNING class, length(payload) AS bytes'),
+    oldest: sql.prepare<[number], { id: number }>('SELECT id FROM outbox WHERE class = ? ORDER BY id LIMIT 1'),
+    // Of an alert, the opening and the end must arrive; what happened between is the first to go.
+    oldestUpdate: sql.prepare<[number], { id: number }>(`SELECT id FROM outbox WHERE class = ? AND instr(payload, '"event":"updated"') ORDER BY id LIMIT 1`),
+    totals: sql.prepare<[], { class: number; rows: number; bytes: number }>('SELECT class, count(*) AS rows, total(length(payload)) AS bytes FROM outbox GROUP BY class'),
+  };
+  const rows = outboxClasses.map(() => 0);
+  let bytes = 0;
+  for (const total of statement.totals.all()) {
+    rows[total.class] = total.rows;
+    bytes += total.bytes;
+  }
+  const dropped = { alert: 0, model: 0, forecast: 0, health: 0, expired: 0 };
+  const inFlight = new Set<number>();
+  let paused = true;
+  let wake = (): void => undefined;
+  let changed = new Promise<void>((resolve) => (wake = resolve));
+
+  function ring(): void {
+    wake();
+    changed = new Promise<void>((resolve) => (wake = resolve));
+  }
+
+  function remove(id: number): void {
+    const gone = statement.remove.get(id);
+    if (gone === undefined) return;   // dropped over a cap while it was in flight
+    rows[gone.class]!--;
+    bytes -= gone.bytes;
+  }
+
+  function drop(rank: number): boolean {
+    const victim = (rank === 0 ? statement.oldestUpdate.get(rank) : undefined) ?? statement.oldest.get(rank);
+    if (victim === undefined) return false;
+    remove(victim.id);
+    dropped[outboxClasses[rank]!]++;
+    return true;
+  }
+
+  function send(link: OutboxLink, row: Row): void {
+    inFlight.add(row.id);
+    const expiry = row.expires === null ? {} : { expirySeconds: Math.max(1, Math.ceil((row.expires - clock.now()) / 1000)) };
+    void link.publish(row.topic, row.payload, { qos: row.qos, retain: row.retain === 1, ...expiry }).then((taken) => {
+      inFlight.delete(row.id);
+      if (taken) store.write(() => remove(row.id));
+      else paused = !link.online;   // PUBACKs come in order, so what was not taken is sent again in order
+      ring();
+    });
+  }
+
+  return {
+    put(kind, { topic, payload, qos = 1, retain = false, expiresInMs }) {
+      const rank = outboxClasses.indexOf(kind);
+      const body = Buffer.from(payload);
+      const now = clock.now();
+      statement.put.run(rank, topic, body, qos, retain ? 1 : 0, expiresInMs === undefined ? null : now + expiresInMs, now);
+      rows[rank]!++;
+      bytes += body.length;
+      while (rows[rank]! > caps.rows[kind] && drop(rank));
+      while (bytes > caps.bytes && [3, 2, 1, 0].some(drop));
+      ring();
+    },
+    async drain(link, signal) {
+      signal.addEventListener('abort', ring, { once: true });
+      while (!signal.aborted) {
+        const next = changed;
+        if (!paused && inFlight.size < IN_FLIGHT) {
+          for (const row of statement.next.all(IN_FLIGHT)) {
+            if (inFlight.has(row.id) || inFlight.size >= IN_FLIGHT) continue;
+            if (row.expires !== null && row.expires <= clock.now()) {
+              store.write(() => remove(row.id));
+              dropped.expired++;
+              ring();
+            } else send(link, row);
+          }
+        }
+        await next;
+      }
+    },
+    resume() {
+      paused = false;
+      ring();
+    },
+    async settled(ms) {
+      const until = clock.monotonicMs() + ms;
+      const timeout = new AbortController();
+      while (rows.some((count) => count > 0) && !paused && clock.monotonicMs() < until) {
+        await Promise.race([changed, clock.sleep(until - clock.monotonicMs(), timeout.signal)]);
+      }
+      timeout.abort();
+    },
+    depth: () => ({ messages: rows.reduce((sum, count) => sum + count, 0), bytes }),
+    dropped,
+  };
+}

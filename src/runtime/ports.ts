@@ -1,0 +1,37 @@
+/** What a device is handed: everything outside of it. A test hands in small fakes, `main.ts` the real ones. */
+import type { Engine } from '../engine/port.js';
+import type { MqttLink, MqttOptions } from '../transport/mqtt.js';
+import type { UpdateClient } from '../transport/update-client.js';
+import type { Clock } from './clock.js';
+import type { SelfTest } from './self-test.js';
+import type { Store } from './store.js';
+
+/** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
+export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessage' | 'onLink'>;
+
+export interface Ports {
+  readonly clock: Clock;
+  readonly store: Store;
+  /** Loaded when the first model needs it. */
+  readonly engine: () => Promise<Engine>;
+  readonly connect: (options: LinkOptions) => Promise<MqttLink>;
+  readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly selfTest: SelfTest;
+  readonly machine: Machine;
+  /** A name no other boot, forecast or alert has. */
+  readonly newId: () => string;
+  /** Lifecycle events, for whoever follows the process. */
+  readonly tell: (event: string, facts: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface Machine {
+  readonly arch: string;
+  readonly cpu: string;
+  readonly node: string;
+  readonly runtime: string;
+  rssBytes(): number;
+  diskFreeBytes(): number | null;
+  temperatureC(): number | null;
+  /** Milliseconds since the process began. */
+  uptimeMs(): number;
+}

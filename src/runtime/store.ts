@@ -1,0 +1,203 @@
+/** The device's one SQLite file (EDGE.md §10): opening, mending, durability, readings and the key-value table. */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Clock } from './clock.js';
+
+/** "nd" and the number of the file format. */
+const APPLICATION_ID = 0x6e640001;
+
+/** One step per version, forward only; `user_version` counts the steps a file has taken. */
+const migrations: readonly string[] = [
+  `CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, unit TEXT, cadence_ms INTEGER NOT NULL);
+   CREATE TABLE tail(stream INTEGER NOT NULL, ts INTEGER NOT NULL, v REAL, flags INTEGER NOT NULL DEFAULT 0);
+   CREATE TABLE outbox(id INTEGER PRIMARY KEY, class INTEGER NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+                       qos INTEGER NOT NULL, retain INTEGER NOT NULL, expires INTEGER, created INTEGER NOT NULL);
+   CREATE TABLE alert(id TEXT PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL, body TEXT NOT NULL, updated INTEGER NOT NULL);
+   CREATE TABLE kv(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;`,
+];
+
+/** Bits of `tail.flags`. */
+export const readingFlag = { late: 1, arrivalTime: 2 } as const;
+
+export interface StoredReading {
+  readonly stream: number;
+  readonly timeMs: number;
+  /** Null for a missing value. */
+  readonly value: number | null;
+  readonly flags: number;
+}
+
+export type PastReading = Pick<StoredReading, 'timeMs' | 'value'>;
+
+export interface StoreOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** Size cap of the file. */
+  readonly maxBytes?: number;
+}
+
+/** What was found on opening: `unclean` after a kill, `damaged` and `newer` files were set aside and a fresh one begun. */
+export type StoreStart = 'new' | 'clean' | 'unclean' | 'damaged' | 'newer';
+
+export interface Store {
+  /** For the parts that own a table. */
+  readonly sql: Database.Database;
+  readonly start: StoreStart;
+  /** Where a damaged or newer file went. */
+  readonly setAside: string | undefined;
+  /**
+   * One transaction. `full` survives power loss; `normal` survives the death of the process, and power loss up to the
+   * last full commit, which is at most 5 s old while data flows.
+   */
+  write<T>(work: () => T, durability?: 'normal' | 'full'): T;
+  /** Row of a stream, made when it is new. */
+  stream(name: string, unit: string | null): number;
+  append(reading: StoredReading): void;
+  /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones. */
+  readings(stream: number, sinceMs: number): IterableIterator<PastReading>;
+  /** Deletes readings older than `beforeMs`, a slice at a time. Returns how many. */
+  prune(beforeMs: number): number;
+  get(key: string): Buffer | undefined;
+  put(key: string, value: string | Buffer): void;
+  sizeBytes(): number;
+  close(): void;
+}
+
+const FULL_EVERY_MS = 5000;
+const PRUNE_ROWS = 500;
+
+/** Opens or begins the file. Never refuses to start because of what a file holds: it is set aside. */
+export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOptions): Store {
+  mkdirSync(dirname(path), { recursive: true });
+  const marker = `${path}.running`;
+  const existed = existsSync(path);
+  let start: StoreStart = existed ? (existsSync(marker) ? 'unclean' : 'clean') : 'new';
+  let setAside: string | undefined;
+  let sql: Database.Database;
+  try {
+    sql = openFile(path, maxBytes, start === 'unclean');
+  } catch (cause) {
+    if (!existed) throw cause;   // nothing to set aside: the folder itself is the trouble
+    start = cause instanceof NewerFile ? 'newer' : 'damaged';
+    setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
+    sql = openFile(path, maxBytes, false);
+  }
+  writeFileSync(marker, '');
+
+  const statement = {
+    findStream: sql.prepare<[string], { id: number }>('SELECT id FROM stream WHERE name = ?'),
+    addStream: sql.prepare('INSERT INTO stream(name, unit, cadence_ms) VALUES (?, ?, 0)'),
+    append: sql.prepare('INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)'),
+    readings: sql.prepare<[number, number], PastReading>(`SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`),
+    prune: sql.prepare(`DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`),
+    get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
+    put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
+  };
+  let lastFullMs = -Infinity;
+
+  return {
+    sql,
+    start,
+    setAside,
+    write(work, durability = 'normal') {
+      const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
+      if (!full) return sql.transaction(work).immediate();
+      sql.pragma('synchronous = FULL');   // only possible outside a transaction
+      try {
+        return sql.transaction(work).immediate();
+      } finally {
+        sql.pragma('synchronous = NORMAL');
+        lastFullMs = clock.monotonicMs();
+      }
+    },
+    stream: (name, unit) => statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid),
+    append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
+    readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
+    prune(beforeMs) {
+      let deleted = 0;
+      for (let changes = PRUNE_ROWS; changes === PRUNE_ROWS; deleted += changes) changes = statement.prune.run(beforeMs).changes;
+      if (deleted > 0) sql.pragma('incremental_vacuum(64)');
+      return deleted;
+    },
+    get: (key) => statement.get.get(key)?.v,
+    put: (key, value) => void statement.put.run(key, Buffer.from(value)),
+    sizeBytes: () => Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    close() {
+      sql.close();
+      rmSync(marker, { force: true });
+    },
+  };
+}
+
+/** A file written by a later version of this code. */
+class NewerFile extends Error {}
+
+function openFile(path: string, maxBytes: number, check: boolean): Database.Database {
+  const sql = new Database(path);
+  try {
+    sql.pragma('page_size = 4096');
+    sql.pragma('auto_vacuum = INCREMENTAL');   // both act only on a file without tables
+    sql.pragma('journal_mode = WAL');
+    sql.pragma('synchronous = NORMAL');
+    sql.pragma('busy_timeout = 5000');
+    sql.pragma('foreign_keys = ON');
+    sql.pragma('wal_autocheckpoint = 1000');
+    sql.pragma('journal_size_limit = 4194304');
+    sql.pragma('cache_size = -8000');
+    sql.pragma('temp_store = MEMORY');
+    sql.pragma(`max_page_count = ${Math.floor(maxBytes / 4096)}`);
+    sql.pragma('trusted_schema = OFF');
+
+    const version = Number(sql.pragma('user_version', { simple: true }));
+    const application = Number(sql.pragma('application_id', { simple: true }));
+    if (version > 0 && application !== APPLICATION_ID) throw new Error('the file belongs to another program');
+    if (version > migrations.length) throw new NewerFile();
+    if (check && sql.pragma('quick_check(1)', { simple: true }) !== 'ok') throw new Error('quick_check found damage');
+
+    for (let next = version; next < migrations.length; next++) {
+      sql.transaction(() => {
+        sql.exec(migrations[next]!);
+        sql.pragma(`application_id = ${APPLICATION_ID}`);
+        sql.pragma(`user_version = ${next + 1}`);
+      }).exclusive();
+    }
+    return sql;
+  } catch (error) {
+    sql.close();
+    throw error;
+  }
+}
+
+/** Renames the database with its -wal and -shm. Returns where it went. */
+function moveAside(path: string, suffix: string): string {
+  for (const part of ['', '-wal', '-shm']) if (existsSync(path + part)) renameSync(path + part, `${path}.${suffix}${part}`);
+  return `${path}.${suffix}`;
+}
+
+/** Writes a small file so that it is either the old or the new one, whatever happens. */
+export function replaceFile(path: string, content: string): void {
+  const next = `${path}.next`;
+  writeFileSync(next, content);
+  syncPath(next);
+  renameSync(next, path);
+  syncPath(dirname(path));
+}
+
+/** Makes every file below a folder, and the folder itself, survive a loss of power. */
+export function syncTree(dir: string): void {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) syncTree(join(dir, entry.name));
+    else syncPath(join(dir, entry.name));
+  }
+  syncPath(dir);
+}
+
+function syncPath(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
