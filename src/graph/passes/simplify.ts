@@ -1,13 +1,15 @@
-/** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel. */
-import { operands, type Tensor } from '../ir.js';
+/** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel, repeats before a broadcast. */
+import { createNode, operands, type Tensor } from '../ir.js';
 import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
 import { broadcastTo, reshape, transpose } from '../ops/layout.js';
 import { uniformConstant } from '../ops/leaf.js';
+import { sum } from '../ops/reduce.js';
 import { sameShape } from '../shape.js';
 import { definePass, type Rule } from './pass.js';
 
 /** The operand itself, when taking it alone keeps the shape. */
-const keep = (operand: Tensor, result: Tensor): Tensor | undefined => (sameShape(operand.shape, result.shape) ? operand : undefined);
+const keep = (operand: Tensor, result: Tensor): Tensor | undefined =>
+  sameShape(operand.shape, result.shape) ? operand : undefined;
 
 const neutral: Rule = ({ outputs: [y] }) => {
   const product = operands(y!, mul);
@@ -47,7 +49,37 @@ const transposes: Rule = ({ outputs: [y], attributes }) => {
   return transpose(inner.x!, { order: order.map((axis) => before[axis]!) });
 };
 
+/** Operands that broadcast by themselves need not be repeated before. */
+const broadcasting = new Set([add.op, sub.op, mul.op, div.op]);
+const spread: Rule = (node) => {
+  if (!broadcasting.has(node.op)) return;
+  const [a, b] = node.inputs as [Tensor, Tensor];
+  const [y] = node.outputs;
+  const bare = (tensor: Tensor): Tensor => operands(tensor, broadcastTo)?.x ?? tensor;
+  for (const inputs of [
+    [bare(a), bare(b)],
+    [bare(a), b],
+    [a, bare(b)],
+  ]) {
+    if (inputs[0] === a && inputs[1] === b) continue;
+    const instead = createNode(node.op, inputs as Tensor[], node.attributes).outputs[0]!;
+    if (sameShape(instead.shape, y!.shape)) return instead;
+  }
+  return;
+};
+
+/** A sum whose kept axes are dropped at once never keeps them. */
+const sums: Rule = ({ outputs: [y] }) => {
+  const reshaped = operands(y!, reshape);
+  const total = reshaped && operands(reshaped.x!, sum);
+  if (!total) return;
+  const { axes, keep } = reshaped.x!.node.attributes as { axes: readonly number[]; keep?: boolean };
+  if (keep !== true) return;
+  const dropped = sum(total.x!, { axes });
+  return sameShape(dropped.shape, y!.shape) ? dropped : undefined;
+};
+
 /** After differentiation nothing needs to be held back any more. */
 const barriers: Rule = ({ outputs: [y] }) => operands(y!, stopGradient)?.x;
 
-export const simplify = definePass('simplify', [neutral, reshapes, repeats, transposes, barriers]);
+export const simplify = definePass('simplify', [neutral, reshapes, repeats, spread, sums, transposes, barriers]);

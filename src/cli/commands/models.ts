@@ -1,0 +1,96 @@
+/** `nd models`: every model with what it can do; `nd models info NAME`: its card, from the schema. */
+import { z } from 'zod';
+import { findModel, models } from '../../models/index.js';
+import type { Model } from '../../models/model.js';
+import { formatTable } from '../terminal.js';
+
+interface Hyperparameter {
+  readonly name: string;
+  readonly type: string;
+  readonly default: unknown;
+  readonly range: string;
+  readonly description: string;
+}
+
+export function modelsCommand(name: string | undefined, { json = false }: { json?: boolean }): void {
+  const shown =
+    name === undefined
+      ? models.map(summary)
+      : { ...summary(findModel(name)), hyperparameters: hyperparametersOf(findModel(name)) };
+  if (json) process.stdout.write(`${JSON.stringify(shown)}\n`);
+  else if (name === undefined) process.stdout.write(`${list()}\n`);
+  else process.stdout.write(`${card(findModel(name))}\n`);
+}
+
+const summary = ({
+  id,
+  title,
+  paper,
+  capabilities,
+}: Model): { id: string; title: string; paper: string } & Model['capabilities'] => ({
+  id,
+  title,
+  paper,
+  ...capabilities,
+});
+
+const list = (): string =>
+  formatTable(
+    ['model', 'name', 'series', 'covariates', 'mode', 'INT8', 'paper'],
+    models.map(({ id, title, paper, capabilities: { series, covariates, mode, quantization } }) => [
+      id,
+      title,
+      series,
+      covariates.join(' ') || '–',
+      mode,
+      quantization,
+      paper,
+    ]),
+    '',
+  );
+
+const card = (model: Model): string => `${model.title} (${model.id})
+${model.paper}
+series: ${model.capabilities.series}   covariates: ${model.capabilities.covariates.join(', ') || 'none'}   mode: ${model.capabilities.mode}   INT8 class: ${model.capabilities.quantization}
+
+${formatTable(
+  ['hyperparameter', 'type', 'default', 'range', 'what it is'],
+  hyperparametersOf(model).map(({ name, type, default: value, range, description }) => [
+    name,
+    type,
+    value === undefined ? 'required' : JSON.stringify(value),
+    range,
+    description,
+  ]),
+  '',
+)}`;
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+  readonly default?: unknown;
+  readonly description?: string;
+}
+
+function hyperparametersOf(model: Model): Hyperparameter[] {
+  const { properties = {} } = z.toJSONSchema(model.hyperparameters, { io: 'input', unrepresentable: 'any' }) as {
+    properties?: Record<string, JsonSchema>;
+  };
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    type: schema.enum === undefined ? (schema.type ?? 'any') : schema.enum.join(' | '),
+    default: schema.default,
+    range: rangeOf(schema),
+    description: schema.description ?? '',
+  }));
+}
+
+function rangeOf({ minimum, exclusiveMinimum, maximum }: JsonSchema): string {
+  const low = minimum ?? exclusiveMinimum;
+  const high = maximum === undefined || maximum >= Number.MAX_SAFE_INTEGER ? undefined : maximum;
+  if (low === undefined && high === undefined) return '–';
+  return `${low ?? ''}…${high ?? ''}`;
+}
