@@ -53,13 +53,22 @@ export interface ModelSpec<S extends z.ZodObject> {
 export interface Reference {
   /** The class name there: `DLinear`. */
   readonly model: string;
-  /** Our hyperparameter -> its name there; those of the task are known (`inputLength` -> `input_size`, `horizon` -> `h`). */
-  readonly hyperparameters: Readonly<Record<string, string>>;
+  /**
+   * Our hyperparameter -> its name there, with the way to read its value where the two differ; those of the task are
+   * known (`inputLength` -> `input_size`, `horizon` -> `h`). What is null there stands for the default.
+   */
+  readonly hyperparameters: Readonly<Record<string, string | ReferenceHyperparameter>>;
   /**
    * Its parameter name and layout for one of ours, by path: `trend/weight` -> `linear_trend.weight`, transposed.
    * Undefined when the library has no such parameter.
    */
-  readonly parameter: (path: string) => ReferenceParameter | undefined;
+  readonly parameter: (path: string, hyperparameters: Readonly<Record<string, unknown>>) => ReferenceParameter | undefined;
+}
+
+export interface ReferenceHyperparameter {
+  readonly name: string;
+  /** Its value -> ours. */
+  readonly read: (value: unknown) => unknown;
 }
 
 export interface ReferenceParameter {
@@ -71,7 +80,7 @@ export interface ReferenceParameter {
 export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build'> {
   /** Checks hyperparameters and fills in defaults. Throws `ND_HYPERPARAMETER`, listing every fault. */
   readonly parse: (hyperparameters: unknown) => z.output<S>;
-  readonly build: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
+  build(g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>): Tensor;
 }
 
 export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S> {

@@ -1,6 +1,6 @@
 /** Ops that fold axes away, and the way back. */
 import { NeuroDivergentError } from '../../errors.js';
-import { defineOp, type Tensor, type UnaryWith } from '../ir.js';
+import { defineOp, type Tensor, type Unary, type UnaryWith } from '../ir.js';
 import { at, fill, reduce } from '../ndarray.js';
 import { normalizeAxis, sameShape, staticDim, type Shape } from '../shape.js';
 import { div, exp, log, mul, sub } from './elementwise.js';
@@ -129,7 +129,7 @@ export const softmax: UnaryWith<Axis> = defineOp({
 });
 
 /** Values in rising order along the last axis. */
-export const sort: UnaryWith<object> = defineOp({
+export const sort: Unary = defineOp({
   name: 'sort',
   inputs: ['x'],
   shape: ({ x }) => x,

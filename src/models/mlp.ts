@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { concat, relu, reshape } from '../graph/index.js';
+import { flat } from './blocks/flat.js';
+import { linear } from './blocks/linear.js';
+import { linearParameter } from './blocks/reference.js';
+import { defineModel, task } from './model.js';
+
+/** MLP: fully connected layers over the whole window and all covariates. The first neural row of any comparison. */
+export const mlp = defineModel({
+  id: 'mlp',
+  title: 'MLP',
+  paper: 'https://doi.org/10.1038/323533a0',
+  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+
+  hyperparameters: task.extend({
+    layers: z.int().min(1).max(16).default(2).describe('hidden layers'),
+    hidden: z.int().min(1).max(65_536).default(1024).describe('width of a hidden layer'),
+  }),
+
+  build(g, inputs, { horizon, outputs, layers, hidden }) {
+    const { past, historic, future, static: fixed } = inputs;
+    const columns = [past, historic, future, fixed].flatMap((x) => (x === undefined ? [] : [flat(x)]));
+    let state = concat(columns, { axis: 1 }); // [batch, every value of the window]
+    for (let layer = 0; layer < layers; layer++) {
+      state = relu(linear(g.scope(`layer${layer}`), state, hidden)); // [batch, hidden]
+    }
+    const forecast = linear(g.scope('out'), state, horizon * outputs); // [batch, horizon·outputs]
+    return reshape(forecast, { shape: [g.batch, horizon, outputs] }); // [batch, horizon, outputs]
+  },
+
+  reference: {
+    model: 'MLP',
+    hyperparameters: { layers: 'num_layers', hidden: 'hidden_size' },
+    parameter: (path) => {
+      const [place, kind] = path.split('/') as [string, string];
+      return linearParameter(place.replace('layer', 'mlp.'), kind);
+    },
+  },
+});
