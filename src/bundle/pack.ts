@@ -6,7 +6,7 @@ import { limits } from '../contracts/limit.js';
 import type { BundleFile, Manifest } from '../contracts/manifest.js';
 import { bundlePath, manifestSchema } from '../contracts/manifest.js';
 import { refuse } from '../contracts/reason.js';
-import { parseWire, toWire } from '../contracts/wire.js';
+import { parseWire, tryToWire } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
 import { sha256, writeWhole } from './folder.js';
 import { inspectOnnx } from './onnx.js';
@@ -52,7 +52,7 @@ export async function packBundle({ dir, manifest: parts, files }: PackOptions): 
     opset: opsets[0]!,
     ops: [...new Set(models.flatMap(({ ops }) => ops))].sort(),
   };
-  const manifestBytes = Buffer.from(canonicalJson(toWire(manifestSchema, manifest)));
+  const manifestBytes = Buffer.from(canonicalJson(orThrow(tryToWire(manifestSchema, manifest), join(dir, manifestFile))));
   const bundle = readManifest(manifestBytes, dir);
 
   await emptyFolder(dir);

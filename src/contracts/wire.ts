@@ -82,6 +82,13 @@ export function parseJson(bytes: Uint8Array): Outcome<unknown, 'malformed'> {
   }
 }
 
+/** The object as it goes on the wire, or what of the value breaks its own schema. */
+export function tryToWire<T>(schema: WireSchema<T>, value: T): Outcome<unknown, 'malformed'> {
+  const result = z.safeEncode(schema, value, { error: en().localeError });
+  if (result.success) return accept(result.data);
+  return refuse('malformed', result.error.issues.map(({ path, message }) => [...path.map((part) => snakeCase(String(part))), message].join(': ')).join('; '));
+}
+
 /** The object as it goes on the wire; throws when the value breaks its own schema (a NaN in a forecast, say). */
 export const toWire = <T>(schema: WireSchema<T>, value: T): unknown => z.encode(schema, value);
 

@@ -1,4 +1,5 @@
 /** The MQTT link of a device (EDGE.md §8): our own reconnect timer, PUBACK after commit, nothing queued while offline. */
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { IClientOptions, IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient } from 'mqtt';
 import { limits } from '../contracts/limit.js';
 import { NeuroDivergentError } from '../errors.js';
@@ -179,13 +180,14 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     if (closed) return;
 
     // An older broker refuses MQTT 5, or hangs up without a word: offer the other version at once, one time.
-    const refused = wrongProtocol.has(failure?.code) || (!answered && failure === undefined);
-    if (refused && protocol === 5) {
+    const refused = wrongProtocol.has(failure?.code);
+    const hungUp = !answered && failure === undefined;
+    if ((refused || hungUp) && protocol === 5) {
       protocol = 4;
       void open();
       return;
     }
-    if (!answered && !refused) protocol = 5; // nobody answered: the next broker may speak it
+    if (!answered && !refused) protocol = 5; // the next one to answer may speak it
     if (failure?.code === sessionTakenOver && ++takeovers >= takeoversMax) {
       closed = true;
       onLink({ state: 'stopped', reason: 'session_taken_over' });
@@ -247,7 +249,6 @@ function clientOptions({ clientId, username, password, ca, cert, key, will }: Mq
     resubscribe: false, // our list
     queueQoSZero: false, // our outbox
     rejectUnauthorized: true,
-    minVersion: 'TLSv1.2',
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(ca !== undefined && { ca }),
@@ -264,7 +265,8 @@ function clientOptions({ clientId, username, password, ca, cert, key, will }: Mq
 
 /** A password crosses no open network (EDGE.md §8). */
 function checkSecurity({ url, password, ca, allowInsecure = 'none' }: MqttOptions): void {
-  const { protocol, hostname } = new URL(url);
+  const { protocol, hostname: bracketed } = new URL(url);
+  const hostname = bracketed.replace(/^\[|\]$/g, '');
   const conflict = (what: string, mend: string): never => {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', { where: 'mqtt', what, mend });
   };
@@ -275,8 +277,21 @@ function checkSecurity({ url, password, ca, allowInsecure = 'none' }: MqttOption
   if (allowInsecure !== 'private') conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts://, or set mqtt.allow_insecure to "private" if you trust that network.');
 }
 
-const isLoopback = (host: string): boolean => host === 'localhost' || /^127\./.test(host) || host === '[::1]';
+const networks = {
+  loopback: blockList(['127.0.0.0', 8], ['::1', 128]),
+  // RFC 1918, RFC 4193 and link-local.
+  private: blockList(['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['169.254.0.0', 16], ['fc00::', 7], ['fe80::', 10]),
+};
 
-/** An address of RFC 1918 or RFC 4193, link-local, or a name that only a local network knows. */
-const isPrivate = (host: string): boolean =>
-  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|\[f[cd]|\[fe80:)/i.test(host) || /^[^.:]+$/.test(host) || /\.(?:local|lan|internal|home\.arpa)$/i.test(host);
+function blockList(...subnets: readonly (readonly [address: string, bits: number])[]): BlockList {
+  const list = new BlockList();
+  for (const [address, bits] of subnets) list.addSubnet(address, bits, isIPv6(address) ? 'ipv6' : 'ipv4');
+  return list;
+}
+
+const isIn = (list: BlockList, host: string): boolean => isIP(host) > 0 && list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+
+const isLoopback = (host: string): boolean => host === 'localhost' || isIn(networks.loopback, host);
+
+/** A private address, or a name that only a local network knows. */
+const isPrivate = (host: string): boolean => isIn(networks.private, host) || /^[^.:]+$/.test(host) || /\.(?:local|lan|internal|home\.arpa)$/i.test(host);

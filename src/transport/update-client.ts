@@ -1,6 +1,22 @@
-/** The device's side of the TUF repository: verified metadata, verified files in a staging folder, or a reason. */
+/**
+ * The device's side of the TUF repository: verified metadata, verified files in a staging folder, or a reason.
+ *
+ * tuf-js does the verification. It is loaded only when an update arrives (125 ms, 18 MB, most of it a default fetcher
+ * that is never called here: the device bundle leaves `make-fetch-happen` out, see rollup.config.js).
+ */
+import { createHash } from 'node:crypto';
+import { cp, mkdir, open, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
+
+import { join, posix } from 'node:path';
+import type { Updater } from 'tuf-js';
+import { limits } from '../contracts/limit.js';
 import type { Manifest } from '../contracts/manifest.js';
-import type { Outcome } from '../contracts/reason.js';
+import { manifestSchema } from '../contracts/manifest.js';
+import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
+import { accept, refuse } from '../contracts/reason.js';
+import { parseWire } from '../contracts/wire.js';
+import { HttpStatusError, downloadBytes, downloadFile, refuseBroken, transferDefaults } from './download.js';
+import type { ExpectedFile, TransferLimits } from './download.js';
 
 export interface UpdateClientOptions {
   /** Trust state of this device: the newest verified metadata. Created on first use from `pinnedRoot`. */
@@ -14,6 +30,7 @@ export interface UpdateClientOptions {
   /** Expiry is judged only with a synced clock. */
   readonly clockSynced: () => boolean;
   readonly signal?: AbortSignal;
+  readonly transfer?: Partial<TransferLimits>;
 }
 
 export interface DownloadOptions {
@@ -21,7 +38,7 @@ export interface DownloadOptions {
   readonly release: number;
   /** Named by the fleet's desired state; must agree with the repository (`mix_and_match`). */
   readonly manifestSha256: string;
-  /** Emptied first; holds the whole bundle afterwards. */
+  /** Holds the whole bundle afterwards and nothing else. Partial files of an earlier attempt are resumed. */
   readonly stagingDir: string;
   /** Judges the verified manifest before any file is fetched: `checkRelease` of bundle. */
   readonly accept?: (manifest: Manifest) => Outcome<Manifest>;
@@ -42,4 +59,195 @@ export interface UpdateClient {
   /** The whole bundle, verified, in the staging folder. */
   downloadBundle(options: DownloadOptions): Promise<Outcome<Download>>;
 }
-export declare function createUpdateClient(options: UpdateClientOptions): UpdateClient;
+
+const timestampBytes = 16 * 1024;
+const metadataBytes = 5 * 1024 * 1024;
+/** Bundle, its copy in the slot, and room to breathe. */
+const spaceFactor = 2.2;
+
+/** What tuf-js says -> our reason; its inner errors arrive wrapped as text, so text is what there is. First match counts. */
+const verdicts: readonly (readonly [RegExp, UpdateReason])[] = [
+  [/was signed by 0\//, 'bad_signature'],
+  [/was signed by \d+\//, 'below_threshold'],
+  [/is less than current version|Missing file .* in new snapshot|Expected version/, 'rollback_refused'],
+  [/is expired/, 'frozen'],
+  [/doesn't match timestamp|does not match snapshot version|Expected (?:hash|length)|Missing .* in snapshot/, 'mix_and_match'],
+  [/expected '\w+', got/i, 'wrong_role'],
+  [/Failed to persist/, 'no_space'],
+];
+
+export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced, signal, transfer }: UpdateClientOptions): UpdateClient {
+  const transferLimits: TransferLimits = { ...transferDefaults, ...transfer };
+  const workDir = `${trustDir}.work`;
+  let updater: Updater | undefined;
+  /** What the last fetch failed of; tuf-js passes it on as text only. */
+  let fetchFailure: Refusal | undefined;
+
+  /** Runs a step of tuf-js, keeps what it verified, and turns what it throws into a reason. */
+  const attempt = async <T>(step: () => Promise<T>): Promise<Outcome<T>> => {
+    try {
+      return accept(await step());
+    } catch (error) {
+      const { message } = error as Error;
+      return fetchFailure ?? refuse(verdicts.find(([pattern]) => pattern.test(message))?.[1] ?? 'malformed', message.slice(0, 500));
+    } finally {
+      await keepVerified(workDir, trustDir); // a newer root counts even when a later step failed (TUF 5.3.8)
+    }
+  };
+
+  const createUpdater = async (): Promise<Updater> => {
+    const [{ Updater }, { DownloadHTTPError }] = await Promise.all([import('tuf-js'), import('tuf-js/dist/error.js')]);
+    await prepareWork(workDir, trustDir, pinnedRoot);
+    const fetchMetadata = async (from: string, maxBytes: number): Promise<Buffer> => {
+      fetchFailure = undefined;
+      const outcome = await downloadBytes(from, maxBytes, transferLimits, signal).catch((error: unknown) => {
+        fetchFailure = refuseBroken(error);
+        throw error instanceof HttpStatusError ? new DownloadHTTPError(error.message, error.status) : error;
+      });
+      if (outcome.ok) return outcome.value;
+      fetchFailure = outcome;
+      throw new Error(outcome.detail);
+    };
+    const create = (): Updater =>
+      new Updater({
+        metadataDir: workDir,
+        metadataBaseUrl: `${url}/metadata`,
+        targetBaseUrl: `${url}/targets`,
+        fetcher: {
+          downloadBytes: fetchMetadata,
+          downloadFile: () => Promise.reject(new Error('targets are fetched by downloadFile of transport')),
+        },
+        config: { rootMaxLength: limits.rootBytes, timestampMaxLength: timestampBytes, snapshotMaxLength: metadataBytes, targetsMaxLength: metadataBytes },
+      });
+    let created: Updater;
+    try {
+      created = create();
+    } catch {
+      await writeSynced(join(workDir, 'root.json'), pinnedRoot); // the stored root is damaged: start again from the pinned one
+      created = create();
+    }
+    // tuf-js judges expiry by the system clock; before it is synced nothing counts as expired.
+    created['trustedSet']['referenceTime'] = new Date(clockSynced() ? now() : 0);
+    return created;
+  };
+
+  const refresh = async (): Promise<Outcome<undefined>> => {
+    updater = undefined;
+    fetchFailure = undefined;
+    const refreshed = await attempt(async () => {
+      const created = await createUpdater();
+      await created.refresh();
+      return created;
+    });
+    if (!refreshed.ok) return refreshed;
+    updater = refreshed.value;
+    return accept(undefined);
+  };
+
+  /** Length, hash and URL of a target the metadata vouches for. */
+  const findTarget = async (path: string): Promise<Outcome<ExpectedFile & { readonly from: string }>> => {
+    if (updater === undefined) {
+      const refreshed = await refresh();
+      if (!refreshed.ok) return refreshed;
+    }
+    const known = updater!;
+    fetchFailure = undefined;
+    const info = await attempt(() => known.getTargetInfo(path));
+    if (!info.ok) return info;
+    const sha256 = info.value?.hashes['sha256'];
+    if (info.value === undefined || sha256 === undefined) return refuse('bad_signature', `the repository does not vouch for ${path}`);
+    const { dir, base } = posix.parse(path);
+    const name = known['trustedSet'].root.signed.consistentSnapshot ? `${sha256}.${base}` : base; // TUF 5.7.3
+    return accept({ length: info.value.length, sha256, from: `${url}/targets/${posix.join(dir, name)}` });
+  };
+
+  const readTarget = async (path: string, maxBytes: number): Promise<Outcome<Uint8Array>> => {
+    const target = await findTarget(path);
+    if (!target.ok) return target;
+    const { length, sha256, from } = target.value;
+    if (length > maxBytes) return refuse('too_large', `${path} has ${length} bytes, at most ${maxBytes} are taken`);
+    const read = await downloadBytes(from, length, transferLimits, signal).catch((error: unknown) => refuseBroken(error));
+    if (!read.ok) return read.reason === 'too_large' ? refuse('endless_data', read.detail) : read;
+    const found = createHash('sha256').update(read.value).digest('hex');
+    return read.value.byteLength === length && found === sha256 ? read : refuse('hash_mismatch', `the SHA-256 of ${path} is ${found}, declared is ${sha256}`);
+  };
+
+  const downloadBundle = async ({ line, release, manifestSha256, stagingDir, accept: judge, onProgress }: DownloadOptions): Promise<Outcome<Download>> => {
+    const prefix = `${line}/${release}`;
+    const named = await findTarget(`${prefix}/manifest.json`);
+    if (!named.ok) return named;
+    // Install only what both the repository and the fleet name.
+    if (named.value.sha256 !== manifestSha256) return refuse('mix_and_match', `the repository has ${named.value.sha256} for ${prefix}, the fleet asked for ${manifestSha256}`);
+    const read = await readTarget(`${prefix}/manifest.json`, limits.manifestBytes);
+    if (!read.ok) return read;
+    const parsed = parseWire(manifestSchema, read.value, limits.manifestBytes);
+    if (!parsed.ok) return parsed;
+    const manifest = parsed.value;
+    const judged = judge?.(manifest) ?? accept(manifest);
+    if (!judged.ok) return judged;
+
+    const totalBytes = manifest.files.reduce((sum, { length }) => sum + length, 0);
+    if (totalBytes > limits.bundleBytes) return refuse('too_large', `the bundle has ${totalBytes} bytes`);
+    await mkdir(stagingDir, { recursive: true });
+    const { bavail, bsize } = await statfs(stagingDir);
+    if (bavail * bsize < totalBytes * spaceFactor) return refuse('no_space', `${bavail * bsize} bytes are free, ${Math.ceil(totalBytes * spaceFactor)} are needed`);
+    await clearStaging(stagingDir, manifest);
+
+    let doneBytes = 0;
+    for (const file of manifest.files) {
+      const target = await findTarget(`${prefix}/${file.path}`);
+      if (!target.ok) return target;
+      if (target.value.sha256 !== file.sha256 || target.value.length !== file.length) return refuse('mix_and_match', `repository and manifest disagree about ${file.path}`);
+      const fetched = await downloadFile(target.value.from, join(stagingDir, file.path), file, {
+        limits: transferLimits,
+        signal,
+        onBytes: onProgress && ((bytes) => onProgress(doneBytes + bytes, totalBytes)),
+      });
+      if (!fetched.ok) return refuse(fetched.reason, `${file.path}: ${fetched.detail}`);
+      doneBytes += file.length;
+    }
+    await writeSynced(join(stagingDir, 'manifest.json'), read.value); // last: a folder without it is no bundle
+    return accept({ manifest, manifestBytes: read.value, dir: stagingDir });
+  };
+
+  return { refresh, readTarget, downloadBundle };
+}
+
+/** A copy of the trust state for tuf-js, which overwrites files in place. */
+async function prepareWork(workDir: string, trustDir: string, pinnedRoot: Uint8Array): Promise<void> {
+  await mkdir(trustDir, { recursive: true });
+  await rm(workDir, { recursive: true, force: true });
+  await cp(trustDir, workDir, { recursive: true });
+  const names = await readdir(workDir);
+  if (!names.includes('root.json')) await writeSynced(join(workDir, 'root.json'), pinnedRoot);
+}
+
+/** Takes over what tuf-js verified, each file whole or not at all. */
+async function keepVerified(workDir: string, trustDir: string): Promise<void> {
+  const names = await readdir(workDir).catch((): string[] => []); // nothing was prepared
+  for (const name of names.filter((each) => each.endsWith('.json'))) {
+    const [verified, kept] = await Promise.all([readFile(join(workDir, name)), readFile(join(trustDir, name)).catch(() => undefined)]);
+    if (kept === undefined || !verified.equals(kept)) await writeSynced(join(trustDir, name), verified);
+  }
+}
+
+/** Removes all but the partial files of this very bundle, whose content is checked by hash at the end. */
+async function clearStaging(stagingDir: string, { files }: Manifest): Promise<void> {
+  const wanted = new Set(files.map(({ path }) => `${path}.part`));
+  for (const entry of await readdir(stagingDir, { recursive: true, withFileTypes: true })) {
+    const path = posix.relative(stagingDir, join(entry.parentPath, entry.name));
+    if (!entry.isDirectory() && !(entry.isFile() && wanted.has(path))) await rm(join(stagingDir, path), { force: true });
+  }
+}
+
+/** Writes beside, syncs, renames: a power cut leaves the old file or the new one. */
+async function writeSynced(path: string, content: Uint8Array): Promise<void> {
+  const file = await open(`${path}.new`, 'w');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+}

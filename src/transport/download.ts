@@ -1,0 +1,171 @@
+/** HTTP downloads of the update client: capped, watched, resumed, checked. Plain node:http, which is loaded anyway. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Outcome, Refusal } from '../contracts/reason.js';
+import { accept, refuse } from '../contracts/reason.js';
+
+/** When a transfer is given up; the defaults are those of EDGE.md §11. */
+export interface TransferLimits {
+  /** No byte for so long: `timed_out`. */
+  readonly idleMs: number;
+  /** Fewer bytes per second than this over a whole window: `slow_retrieval`. */
+  readonly slowBytesPerSecond: number;
+  readonly slowWindowMs: number;
+  /** Attempts at one file, each resuming where the last one broke. */
+  readonly attempts: number;
+  readonly retryMs: number;
+}
+
+export const transferDefaults: TransferLimits = { idleMs: 30_000, slowBytesPerSecond: 1024, slowWindowMs: 300_000, attempts: 4, retryMs: 500 };
+
+/** A status other than the one hoped for; the update client tells 404 from the rest. */
+export class HttpStatusError extends Error {
+  constructor(
+    readonly status: number,
+    url: string,
+  ) {
+    super(`${url} answered ${status}`);
+  }
+}
+
+/** A small file in memory. Rejects with `HttpStatusError` or with what broke. */
+export async function downloadBytes(url: string, maxBytes: number, limits: TransferLimits, signal?: AbortSignal): Promise<Outcome<Buffer>> {
+  const response = await get(url, {}, limits, signal);
+  if (response.statusCode !== 200) {
+    response.destroy();
+    throw new HttpStatusError(response.statusCode ?? 0, url);
+  }
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of watched(response, limits)) {
+    length += chunk.byteLength;
+    if (length > maxBytes) return refuse('too_large', `${url} has more than ${maxBytes} bytes`); // leaving the loop cuts the connection
+    chunks.push(chunk);
+  }
+  return accept(Buffer.concat(chunks));
+}
+
+export interface ExpectedFile {
+  readonly length: number;
+  readonly sha256: string;
+}
+
+/** A verified file on disk: exact length, then SHA-256. Resumes `<path>.part`; nothing appears at `path` before it is whole. */
+export async function downloadFile(
+  url: string,
+  path: string,
+  expected: ExpectedFile,
+  { limits, signal, onBytes }: { readonly limits: TransferLimits; readonly signal?: AbortSignal | undefined; readonly onBytes?: ((bytes: number) => void) | undefined },
+): Promise<Outcome<undefined>> {
+  const part = `${path}.part`;
+  await mkdir(dirname(path), { recursive: true });
+  let last: Refusal = refuse('unreachable', `${url} was not tried`);
+  for (let attempt = 0; attempt < limits.attempts; attempt++) {
+    if (attempt > 0) await sleep(Math.random() * limits.retryMs * 2 ** attempt, undefined, signal && { signal }).catch(() => undefined);
+    if (signal?.aborted) return refuse('unreachable', 'the download was stopped');
+    const outcome = await fetchRest(url, part, expected, limits, signal, onBytes).catch((error: unknown) => refuseBroken(error));
+    if (outcome.ok) return finish(part, path, expected);
+    if (outcome.reason === 'endless_data') await rm(part, { force: true });
+    if (outcome.reason !== 'unreachable') return outcome; // trying again would only repeat it
+    last = outcome;
+  }
+  return last;
+}
+
+/** Appends what is missing to the partial file. */
+async function fetchRest(url: string, part: string, { length, sha256 }: ExpectedFile, limits: TransferLimits, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<Outcome<undefined>> {
+  const kept = (await stat(part).catch(() => undefined))?.size ?? 0;
+  if (kept === length && kept > 0) return accept(undefined);
+  const resume = kept > 0 && kept < length;
+  const response = await get(url, resume ? { range: `bytes=${kept}-`, 'if-range': `"${sha256}"` } : {}, limits, signal);
+  const { statusCode = 0 } = response;
+  if (statusCode !== 200 && statusCode !== 206) {
+    response.destroy();
+    return refuse('unreachable', `${url} answered ${statusCode}`);
+  }
+  const appends = statusCode === 206 && response.headers['content-range']?.startsWith(`bytes ${kept}-`) === true;
+  if (statusCode === 206 && !appends) {
+    response.destroy();
+    await rm(part, { force: true });
+    return refuse('unreachable', `${url} answered with another range than asked for`);
+  }
+  let done = appends ? kept : 0;
+  const file = await open(part, appends ? 'a' : 'w');
+  try {
+    for await (const chunk of watched(response, limits)) {
+      done += chunk.byteLength;
+      if (done > length) return refuse('endless_data', `${url} sends more than the ${length} bytes declared`);
+      await file.write(chunk);
+      onBytes?.(done);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return accept(undefined);
+}
+
+/** Exact length, then hash, then the final name. */
+async function finish(part: string, path: string, { length, sha256 }: ExpectedFile): Promise<Outcome<undefined>> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of createReadStream(part) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.byteLength;
+  }
+  const found = hash.digest('hex');
+  if (bytes === length && found === sha256) {
+    await rename(part, path);
+    return accept(undefined);
+  }
+  await rm(part, { force: true }); // a wrong prefix must not be resumed
+  return refuse('hash_mismatch', bytes === length ? `the SHA-256 is ${found}, declared is ${sha256}` : `${bytes} bytes, declared are ${length}`);
+}
+
+/** Sends GET; resolves with the response once its head is there. */
+async function get(url: string, headers: Record<string, string>, { idleMs }: TransferLimits, signal?: AbortSignal): Promise<IncomingMessage> {
+  // node:https costs start-up time and is needed only for such a URL.
+  const request = url.startsWith('https:') ? (await import('node:https')).request : httpRequest;
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { headers, timeout: idleMs, ...(signal && { signal }) }, resolve);
+    sent.on('error', reject);
+    sent.on('timeout', () => sent.destroy(new TransferError('timed_out', `${url} was silent for ${idleMs} ms`)));
+    sent.end();
+  });
+}
+
+/** Passes chunks on and fails a transfer that trickles. */
+async function* watched(response: IncomingMessage, { slowBytesPerSecond, slowWindowMs }: TransferLimits): AsyncGenerator<Buffer> {
+  let since = performance.now();
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    yield chunk;
+    bytes += chunk.byteLength;
+    const elapsedMs = performance.now() - since;
+    if (elapsedMs < slowWindowMs) continue;
+    if (bytes < (slowBytesPerSecond * elapsedMs) / 1000) throw new TransferError('slow_retrieval', `${bytes} bytes in ${Math.round(elapsedMs)} ms`);
+    since = performance.now();
+    bytes = 0;
+  }
+}
+
+class TransferError extends Error {
+  constructor(
+    readonly reason: 'timed_out' | 'slow_retrieval',
+    detail: string,
+  ) {
+    super(detail);
+  }
+}
+
+/** The refusal a broken transfer is. A full disk is `no_space`; everything else may pass by itself. */
+export function refuseBroken(error: unknown): Refusal {
+  if (error instanceof TransferError) return refuse(error.reason, error.message);
+  const { code, message } = error as NodeJS.ErrnoException;
+  return refuse(code === 'ENOSPC' ? 'no_space' : 'unreachable', message);
+}
