@@ -99,6 +99,13 @@ export function periodMs(frequency: Frequency): number | undefined {
   return frequency.kind === 'duration' ? frequency.ms : undefined;
 }
 
+/** The seasons the calendar suggests, in steps, shortest first: hour, day and week, or the year of months. */
+export function naturalSeasons(frequency: Frequency): number[] {
+  if (frequency.kind === 'step') return [];
+  const seasons = frequency.kind === 'month' ? [12 / frequency.months] : [3_600_000, DAY_MS, WEEK_MS].map((ms) => ms / frequency.ms);
+  return seasons.filter((steps) => steps >= 2 && Number.isInteger(steps));
+}
+
 /**
  * Guesses the frequency of a time axis from the most common distance between neighbours. `offsets` cuts `time` into
  * series, each ascending without repeats. Returns undefined when no distance, and no month, makes up half of them.

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NeuroDivergentError } from '../../src/errors.js';
 import {
-  addSteps, bucketStart, formatFrequency, inferFrequency, parseFrequency, periodMs, stepsBetween,
+  addSteps, bucketStart, formatFrequency, inferFrequency, naturalSeasons, parseFrequency, periodMs, stepsBetween,
 } from '../../src/time/frequency.js';
 
 const names = ['s', 'min', '5min', 'h', 'D', 'W', '2W', 'MS', 'ME', 'QS', 'QE', 'YS', '250ms', '1', '10'];
@@ -31,6 +31,14 @@ describe('parseFrequency', () => {
     expect(periodMs(parseFrequency('MS'))).toBeUndefined();
     expect(periodMs(parseFrequency('3'))).toBeUndefined();
   });
+});
+
+test('natural seasons are whole numbers of steps', () => {
+  expect(naturalSeasons(parseFrequency('h'))).toEqual([24, 168]);
+  expect(naturalSeasons(parseFrequency('5min'))).toEqual([12, 288, 2016]);
+  expect(naturalSeasons(parseFrequency('QS'))).toEqual([4]);
+  expect(naturalSeasons(parseFrequency('W'))).toEqual([]);
+  expect(naturalSeasons(parseFrequency('1'))).toEqual([]);
 });
 
 describe('the grid', () => {

@@ -1,0 +1,64 @@
+/** Which model is best: one row each, on the same windows. */
+
+import { NeuroDivergentError } from '../errors.js';
+import { type Backtest, seriesOf, trainingTarget } from './backtest.js';
+import { mae, mase, rmse, smape } from './metrics.js';
+
+export interface LeaderboardRow {
+  readonly name: string;
+  /** Means over the series, each over all windows of the series. */
+  readonly mae: number;
+  readonly rmse: number;
+  readonly smape: number;
+  /** Series that the seasonal naive forecast hits exactly in training are left out; NaN when that are all. */
+  readonly mase: number;
+}
+
+/** Scores every forecast of a backtest, best MAE first. `season` (steps) is that of MASE. */
+export function leaderboard(result: Backtest, { season = 1 }: { season?: number } = {}): LeaderboardRow[] {
+  const rows = Object.keys(result.forecasts).map((name) => {
+    const scores = result.ids.map((_, s) => {
+      const { actual, forecast } = seriesOf(result, name, s);
+      return {
+        mae: mae(actual, forecast), rmse: rmse(actual, forecast), smape: smape(actual, forecast),
+        mase: unlessZeroScale(() => mase(actual, forecast, trainingTarget(result, s), season)),
+      };
+    });
+    const mean = (metric: 'mae' | 'rmse' | 'smape' | 'mase'): number => {
+      const known = scores.map((score) => score[metric]).filter((score) => !Number.isNaN(score));
+      return known.reduce((a, b) => a + b, 0) / known.length;
+    };
+    return { name, mae: mean('mae'), rmse: mean('rmse'), smape: mean('smape'), mase: mean('mase') };
+  });
+  return rows.sort((a, b) => a.mae - b.mae);
+}
+
+function unlessZeroScale(score: () => number): number {
+  try {
+    return score();
+  } catch (error) {
+    if (error instanceof NeuroDivergentError && error.code === 'ND_EVALUATE_ZERO_SCALE') return NaN;
+    throw error;
+  }
+}
+
+/** A number as a table shows it: four significant digits, a dash for none. */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  if (value === 0) return '0';
+  const digits = Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value))));
+  return digits > 8 ? value.toExponential(2) : value.toFixed(digits);
+}
+
+/** A table for a terminal: first column left, the others right. */
+export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const cells = [header, ...rows].map((row) => row.map((cell) => (typeof cell === 'number' ? formatNumber(cell) : cell)));
+  const widths = header.map((_, c) => Math.max(...cells.map((row) => row[c]!.length)));
+  const line = (row: readonly string[]): string => row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  ').trimEnd();
+  return [line(cells[0]!), widths.map((width) => '─'.repeat(width)).join('  '), ...cells.slice(1).map(line)].join('\n');
+}
+
+/** The leaderboard as such a table. */
+export function formatLeaderboard(rows: readonly LeaderboardRow[]): string {
+  return formatTable(['model', 'MAE', 'RMSE', 'sMAPE', 'MASE'], rows.map((row) => [row.name, row.mae, row.rmse, row.smape, row.mase]));
+}
