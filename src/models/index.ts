@@ -1,16 +1,20 @@
 /** Every model by its id. */
 import { NeuroDivergentError } from '../errors.js';
 import { dlinear } from './dlinear.js';
+import { gru } from './gru.js';
+import { lstm } from './lstm.js';
 import { mlp } from './mlp.js';
 import type { Model } from './model.js';
 import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
+import { patchtst } from './patchtst.js';
+import { tcn } from './tcn.js';
 
 export { gradientName, inferenceGraph, trainingGraph, validationGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { defineModel, task, type Model, type ModelInputs, type Reference } from './model.js';
 
-export const models: readonly Model[] = [dlinear, mlp, nhits, nlinear];
+export const models: readonly Model[] = [dlinear, gru, lstm, mlp, nhits, nlinear, patchtst, tcn];
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
 export function findModel(id: string): Model {

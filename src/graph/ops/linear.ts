@@ -7,7 +7,7 @@ import { concat, flip, pad, reshape, slice, swapLast, transpose } from './layout
 import { sum, sumTo } from './reduce.js';
 
 /** All axes but the last as one. */
-const rows = (x: Tensor): Tensor => {
+export const rows = (x: Tensor): Tensor => {
   const width = x.shape.at(-1)!;
   return reshape(x, { shape: [size(x.shape.slice(0, -1)), width] });
 };
@@ -48,7 +48,24 @@ export const matmul: Binary = defineOp({
       return total;
     });
   },
-  samples: [[[2, 3], [3, 4]], [[2, 2, 3], [3, 4]], [[2, 2, 3], [2, 3, 2]], [[1, 2, 3], [2, 3, 2]]],
+  samples: [
+    [
+      [2, 3],
+      [3, 4],
+    ],
+    [
+      [2, 2, 3],
+      [3, 4],
+    ],
+    [
+      [2, 2, 3],
+      [2, 3, 2],
+    ],
+    [
+      [1, 2, 3],
+      [2, 3, 2],
+    ],
+  ],
   affine: true,
 });
 
@@ -58,7 +75,11 @@ export const gemm: Ternary = defineOp({
   inputs: ['x', 'w', 'b'],
   shape: ({ x, w, b }) => {
     if (x.length !== 2 || w.length !== 2 || x[1] !== w[0] || b.length !== 1 || b[0] !== w[1]) {
-      throw new ShapeError({ where: 'gemm', what: `[${x}] · [${w}] + [${b}] do not fit.`, mend: 'Use [rows, inner], [inner, columns], [columns].' });
+      throw new ShapeError({
+        where: 'gemm',
+        what: `[${x}] · [${w}] + [${b}] do not fit.`,
+        mend: 'Use [rows, inner], [inner, columns], [columns].',
+      });
     }
     return [x[0]!, w[1]!];
   },
@@ -79,7 +100,8 @@ interface Dilation {
   readonly dilation: number;
 }
 
-const outputLength = (x: Shape, w: Shape, dilation: number): number => staticDim('conv1d', x, 2) - (staticDim('conv1d', w, 2) - 1) * dilation;
+const outputLength = (x: Shape, w: Shape, dilation: number): number =>
+  staticDim('conv1d', x, 2) - (staticDim('conv1d', w, 2) - 1) * dilation;
 
 /** Convolution over the last axis, no padding, stride 1. `x [batch, in, time]`, `w [out, in, kernel]` → `[batch, out, time - (kernel - 1)·dilation]`. */
 export const conv1d: BinaryWith<Dilation> = defineOp({
@@ -112,8 +134,20 @@ export const conv1d: BinaryWith<Dilation> = defineOp({
       return total;
     }),
   samples: [
-    { shapes: [[2, 2, 7], [3, 2, 2]], with: { dilation: 2 } },
-    { shapes: [[1, 3, 5], [2, 3, 3]], with: { dilation: 1 } },
+    {
+      shapes: [
+        [2, 2, 7],
+        [3, 2, 2],
+      ],
+      with: { dilation: 2 },
+    },
+    {
+      shapes: [
+        [1, 3, 5],
+        [2, 3, 3],
+      ],
+      with: { dilation: 1 },
+    },
   ],
 });
 
@@ -121,7 +155,9 @@ export const conv1d: BinaryWith<Dilation> = defineOp({
 function weightGradient(x: Tensor, dy: Tensor, kernel: number, dilation: number): Tensor {
   const [, inputs] = x.shape as [Dim, number];
   const [, outputs, steps] = dy.shape as [Dim, number, number];
-  const taps = Array.from({ length: kernel }, (_, k) => slice(x, { axis: 2, start: k * dilation, end: k * dilation + steps }));
+  const taps = Array.from({ length: kernel }, (_, k) =>
+    slice(x, { axis: 2, start: k * dilation, end: k * dilation + steps }),
+  );
   const stacked = concat(taps, { axis: 1 }); // [batch, kernel·in, time]
   const flat = (t: Tensor): Tensor => {
     const moved = transpose(t, { order: [1, 0, 2] }); // [channel, batch, time]
@@ -130,4 +166,3 @@ function weightGradient(x: Tensor, dy: Tensor, kernel: number, dilation: number)
   const product = matmul(flat(dy), swapLast(flat(stacked))); // [out, kernel·in]
   return transpose(reshape(product, { shape: [outputs, kernel, inputs] }), { order: [0, 2, 1] });
 }
-

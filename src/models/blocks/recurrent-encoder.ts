@@ -1,0 +1,122 @@
+/** Stacked recurrent layers, time first. Gate orders and the two biases per layer are PyTorch's. */
+import { z } from 'zod';
+import {
+  add,
+  constant,
+  gru,
+  lstm,
+  matmul,
+  mul,
+  reshape,
+  rows,
+  slice,
+  transpose,
+  type Scope,
+  type Shape,
+  type Tensor,
+} from '../../graph/index.js';
+import type { ModelInputs, ReferenceParameter } from '../model.js';
+import { pastColumns } from './columns.js';
+import { dropout } from './dropout.js';
+import { fanIn } from './linear.js';
+
+/** What GRU, LSTM and their like have in common; each adds its own default of `hidden`. */
+export const recurrentHyperparameters = {
+  layers: z.int().min(1).default(2).describe('recurrent layers'),
+  bias: z.boolean().default(true).describe('biases in the recurrent layers'),
+  dropout: z.number().min(0).max(0.99).default(0).describe('share of states zeroed between layers in training'),
+  recurrent: z
+    .boolean()
+    .default(false)
+    .describe('forecast one step from each state, to be fed back, not the horizon at once'),
+};
+export const recurrentReference = {
+  layers: 'encoder_n_layers',
+  hidden: 'encoder_hidden_size',
+  bias: 'encoder_bias',
+  dropout: 'encoder_dropout',
+  recurrent: 'recurrent',
+};
+
+interface LayerOptions {
+  readonly hidden: number;
+  readonly bias: boolean;
+}
+
+/** `[time, batch, columns]` → `[time, batch, hidden]` */
+export type RecurrentLayer = (g: Scope, x: Tensor, options: LayerOptions) => Tensor;
+
+interface EncoderOptions extends LayerOptions {
+  readonly layers: number;
+  readonly dropout: number;
+}
+
+/** The state after each past step, `[time, batch, hidden]`. */
+export function recurrentEncoder(
+  g: Scope,
+  inputs: ModelInputs,
+  layer: RecurrentLayer,
+  { layers, dropout: probability, ...options }: EncoderOptions,
+): Tensor {
+  let states = transpose(pastColumns(inputs), { order: [1, 0, 2] }); // [time, batch, columns]
+  for (let i = 0; i < layers; i++) {
+    const scope = g.scope(`layer${i}`);
+    const read = i === 0 ? states : dropout(scope, states, probability);
+    states = layer(scope, read, options); // [time, batch, hidden]
+  }
+  return states;
+}
+
+export const gruLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+  const x3 = inputSide(g, x, { hidden, gates: 3, bias: bias ? biasOf(g.scope('input'), hidden, 3) : undefined });
+  const start = zeroState(x3, hidden);
+  const stateBias = bias ? biasOf(g.scope('state'), hidden, 3) : constant(new Float32Array(3 * hidden));
+  return gru(x3, stateWeight(g, hidden, hidden, 3), stateBias, start).h;
+};
+
+export const lstmLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+  const x4 = inputSide(g, x, { hidden, gates: 4, bias: bias ? lstmBias(g, hidden) : undefined });
+  const start = zeroState(x4, hidden);
+  return lstm(x4, stateWeight(g, hidden, hidden, 4), start, start).h;
+};
+
+/** Both sides of an LSTM only ever add up. */
+export const lstmBias = (g: Scope, hidden: number): Tensor =>
+  add(biasOf(g.scope('input'), hidden, 4), biasOf(g.scope('state'), hidden, 4));
+
+export const stateWeight = (g: Scope, width: number, hidden: number, gates: number): Tensor =>
+  g.scope('state').parameter('weight', [width, gates * hidden], fanIn(hidden));
+
+const biasOf = (g: Scope, hidden: number, gates: number): Tensor =>
+  g.parameter('bias', [gates * hidden], fanIn(hidden));
+
+interface InputSide {
+  readonly hidden: number;
+  readonly gates: number;
+  readonly bias: Tensor | undefined;
+}
+
+/** What the input adds to the gates, for all steps in one product. `[time, batch, columns]` → `[time, batch, gates·hidden]` */
+export function inputSide(g: Scope, x: Tensor, { hidden, gates, bias }: InputSide): Tensor {
+  const [time, batch, columns] = x.shape as [number, number, number];
+  const product = matmul(rows(x), g.scope('input').parameter('weight', [columns, gates * hidden], fanIn(hidden)));
+  return reshape(bias ? add(product, bias) : product, { shape: [time, batch, gates * hidden] });
+}
+
+/** A state of zeros. While the batch is unknown it is cut from a tensor that has it. `[batch, hidden]` */
+function zeroState(x: Tensor, hidden: number): Tensor {
+  const shape: Shape = [x.shape[1]!, hidden];
+  if (typeof shape[0] === 'number') return constant(new Float32Array(shape[0] * hidden), [shape[0], hidden]);
+  const first = slice(slice(x, { axis: 0, start: 0, end: 1 }), { axis: 2, start: 0, end: hidden });
+  return mul(reshape(first, { shape }), 0);
+}
+
+/** `encoder/layer1/state/weight` -> `hist_encoder.weight_hh_l1`, for the path below `encoder`. */
+export function encoderParameter(path: string): ReferenceParameter {
+  const [layer, side, kind] = path.split('/') as [string, string, string];
+  return {
+    name: `hist_encoder.${kind}_${sides[side]}_l${layer.replace('layer', '')}`,
+    ...(kind === 'weight' && { transpose: [1, 0] }),
+  };
+}
+const sides: Record<string, string> = { input: 'ih', state: 'hh', projection: 'hr' };

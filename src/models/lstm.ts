@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { add, concat, matmul, mul, reshape, sigmoid, slice, tanh, type Tensor } from '../graph/index.js';
+import { fanIn } from './blocks/linear.js';
+import {
+  batchFirst,
+  decodeHorizon,
+  decoderHyperparameters,
+  decoderParameter,
+  decoderReference,
+  lastSteps,
+} from './blocks/mlp-decoder.js';
+import {
+  encoderParameter,
+  inputSide,
+  lstmBias,
+  lstmLayer,
+  recurrentEncoder,
+  recurrentHyperparameters,
+  recurrentReference,
+  stateWeight,
+  type RecurrentLayer,
+} from './blocks/recurrent-encoder.js';
+import { linearParameter } from './blocks/reference.js';
+import { defineModel, task } from './model.js';
+
+/**
+ * LSTM: a recurrent network with a memory cell reads the window; a small decoder turns its last states into the forecast.
+ * The general recurrent baseline.
+ */
+export const lstm = defineModel({
+  id: 'lstm',
+  title: 'LSTM',
+  paper: 'https://doi.org/10.1162/neco.1997.9.8.1735',
+  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
+
+  hyperparameters: task.extend({
+    ...recurrentHyperparameters,
+    hidden: z.int().min(1).default(128).describe('width of the state'),
+    ...decoderHyperparameters,
+  }),
+
+  build(g, inputs, { horizon, outputs, recurrent, ...options }) {
+    if (recurrent) {
+      const steps = recurrentEncoder(g.scope('encoder'), inputs, projectedLayer(outputs), options); // [time, batch, outputs]
+      return batchFirst(lastSteps(steps, horizon)); // [batch, horizon, outputs]
+    }
+    const states = recurrentEncoder(g.scope('encoder'), inputs, lstmLayer, options); // [time, batch, hidden]
+    return decodeHorizon(g, states, inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
+  },
+
+  reference: {
+    model: 'LSTM',
+    hyperparameters: { ...recurrentReference, ...decoderReference },
+    parameter: (path) => {
+      const [part, rest] = path.split(/\/(.*)/) as [string, string];
+      if (part === 'encoder') return encoderParameter(rest);
+      return part === 'decoder' ? decoderParameter(rest) : linearParameter('upsample_sequence', rest);
+    },
+  },
+});
+
+/**
+ * A layer whose state is projected to the outputs, and fed back in that form (https://arxiv.org/abs/1402.1128).
+ * Written step by step: recurrent mode is rare, and its windows are short.
+ */
+const projectedLayer =
+  (outputs: number): RecurrentLayer =>
+  (g, x, { hidden, bias }) => {
+    const [time, batch] = x.shape as [number, number];
+    const read = inputSide(g, x, { hidden, gates: 4, bias: bias ? lstmBias(g, hidden) : undefined }); // [time, batch, 4·hidden]
+    const weight = stateWeight(g, outputs, hidden, 4);
+    const projection = g.scope('projection').parameter('weight', [hidden, outputs], fanIn(hidden));
+
+    const states: Tensor[] = [];
+    let cell: Tensor | undefined;
+    for (let t = 0; t < time; t++) {
+      const fromInput = reshape(slice(read, { axis: 0, start: t, end: t + 1 }), { shape: [batch, 4 * hidden] });
+      const before = states.at(-1);
+      const gates = before ? add(fromInput, matmul(before, weight)) : fromInput;
+      const [i, f, c, o] = [0, 1, 2, 3].map((n) =>
+        slice(gates, { axis: 1, start: n * hidden, end: (n + 1) * hidden }),
+      ) as [Tensor, Tensor, Tensor, Tensor];
+      const written = mul(sigmoid(i), tanh(c)); // [batch, hidden]
+      cell = cell ? add(mul(sigmoid(f), cell), written) : written;
+      states.push(matmul(mul(sigmoid(o), tanh(cell)), projection)); // [batch, outputs]
+    }
+    return concat(
+      states.map((state) => reshape(state, { shape: [1, batch, outputs] })),
+      { axis: 0 },
+    ); // [time, batch, outputs]
+  };

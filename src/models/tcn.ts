@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { add, concat, conv1d, pad, reshape, rows, transpose } from '../graph/index.js';
+import { activationNames, activations, readActivation } from './blocks/activation.js';
+import { futureColumns, pastColumns } from './blocks/columns.js';
+import { fanIn, linear } from './blocks/linear.js';
+import { decoderHyperparameters, decoderParameter, decoderReference, mlpDecoder } from './blocks/mlp-decoder.js';
+import { linearParameter } from './blocks/reference.js';
+import { defineModel, task } from './model.js';
+
+/**
+ * TCN: causal convolutions with growing gaps see far back with few weights; a linear map over time and a small decoder
+ * make the forecast. For sensors that stream: fast, and it quantizes well.
+ */
+export const tcn = defineModel({
+  id: 'tcn',
+  title: 'TCN',
+  paper: 'https://arxiv.org/abs/1803.01271',
+  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+
+  hyperparameters: task.extend({
+    kernel: z.int().min(1).default(2).describe('taps of each convolution'),
+    dilations: z
+      .array(z.int().min(1))
+      .min(1)
+      .default([1, 2, 4, 8, 16])
+      .describe('steps between the taps, one entry per layer'),
+    hidden: z.int().min(1).default(128).describe('channels of each convolution'),
+    activation: z.enum(activationNames).default('relu').describe('after each convolution'),
+    ...decoderHyperparameters,
+  }),
+
+  build(g, inputs, { inputLength, horizon, outputs, kernel, dilations, hidden, activation, ...options }) {
+    let x = transpose(pastColumns(inputs), { order: [0, 2, 1] }); // [batch, column, time]
+    for (const [layer, dilation] of dilations.entries()) {
+      const scope = g.scope(`convolution${layer}`);
+      const channels = x.shape[1] as number;
+      const weight = scope.parameter('weight', [hidden, channels, kernel], fanIn(channels * kernel));
+      const bias = scope.parameter('bias', [hidden], fanIn(channels * kernel));
+      const seen = pad(x, { axis: 2, before: (kernel - 1) * dilation, after: 0 }); // only the past is padded: nothing looks ahead
+      x = activations[activation](scope)(
+        add(conv1d(seen, weight, { dilation }), reshape(bias, { shape: [hidden, 1] })),
+      ); // [batch, hidden, time]
+    }
+
+    const context = transpose(linear(g.scope('adapter'), x, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]
+    const future = futureColumns(inputs, horizon);
+    const known = future ? concat([context, future], { axis: 2 }) : context; // [batch, horizon, hidden + future]
+    const forecast = mlpDecoder(g.scope('decoder'), rows(known), { ...options, outputs }); // [batch·horizon, outputs]
+    return reshape(forecast, { shape: [g.batch, horizon, outputs] }); // [batch, horizon, outputs]
+  },
+
+  reference: {
+    model: 'TCN',
+    hyperparameters: {
+      kernel: 'kernel_size',
+      dilations: 'dilations',
+      hidden: 'encoder_hidden_size',
+      activation: { name: 'encoder_activation', read: readActivation },
+      ...decoderReference,
+    },
+    parameter: (path) => {
+      const [part, rest] = path.split(/\/(.*)/) as [string, string];
+      if (part === 'decoder') return decoderParameter(rest);
+      if (part === 'adapter') return linearParameter('context_adapter', rest);
+      return {
+        name: `${part.replace('convolution', 'hist_encoder.tcn.')}.${rest === 'slope' ? 'activation.weight' : `conv.${rest}`}`,
+      };
+    },
+  },
+});
