@@ -21,6 +21,7 @@ export const errorKinds = {
   ND_CONFIG_UNKNOWN_KEY: 'model',
   ND_CONFIG_OUT_OF_RANGE: 'model',
   ND_CONFIG_CONFLICT: 'model',
+  ND_CONFIG_PATIENCE_NEEDS_VALIDATION: 'model',
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',
@@ -32,6 +33,21 @@ export const errorKinds = {
 
   ND_ENGINE_FAILED: 'internal',
   ND_ENGINE_MISSING: 'internal',
+
+  ND_QUANTIZE_GATE_FAILED: 'gate',
+  ND_QUANTIZE_NO_CALIBRATION: 'data',
+  ND_QUANTIZE_OP_UNSUPPORTED: 'model',
+  ND_QUANTIZE_RANGE_COLLAPSED: 'data',
+  ND_QUANTIZE_SATURATION: 'model',
+  ND_QUANTIZE_SCALE_NOT_FINITE: 'data',
+
+  ND_TRAIN_CANCELLED: 'interrupted',
+  ND_TRAIN_DIVERGED: 'diverged',
+  ND_TRAIN_LOSS_NOT_FINITE: 'diverged',
+  ND_TRAIN_NO_WINDOW: 'data',
+  ND_TRAIN_RESUME_INCOMPATIBLE: 'model',
+
+  ND_PREDICT_NOT_FITTED: 'model',
 
   ND_FILE_NOT_FOUND: 'io',
   ND_FILE_CORRUPT: 'io',

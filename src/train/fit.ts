@@ -1,0 +1,48 @@
+/** From a model and a frame to trained weights. */
+import { splitFrame } from '../data/split.js';
+import type { TimeSeriesFrame } from '../data/frame.js';
+import { createWindows, type Windows } from '../data/windows.js';
+import { createOrtEngine } from '../engine/ort.js';
+import { NeuroDivergentError } from '../errors.js';
+import type { ForecastSpec } from '../models/assemble.js';
+import type { TrainSettings } from './defaults.js';
+import { planTraining } from './plan.js';
+import { trainInWorker } from './train-in-worker.js';
+import { train, type TrainHooks, type TrainJob, type TrainResult } from './trainer.js';
+
+export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<TrainHooks, 'engine'> {
+  readonly spec: ForecastSpec;
+  readonly frame: TimeSeriesFrame;
+  readonly settings: TrainSettings;
+  /** The last rows of each series: not learned from, but looked at to stop in time. 0 for none. */
+  readonly validationSize?: number | undefined;
+  /** On this thread instead of a worker: for tests, and where there are no threads. */
+  readonly inProcess?: boolean | undefined;
+}
+
+/** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION` and what `train` throws. */
+export async function fitModel({ spec, frame, settings, validationSize = 0, inProcess = false, checkpoint, resume, on, signal }: FitJob): Promise<TrainResult> {
+  const { inputLength, horizon } = spec.hyperparameters as { inputLength: number; horizon: number };
+  if (settings.patience >= 0 && validationSize === 0) {
+    throw new NeuroDivergentError('ND_CONFIG_PATIENCE_NEEDS_VALIDATION', {
+      where: 'train.patience',
+      what: 'There is no validation part to lose patience with.',
+      mend: `Set \`validationSize\` to at least ${horizon} rows, or \`patience\` to -1.`,
+    });
+  }
+  const parts = splitFrame(frame, { ...(validationSize > 0 && { validation: { size: validationSize } }), context: inputLength });
+  const windowsOf = (part: TimeSeriesFrame, step: number, minAvailable: number, name: string): Windows => {
+    const windows = createWindows(part, { inputLength, horizon, step, minAvailable });
+    if (windows.count > 0) return windows;
+    throw new NeuroDivergentError('ND_TRAIN_NO_WINDOW', {
+      where: name,
+      what: `No series has ${inputLength} + ${horizon} rows there that are observed well enough; the frame has ${frame.time.length} rows in ${frame.ids.length} series.`,
+      mend: 'Give more rows, shorten `inputLength` or `horizon`, or change `validationSize`.',
+    });
+  };
+  const windows = windowsOf(parts.train, settings.windowStep, settings.minAvailable, 'training part');
+  const validation = validationSize > 0 ? windowsOf(parts.validation, 1, 0, 'validation part') : undefined;
+  const plan = planTraining(spec, { batch: Math.min(settings.windowsBatchSize, windows.count), seed: settings.seed });
+  const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
+  return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
+}

@@ -1,0 +1,66 @@
+/** What training a model takes, as plain data: graphs as ONNX, what their tensors are for, and where the weights start. */
+import { createHash } from 'node:crypto';
+import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
+import { createRandom } from '../engine/random.js';
+import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
+import { gradientName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
+
+export interface TrainingPlan {
+  /** Forward and backward over `batch` windows. */
+  readonly model: Uint8Array;
+  /** The loss alone, over any number of windows. */
+  readonly validationModel: Uint8Array;
+  readonly layout: TrainingLayout;
+  readonly batch: number;
+  /** Parameters and states before the first step. */
+  readonly values: Readonly<Record<string, Float32Array>>;
+}
+
+/** Builds the graphs for `batch` windows per step. */
+export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: number; seed: number }): TrainingPlan {
+  const graph = trainingGraph(spec, { batch });
+  return {
+    model: toOnnx(graph, { name: `${spec.model.id} training` }),
+    validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
+    layout: layoutOf(graph),
+    batch,
+    values: Object.fromEntries([...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)])),
+  };
+}
+
+/** What the tensors of a training graph are for; its loss is the output `loss`. */
+export function layoutOf(graph: Graph): TrainingLayout {
+  const plan = (tensor: Tensor): TensorPlan => ({ name: leafName(tensor), shape: tensor.shape as readonly number[] });
+  return {
+    inputs: graph.inputs.map(plan),
+    parameters: graph.parameters.map((tensor) => ({ ...plan(tensor), gradient: gradientName(leafName(tensor)) })),
+    states: graph.states.map((tensor) => ({ ...plan(tensor), next: nextName(leafName(tensor)) })),
+    draws: graph.draws.map(plan),
+    loss: 'loss',
+  };
+}
+
+/** Values of a parameter or state before the first step: they depend on seed, path and shape, and on nothing else. */
+export function initialValues(tensor: Tensor, seed: number): Float32Array {
+  const length = (tensor.shape as readonly number[]).reduce((product, dim) => product * dim, 1);
+  const draw = drawFrom(initOf(tensor), createRandom(seed, leafName(tensor)));
+  return Float32Array.from({ length }, draw);
+}
+
+function drawFrom(init: Init, random: () => number): () => number {
+  switch (init.kind) {
+    case 'constant':
+      return () => init.value;
+    case 'uniform':
+      return () => (2 * random() - 1) * init.bound;
+    case 'normal': // Box and Muller
+      return () => init.deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  }
+}
+
+/** SHA-256 of parts that must be equal for one run to go on where another stopped. */
+export function fingerprint(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part).update('\0');
+  return hash.digest('hex');
+}

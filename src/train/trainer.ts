@@ -1,0 +1,241 @@
+/** The training loop: draw windows, take a step, look at the validation part now and then, keep what was best. */
+import { createBatch, gatherWindows, batchShapes, type WindowBatch, type Windows } from '../data/windows.js';
+import type { Engine, FloatTensor, Session } from '../engine/port.js';
+import { createTrainingStep, type TrainingStep } from '../engine/training-step.js';
+import { NeuroDivergentError } from '../errors.js';
+import { loadCheckpoint, saveCheckpoint, type HistoryRecord, type Progress } from './checkpoint.js';
+import type { TrainSettings } from './defaults.js';
+import { fingerprint, type TrainingPlan } from './plan.js';
+import { createSampler } from './sample.js';
+import { rateAt } from './schedule.js';
+
+export interface TrainJob {
+  readonly plan: TrainingPlan;
+  readonly windows: Windows;
+  /** Without it there is no early stopping, and the last weights are kept. */
+  readonly validation?: Windows | undefined;
+  readonly settings: TrainSettings;
+  /** A file that always holds a state to go on from. */
+  readonly checkpoint?: string | undefined;
+  /** Go on from that file if it is there. */
+  readonly resume?: boolean | undefined;
+}
+
+/** Sent after each check and about ten times a second. */
+export interface TrainProgress {
+  readonly step: number;
+  readonly maxSteps: number;
+  /** Mean over the steps since the last check, in scaled units. */
+  readonly trainLoss: number;
+  /** The latest; null before the first check. */
+  readonly validationLoss: number | null;
+  readonly learningRate: number;
+  /** Since training began, resumed parts included. */
+  readonly ms: number;
+}
+
+export interface TrainResult {
+  /** Parameters and states by name: those of the best check, or the last ones without a validation part. */
+  readonly values: Readonly<Record<string, Float32Array>>;
+  /** One record per check. */
+  readonly history: readonly HistoryRecord[];
+  readonly steps: number;
+  /** The step the values are from. */
+  readonly bestStep: number;
+  readonly stoppedEarly: boolean;
+}
+
+export interface TrainHooks {
+  readonly engine: Engine;
+  readonly on?: ((progress: TrainProgress) => void) | undefined;
+  /** Cancels between two steps, leaves a checkpoint and throws `ND_TRAIN_CANCELLED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long the loop keeps its thread before it lets messages in. */
+const turnMs = 100;
+/** Training that got so much worse than it began will not come back. */
+const divergedTimes = 1000;
+
+/**
+ * Trains. Equal seeds, threads and data give equal bits. Throws `ND_TRAIN_LOSS_NOT_FINITE` and `ND_TRAIN_DIVERGED`
+ * (the checkpoint stays at the last good check), `ND_TRAIN_CANCELLED`, `ND_TRAIN_RESUME_INCOMPATIBLE`.
+ */
+export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): Promise<TrainResult> {
+  const { plan, windows, validation, settings, checkpoint } = job;
+  const { maxSteps, valCheckSteps, patience } = settings;
+  const training = await createTrainingStep({ engine, model: plan.model, layout: plan.layout, seed: settings.seed, threads: settings.threads });
+  const validator = validation && (await createValidator(engine, job, validation, training));
+  try {
+    training.load(plan.values);
+    const run = begin(job, training);
+    const { progress } = run;
+    const sample = createSampler(windows.count, settings.seed);
+    const chosen = new Uint32Array(plan.batch);
+    const batch = createBatch(windows, plan.batch);
+    const feeds = feedsOf(windows, batch, plan.batch);
+    const exhausted = (): boolean => patience >= 0 && progress.checksWithoutGain >= Math.max(1, patience);
+    let stop = exhausted();
+    let last = performance.now();
+    const clock = (): number => {
+      const now = performance.now();
+      progress.ms += now - last;
+      last = now;
+      return progress.ms;
+    };
+    const report = (step: number): TrainProgress => ({
+      step,
+      maxSteps,
+      trainLoss: progress.lossSum / progress.lossCount,
+      validationLoss: progress.history.at(-1)?.validationLoss ?? null,
+      learningRate: rateAt(settings, step - 1),
+      ms: clock(),
+    });
+    const save = (): void => {
+      if (checkpoint !== undefined) saveCheckpoint(checkpoint, { snapshot: training.snapshot(), progress: { ...progress, ms: clock() }, ...(run.best && { best: run.best }) });
+    };
+
+    let turn = performance.now();
+    let step = run.steps;
+    while (step < maxSteps && !stop) {
+      if (signal?.aborted === true) {
+        save();
+        throw new NeuroDivergentError('ND_TRAIN_CANCELLED', {
+          where: `step ${step}`,
+          what: 'Training was cancelled.',
+          mend: checkpoint === undefined ? 'Name a folder for checkpoints to be able to resume.' : 'Resume to go on from here.',
+        });
+      }
+      sample(step, chosen);
+      gatherWindows(windows, chosen, batch);
+      const settingsNow = { learningRate: rateAt(settings, step), clipNorm: settings.clipNorm, weightDecay: settings.weightDecay };
+      const result = training.step(feeds, settingsNow);
+      step += 1;
+      if (!result.finite) throw notFinite(step, result.loss, training);
+      progress.lossSum += result.loss;
+      progress.lossCount += 1;
+
+      if (step % valCheckSteps === 0 || step === maxSteps) {
+        const validationLoss = validator?.loss() ?? null;
+        const { maxSteps: _, ...record } = { ...report(step), validationLoss };
+        progress.history.push(record);
+        refuseDivergence(progress.history);
+        on?.({ ...record, maxSteps });
+        if (validationLoss !== null) judge(run, step, validationLoss, training);
+        stop = exhausted();
+        progress.lossSum = 0;
+        progress.lossCount = 0;
+        save();
+      } else if (performance.now() - turn > turnMs) on?.(report(step));
+
+      if (performance.now() - turn > turnMs) {
+        await new Promise((resolve) => setImmediate(resolve));
+        turn = performance.now();
+      }
+    }
+    return {
+      values: run.best ?? training.copyValues(),
+      history: progress.history,
+      steps: step,
+      bestStep: progress.best?.step ?? step,
+      stoppedEarly: step < maxSteps,
+    };
+  } finally {
+    training.close();
+    validator?.close();
+  }
+}
+
+/** What changes while the loop runs. */
+interface Run {
+  readonly steps: number;
+  readonly progress: { -readonly [K in keyof Progress]: Progress[K] };
+  best: Readonly<Record<string, Float32Array>> | undefined;
+}
+
+/** A fresh run, or the one in the checkpoint. */
+function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
+  const identity = fingerprint(plan.model, JSON.stringify({ ...settings, threads: 0 }), ...dataOf(windows), ...(validation ? dataOf(validation) : []));
+  const saved = resume === true && checkpoint !== undefined ? loadCheckpoint(checkpoint) : undefined;
+  if (saved === undefined) {
+    return { steps: 0, best: undefined, progress: { fingerprint: identity, lossSum: 0, lossCount: 0, ms: 0, history: [], best: null, checksWithoutGain: 0 } };
+  }
+  if (saved.progress.fingerprint !== identity) {
+    throw new NeuroDivergentError('ND_TRAIN_RESUME_INCOMPATIBLE', {
+      where: checkpoint!,
+      what: 'The checkpoint was written by a run with another model, other settings or other data.',
+      mend: 'Train with the options and data of that run, or without resuming.',
+    });
+  }
+  training.restore(saved.snapshot);
+  return { steps: saved.snapshot.steps, best: saved.best, progress: saved.progress };
+}
+
+function dataOf({ starts, frame }: Windows): Uint8Array[] {
+  const bytes = (array: Uint32Array | Float32Array): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  return [bytes(starts), ...Object.values(frame.columns).map(bytes)];
+}
+
+/** Notes a check: keeps the weights when they are the best so far, else counts it. */
+function judge(run: Run, step: number, validationLoss: number, training: TrainingStep): void {
+  const { progress } = run;
+  if (validationLoss < (progress.best?.validationLoss ?? Infinity)) {
+    progress.best = { step, validationLoss };
+    progress.checksWithoutGain = 0;
+    run.best = training.copyValues();
+  } else progress.checksWithoutGain += 1;
+}
+
+/** The tensors of a batch as the engine wants them: views that are made once. */
+function feedsOf(windows: Windows, batch: WindowBatch, size: number): Record<string, FloatTensor> {
+  const shapes = batchShapes(windows, size);
+  return Object.fromEntries(Object.entries(batch).map(([name, data]) => [name, { data: data as Float32Array, dims: shapes[name as keyof WindowBatch] }]));
+}
+
+/** Measures the loss of the live weights over all validation windows, weighted by what was observed. */
+async function createValidator(engine: Engine, { plan, settings }: TrainJob, windows: Windows, training: TrainingStep): Promise<{ loss(): number; close(): void }> {
+  const session: Session = await engine.load(plan.validationModel, { threads: settings.threads });
+  const size = Math.min(settings.windowsBatchSize, windows.count);
+  const batch = createBatch(windows, size);
+  const full = feedsOf(windows, batch, size);
+  const rest = windows.count % size;
+  const parts = Object.fromEntries(
+    Object.entries(full).map(([name, { data, dims }]) => [name, { data: data.subarray(0, (data.length / size) * rest), dims: [rest, ...dims.slice(1)] }]),
+  );
+  return {
+    loss: () => {
+      let sum = 0;
+      let weight = 0;
+      for (let from = 0; from < windows.count; from += size) {
+        const count = Math.min(size, windows.count - from);
+        gatherWindows(windows, Array.from({ length: count }, (_, i) => from + i), batch);
+        const feeds = count === size ? full : parts;
+        const observed = feeds['targetMask']!.data.reduce((total, value) => total + value, 0);
+        sum += session.run({ ...feeds, ...training.values })['loss']!.data[0]! * observed;
+        weight += observed;
+      }
+      return sum / weight;
+    },
+    close: () => session.close(),
+  };
+}
+
+function notFinite(step: number, loss: number, { gradients }: TrainingStep): NeuroDivergentError {
+  const broken = Object.entries(gradients).find(([, { data }]) => !data.every(Number.isFinite))?.[0];
+  return new NeuroDivergentError('ND_TRAIN_LOSS_NOT_FINITE', {
+    where: `step ${step}`,
+    what: `The loss is ${loss}${broken === undefined ? '' : ` and the gradient of ${broken} is not a number`}. The weights before this step are kept.`,
+    mend: 'Lower the learning rate, scale the windows (`scaler: standard`), or look for extreme values in the data.',
+  });
+}
+
+function refuseDivergence(history: readonly HistoryRecord[]): void {
+  const first = history[0]!;
+  const latest = history.at(-1)!;
+  if (latest.trainLoss <= divergedTimes * first.trainLoss || latest.trainLoss < 1) return;
+  throw new NeuroDivergentError('ND_TRAIN_DIVERGED', {
+    where: `step ${latest.step}`,
+    what: `The training loss rose from ${first.trainLoss} to ${latest.trainLoss}.`,
+    mend: 'Lower the learning rate or `clipNorm`.',
+  });
+}

@@ -1,0 +1,84 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadCheckpoint } from '../../src/train/checkpoint.js';
+import { trainSettings, type TrainOptions } from '../../src/train/defaults.js';
+import { fitModel, type FitJob } from '../../src/train/fit.js';
+import type { TrainProgress } from '../../src/train/trainer.js';
+import { sines, specOf } from './example.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'nd-train-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const quick: TrainOptions = { maxSteps: 60, windowsBatchSize: 16, valCheckSteps: 10, learningRate: 0.01, threads: 1 };
+const fit = (options: TrainOptions = {}, job: Partial<FitJob> = {}) =>
+  fitModel({ spec: specOf('dlinear', { kernel: 5 }), frame: sines(), settings: trainSettings('dlinear', { ...quick, ...options }), validationSize: 48, inProcess: true, ...job });
+const withoutTime = <T extends { ms: number }>(records: readonly T[]) => records.map(({ ms: _, ...rest }) => rest);
+
+describe('training', () => {
+  test('learns a sine: the losses fall, and the history says how', async () => {
+    const seen: TrainProgress[] = [];
+    const result = await fit({ maxSteps: 200 }, { on: (progress) => seen.push(progress) });
+    expect(result.history.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => 10 * (i + 1)));
+    const [first, last] = [result.history[0]!, result.history.at(-1)!];
+    expect(last.trainLoss).toBeLessThan(0.3 * first.trainLoss);
+    expect(last.validationLoss!).toBeLessThan(0.3 * first.validationLoss!);
+    expect(seen.filter(({ step }) => step % 10 === 0).length).toBeGreaterThanOrEqual(20);
+    expect(Object.keys(result.values).sort()).toEqual(['model/season/bias', 'model/season/weight', 'model/trend/bias', 'model/trend/weight']);
+  });
+
+  test('is a function of the seed, bit for bit', async () => {
+    const [a, b, c] = [await fit(), await fit(), await fit({ seed: 2 })];
+    expect(a.values).toEqual(b.values);
+    expect(withoutTime(a.history)).toEqual(withoutTime(b.history));
+    expect(a.values).not.toEqual(c.values);
+  });
+
+  test.each(['dlinear', 'mlp'])('%s: a run that was cancelled and resumed ends with the same bits as one that was not', async (id) => {
+    const checkpoint = join(folder, `${id}.safetensors`);
+    const spec = specOf(id, id === 'mlp' ? { hidden: 16 } : {});
+    const whole = await fit({}, { spec });
+    const controller = new AbortController();
+    const stopAt = (progress: TrainProgress): void => {
+      if (progress.step === 30) controller.abort();
+    };
+    await expect(fit({}, { spec, checkpoint, on: stopAt, signal: controller.signal })).rejects.toMatchObject({ code: 'ND_TRAIN_CANCELLED', exitCode: 130 });
+    expect(loadCheckpoint(checkpoint)!.snapshot.steps).toBe(30);
+    const resumed = await fit({}, { spec, checkpoint, resume: true });
+    expect(resumed.values).toEqual(whole.values);
+    expect(withoutTime(resumed.history)).toEqual(withoutTime(whole.history));
+    expect(resumed.bestStep).toBe(whole.bestStep);
+  });
+
+  test('a checkpoint of another run, and a broken one, are refused', async () => {
+    const checkpoint = join(folder, 'other.safetensors');
+    await fit({}, { checkpoint });
+    await expect(fit({ seed: 5 }, { checkpoint, resume: true })).rejects.toMatchObject({ code: 'ND_TRAIN_RESUME_INCOMPATIBLE' });
+    expect(() => loadCheckpoint('package.json')).toThrow(/ND_FILE_CORRUPT/);
+    expect(readFileSync(checkpoint).length).toBeGreaterThan(0);
+  });
+
+  test('stops when the validation loss no longer falls, and gives back the best weights', async () => {
+    const result = await fit({ maxSteps: 2000, learningRate: 0.5, clipNorm: 100, patience: 3 });
+    expect(result.stoppedEarly).toBe(true);
+    const best = result.history.reduce((a, b) => (b.validationLoss! < a.validationLoss! ? b : a));
+    expect(result.bestStep).toBe(best.step);
+    expect(result.steps).toBe(best.step + 30);
+    const upToBest = await fit({ maxSteps: result.bestStep, learningRate: 0.5, clipNorm: 100 });
+    expect(upToBest.values).toEqual(result.values);
+  });
+
+  test('a loss that is not a number stops the run, names step and gradient, and keeps the checkpoint', async () => {
+    const frame = sines();
+    frame.columns.target[60] = 1e38;
+    frame.columns.target[61] = -1e38;
+    const checkpoint = join(folder, 'broken.safetensors');
+    await expect(fit({ maxSteps: 500 }, { frame, checkpoint })).rejects.toMatchObject({ code: 'ND_TRAIN_LOSS_NOT_FINITE', where: /^step \d+$/ });
+  });
+
+  test('patience without a validation part, and a frame without a window, are refused', async () => {
+    await expect(fit({ patience: 2 }, { validationSize: 0 })).rejects.toMatchObject({ code: 'ND_CONFIG_PATIENCE_NEEDS_VALIDATION' });
+    await expect(fit({}, { frame: sines({ rows: 20 }) })).rejects.toMatchObject({ code: 'ND_TRAIN_NO_WINDOW' });
+  });
+});
