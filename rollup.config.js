@@ -21,6 +21,12 @@ const unusedFetcher = {
       : null,
 };
 
+/** A chunk that holds a package bears its name: mqtt.js, tuf-js.js. */
+const packageOf = (id) => id?.match(/.*node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1].replace('/', '-');
+
+/** Notes about how packages are written, which we cannot change; everything else is shown. */
+const packageWarnings = ['THIS_IS_UNDEFINED', 'INVALID_ANNOTATION', 'CIRCULAR_DEPENDENCY', 'EVAL'];
+
 export default {
   input: { 'nd-device': entry },
   external: ['onnxruntime-node', 'better-sqlite3'],
@@ -29,14 +35,11 @@ export default {
     dir: 'dist/device',
     format: 'es',
     entryFileNames: '[name].js',
-    chunkFileNames: '[name].js',
-    // Packages written for CommonJS call require() for Node's own modules.
-    banner:
-      "import { createRequire as ndCreateRequire } from 'node:module';\nconst require = ndCreateRequire(import.meta.url);",
+    chunkFileNames: ({ moduleIds, name }) => `${packageOf(moduleIds.at(-1)) ?? name}.js`,
   },
   onwarn(warning, warn) {
-    if (warning.code === 'CIRCULAR_DEPENDENCY' && warning.ids.every((id) => id.includes('node_modules'))) return;
-    if (warning.code === 'THIS_IS_UNDEFINED') return;
+    const files = [warning.id, warning.loc?.file, ...(warning.ids ?? [])].filter((id) => id !== undefined);
+    if (packageWarnings.includes(warning.code) && files.every((id) => id.includes('node_modules'))) return;
     warn(warning);
   },
 };
