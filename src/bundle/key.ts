@@ -55,7 +55,10 @@ export async function loadKey(path: string): Promise<SigningKey> {
 
 /** The public key object of 64 hexadecimal digits. */
 export const publicKeyOf = (publicHex: string): KeyObject =>
-  createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(publicHex, 'hex').toString('base64url') }, format: 'jwk' });
+  createPublicKey({
+    key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(publicHex, 'hex').toString('base64url') },
+    format: 'jwk',
+  });
 
 function fromPrivateKey(privateKey: KeyObject): SigningKey {
   if (privateKey.asymmetricKeyType !== 'ed25519') throw new TypeError(`${privateKey.asymmetricKeyType} is not ed25519`);

@@ -79,11 +79,13 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
 
   const readTensor = (message: Uint8Array): void => {
     for (const { number, value } of fields(message)) {
-      if (number === field.tensor.externalData || (number === field.tensor.dataLocation && value === external)) externalData = true;
+      if (number === field.tensor.externalData || (number === field.tensor.dataLocation && value === external))
+        externalData = true;
     }
   };
   const readSparse = (message: Uint8Array): void => {
-    for (const { number, value } of fields(message)) if (number === field.sparse.values || number === field.sparse.indices) readTensor(asBytes(value));
+    for (const { number, value } of fields(message))
+      if (number === field.sparse.values || number === field.sparse.indices) readTensor(asBytes(value));
   };
   const readOpset = (message: Uint8Array): void => {
     let domain = '';
@@ -120,8 +122,9 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
     graphs++;
     for (const { number, value } of fields(message)) {
       if (number === field.graph.node) readNode(asBytes(value), depth);
-      if (number === field.graph.initializer) initializers++, readTensor(asBytes(value));
-      if (number === field.graph.sparseInitializer) initializers++, readSparse(asBytes(value));
+      if (number === field.graph.initializer) readTensor(asBytes(value));
+      if (number === field.graph.sparseInitializer) readSparse(asBytes(value));
+      if (number === field.graph.initializer || number === field.graph.sparseInitializer) initializers++;
       if (depth === 0 && number === field.graph.input) inputs.push(nameOf(asBytes(value)));
       if (depth === 0 && number === field.graph.output) outputs.push(nameOf(asBytes(value)));
     }
@@ -140,7 +143,16 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
   }
   if (graphs === 0) return refuse('malformed', 'not an ONNX model: it has no graph');
   const customDomains = [...domains.keys()].filter((domain) => domain !== '').sort();
-  return accept({ opset: domains.get('') ?? 0, customDomains, ops: [...ops].sort(), nodes, initializers, externalData, inputs, outputs });
+  return accept({
+    opset: domains.get('') ?? 0,
+    customDomains,
+    ops: [...ops].sort(),
+    nodes,
+    initializers,
+    externalData,
+    inputs,
+    outputs,
+  });
 }
 
 function nameOf(message: Uint8Array): string {

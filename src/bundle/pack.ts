@@ -22,7 +22,9 @@ export interface PackOptions {
   readonly dir: string;
   readonly manifest: ManifestParts;
   /** Path inside the bundle -> its role and content. */
-  readonly files: Readonly<Record<string, { readonly role: BundleFile['role']; readonly content: Uint8Array | string }>>;
+  readonly files: Readonly<
+    Record<string, { readonly role: BundleFile['role']; readonly content: Uint8Array | string }>
+  >;
 }
 
 export interface Bundle {
@@ -36,14 +38,19 @@ export interface Bundle {
 /** Writes the folder. Throws `ND_BUNDLE_UNSAFE_PATH`, `ND_BUNDLE_MALFORMED` or `ND_FILE_EXISTS`. */
 export async function packBundle({ dir, manifest: parts, files }: PackOptions): Promise<Bundle> {
   const contents = Object.entries(files).map(([path, { role, content }]) => {
-    if (!bundlePath.safeParse(path).success) orThrow(refuse('unsafe_path', `${JSON.stringify(path)} is no plain relative path`), dir);
+    if (!bundlePath.safeParse(path).success)
+      orThrow(refuse('unsafe_path', `${JSON.stringify(path)} is no plain relative path`), dir);
     return { path, role, bytes: Buffer.from(content as Uint8Array) };
   });
   const models = contents
     .filter(({ role }) => role === 'model' || role === 'train')
     .map(({ path, bytes }) => orThrow(inspectOnnx(bytes), join(dir, path)));
   const opsets = [...new Set(models.map(({ opset }) => opset))];
-  if (opsets.length !== 1) orThrow(refuse('malformed', `its models use ${opsets.length} opsets (${opsets.join(', ')}), a bundle has one`), dir);
+  if (opsets.length !== 1)
+    orThrow(
+      refuse('malformed', `its models use ${opsets.length} opsets (${opsets.join(', ')}), a bundle has one`),
+      dir,
+    );
 
   const manifest: Manifest = {
     schema: 1,
@@ -52,7 +59,9 @@ export async function packBundle({ dir, manifest: parts, files }: PackOptions): 
     opset: opsets[0]!,
     ops: [...new Set(models.flatMap(({ ops }) => ops))].sort(),
   };
-  const manifestBytes = Buffer.from(canonicalJson(orThrow(tryToWire(manifestSchema, manifest), join(dir, manifestFile))));
+  const manifestBytes = Buffer.from(
+    canonicalJson(orThrow(tryToWire(manifestSchema, manifest), join(dir, manifestFile))),
+  );
   const bundle = readManifest(manifestBytes, dir);
 
   await emptyFolder(dir);
@@ -65,7 +74,12 @@ export async function packBundle({ dir, manifest: parts, files }: PackOptions): 
 export async function readBundle(dir: string): Promise<Bundle> {
   const path = join(dir, manifestFile);
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: 'The manifest cannot be read.', mend: 'Name the folder of a bundle, as `nd pack` writes it.', cause });
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+      where: path,
+      what: 'The manifest cannot be read.',
+      mend: 'Name the folder of a bundle, as `nd pack` writes it.',
+      cause,
+    });
   });
   return readManifest(bytes, dir);
 }
@@ -79,7 +93,11 @@ function readManifest(manifestBytes: Uint8Array, dir: string): Bundle {
 async function emptyFolder(dir: string): Promise<void> {
   const names = await readdir(dir).catch((): string[] => []); // not there yet
   if (names.length > 0 && !names.includes(manifestFile)) {
-    throw new NeuroDivergentError('ND_FILE_EXISTS', { where: dir, what: 'The folder holds files and no bundle.', mend: 'Name a new folder for the bundle.' });
+    throw new NeuroDivergentError('ND_FILE_EXISTS', {
+      where: dir,
+      what: 'The folder holds files and no bundle.',
+      mend: 'Name a new folder for the bundle.',
+    });
   }
   await rm(dir, { recursive: true, force: true });
 }

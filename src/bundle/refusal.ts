@@ -3,7 +3,8 @@ import type { Outcome, UpdateReason } from '../contracts/reason.js';
 import type { ErrorCode } from '../errors.js';
 import { NeuroDivergentError } from '../errors.js';
 
-export const bundleCode = (reason: UpdateReason): ErrorCode => `ND_BUNDLE_${reason.toUpperCase() as Uppercase<UpdateReason>}`;
+export const bundleCode = (reason: UpdateReason): ErrorCode =>
+  `ND_BUNDLE_${reason.toUpperCase() as Uppercase<UpdateReason>}`;
 
 /** The value of an outcome. Throws `ND_BUNDLE_<REASON>` when there is none. */
 export function orThrow<T>(outcome: Outcome<T>, where: string): T {

@@ -7,7 +7,18 @@
 import { sign } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { Key, MetaFile, Metadata, MetadataKind, Root, Signature, Snapshot, TargetFile, Targets, Timestamp } from '@tufjs/models';
+import {
+  Key,
+  MetaFile,
+  Metadata,
+  MetadataKind,
+  Root,
+  Signature,
+  Snapshot,
+  TargetFile,
+  Targets,
+  Timestamp,
+} from '@tufjs/models';
 import type { FleetKeys } from '../contracts/desired.js';
 import { fleetKeysSchema } from '../contracts/desired.js';
 import { refuse } from '../contracts/reason.js';
@@ -69,9 +80,18 @@ export async function initRepository(options: RepositoryOptions): Promise<Reposi
   await writeMetadata(servedDir, '1.root', root);
   await writeMetadata(servedDir, 'root', root); // for people and tools; clients ask for numbered ones
 
-  const fleetKeys: FleetKeys = { schema: 1, keys: [{ keyid: keys.fleet.keyId, keytype: 'ed25519', public: keys.fleet.publicHex }] };
+  const fleetKeys: FleetKeys = {
+    schema: 1,
+    keys: [{ keyid: keys.fleet.keyId, keytype: 'ed25519', public: keys.fleet.publicHex }],
+  };
   const fleetTarget = await addTarget(servedDir, fleetKeysTarget, Buffer.from(wireText(fleetKeysSchema, fleetKeys)));
-  await writeRelease(options, root, new Targets({ ...stamp('targets', 1, options), targets: { [fleetKeysTarget]: fleetTarget } }), 1, 1);
+  await writeRelease(
+    options,
+    root,
+    new Targets({ ...stamp('targets', 1, options), targets: { [fleetKeysTarget]: fleetTarget } }),
+    1,
+    1,
+  );
   return openRepository(options);
 }
 
@@ -94,7 +114,11 @@ export async function publish(options: RepositoryOptions & { readonly bundleDir:
     const all = [first, ...more].map(({ where, detail, code }) => `${where}: ${detail} [${code}]`).join('; ');
     orThrow(refuse(first.reason, all), bundleDir);
   }
-  const { manifest: { line, release, files }, manifestBytes, manifestSha256 } = await readBundle(bundleDir);
+  const {
+    manifest: { line, release, files },
+    manifestBytes,
+    manifestSha256,
+  } = await readBundle(bundleDir);
   const published = { line, release, manifestSha256 };
 
   const { servedDir } = places(options);
@@ -103,12 +127,20 @@ export async function publish(options: RepositoryOptions & { readonly bundleDir:
   const prefix = `${line}/${release}`;
   if (targets[`${prefix}/${manifestFile}`]?.hashes['sha256'] === manifestSha256) return published;
   const newest = newestRelease(targets, line);
-  if (release <= newest) orThrow(refuse('rollback_refused', `release ${release} of ${line} is not above ${newest}, the newest published`), bundleDir);
+  if (release <= newest)
+    orThrow(
+      refuse('rollback_refused', `release ${release} of ${line} is not above ${newest}, the newest published`),
+      bundleDir,
+    );
 
   const added: Record<string, TargetFile> = {};
-  for (const { path } of files) added[`${prefix}/${path}`] = await addTarget(servedDir, `${prefix}/${path}`, await readFile(join(bundleDir, path)));
+  for (const { path } of files)
+    added[`${prefix}/${path}`] = await addTarget(servedDir, `${prefix}/${path}`, await readFile(join(bundleDir, path)));
   added[`${prefix}/${manifestFile}`] = await addTarget(servedDir, `${prefix}/${manifestFile}`, manifestBytes);
-  const next = new Targets({ ...stamp('targets', state.targets.signed.version + 1, options), targets: { ...targets, ...added } });
+  const next = new Targets({
+    ...stamp('targets', state.targets.signed.version + 1, options),
+    targets: { ...targets, ...added },
+  });
   await writeRelease(options, state.root, next, state.snapshot.signed.version + 1, state.timestamp.signed.version + 1);
   return published;
 }
@@ -125,14 +157,23 @@ export async function nextRelease(options: RepositoryOptions & { readonly line: 
   return newestRelease(targets.signed.targets, options.line) + 1;
 }
 
-const places = ({ dir, keysDir = join(dir, 'keys') }: RepositoryOptions) => ({ servedDir: join(dir, 'public'), keysDir });
+const places = ({ dir, keysDir = join(dir, 'keys') }: RepositoryOptions) => ({
+  servedDir: join(dir, 'public'),
+  keysDir,
+});
 
 const keyFile = (keysDir: string, name: string): string => join(keysDir, `${name}.pem`);
 
 const newestRelease = (targets: Readonly<Record<string, unknown>>, line: string): number =>
-  Math.max(0, ...Object.keys(targets).filter((path) => path.startsWith(`${line}/`)).map((path) => Number(path.split('/')[1])));
+  Math.max(
+    0,
+    ...Object.keys(targets)
+      .filter((path) => path.startsWith(`${line}/`))
+      .map((path) => Number(path.split('/')[1])),
+  );
 
-const tufKey = ({ keyId, publicHex }: SigningKey): Key => new Key({ keyID: keyId, keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: publicHex } });
+const tufKey = ({ keyId, publicHex }: SigningKey): Key =>
+  new Key({ keyID: keyId, keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: publicHex } });
 
 /** The fields each role has: version and expiry (whole seconds, as TUF writes dates). */
 function stamp(role: RoleName, version: number, { nowMs = Date.now() }: RepositoryOptions) {
@@ -155,17 +196,30 @@ function signWith(metadata: AnyMetadata, { privateKey, keyId }: SigningKey, root
   try {
     root.verifyDelegate(metadata.signed.type, metadata);
   } catch (error) {
-    orThrow(refuse('bad_signature', `the key in hand is not the one the root names: ${(error as Error).message}`), metadata.signed.type);
+    orThrow(
+      refuse('bad_signature', `the key in hand is not the one the root names: ${(error as Error).message}`),
+      metadata.signed.type,
+    );
   }
 }
 
 async function writeMetadata(servedDir: string, name: string, metadata: AnyMetadata): Promise<MetaFile> {
   const bytes = Buffer.from(JSON.stringify(metadata.toJSON()));
   await writeWhole(join(servedDir, 'metadata', `${name}.json`), bytes);
-  return new MetaFile({ version: metadata.signed.version, length: bytes.byteLength, hashes: { sha256: sha256(bytes) } });
+  return new MetaFile({
+    version: metadata.signed.version,
+    length: bytes.byteLength,
+    hashes: { sha256: sha256(bytes) },
+  });
 }
 
-async function writeRelease(options: RepositoryOptions, root: Metadata<Root>, signed: Targets, snapshotVersion: number, timestampVersion: number): Promise<void> {
+async function writeRelease(
+  options: RepositoryOptions,
+  root: Metadata<Root>,
+  signed: Targets,
+  snapshotVersion: number,
+  timestampVersion: number,
+): Promise<void> {
   const { keysDir, servedDir } = places(options);
   const targets = new Metadata(signed);
   signWith(targets, await loadKey(keyFile(keysDir, 'targets')), root);
@@ -173,11 +227,23 @@ async function writeRelease(options: RepositoryOptions, root: Metadata<Root>, si
   await writeSnapshot(options, root, targets, snapshotVersion, timestampVersion);
 }
 
-async function writeSnapshot(options: RepositoryOptions, root: Metadata<Root>, targets: Metadata<Targets>, snapshotVersion: number, timestampVersion: number): Promise<void> {
+async function writeSnapshot(
+  options: RepositoryOptions,
+  root: Metadata<Root>,
+  targets: Metadata<Targets>,
+  snapshotVersion: number,
+  timestampVersion: number,
+): Promise<void> {
   const { keysDir, servedDir } = places(options);
   const targetsBytes = await readFile(join(servedDir, 'metadata', `${targets.signed.version}.targets.json`));
-  const targetsMeta = new MetaFile({ version: targets.signed.version, length: targetsBytes.byteLength, hashes: { sha256: sha256(targetsBytes) } });
-  const snapshot = new Metadata(new Snapshot({ ...stamp('snapshot', snapshotVersion, options), meta: { 'targets.json': targetsMeta } }));
+  const targetsMeta = new MetaFile({
+    version: targets.signed.version,
+    length: targetsBytes.byteLength,
+    hashes: { sha256: sha256(targetsBytes) },
+  });
+  const snapshot = new Metadata(
+    new Snapshot({ ...stamp('snapshot', snapshotVersion, options), meta: { 'targets.json': targetsMeta } }),
+  );
   signWith(snapshot, await loadKey(keyFile(keysDir, 'snapshot')), root);
   const snapshotMeta = await writeMetadata(servedDir, `${snapshotVersion}.snapshot`, snapshot);
 
@@ -190,8 +256,16 @@ async function writeSnapshot(options: RepositoryOptions, root: Metadata<Root>, t
 async function readState(servedDir: string) {
   const root = await readMetadata(servedDir, 'root', MetadataKind.Root);
   const timestamp = await readMetadata(servedDir, 'timestamp', MetadataKind.Timestamp);
-  const snapshot = await readMetadata(servedDir, `${timestamp.signed.snapshotMeta.version}.snapshot`, MetadataKind.Snapshot);
-  const targets = await readMetadata(servedDir, `${snapshot.signed.meta['targets.json']?.version}.targets`, MetadataKind.Targets);
+  const snapshot = await readMetadata(
+    servedDir,
+    `${timestamp.signed.snapshotMeta.version}.snapshot`,
+    MetadataKind.Snapshot,
+  );
+  const targets = await readMetadata(
+    servedDir,
+    `${snapshot.signed.meta['targets.json']?.version}.targets`,
+    MetadataKind.Targets,
+  );
   return { root, timestamp, snapshot, targets };
 }
 
@@ -202,11 +276,23 @@ interface SignedOf {
   readonly [MetadataKind.Timestamp]: Timestamp;
 }
 
-async function readMetadata<K extends MetadataKind>(servedDir: string, name: string, kind: K): Promise<Metadata<SignedOf[K]>> {
+async function readMetadata<K extends MetadataKind>(
+  servedDir: string,
+  name: string,
+  kind: K,
+): Promise<Metadata<SignedOf[K]>> {
   const path = join(servedDir, 'metadata', `${name}.json`);
   try {
-    return Metadata.fromJSON(kind as MetadataKind.Root, JSON.parse(await readFile(path, 'utf8')) as never) as unknown as Metadata<SignedOf[K]>;
+    return Metadata.fromJSON(
+      kind as MetadataKind.Root,
+      JSON.parse(await readFile(path, 'utf8')) as never,
+    ) as unknown as Metadata<SignedOf[K]>;
   } catch (cause) {
-    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: `The metadata cannot be read: ${(cause as Error).message}.`, mend: 'Make a repository with `nd repo init`, or name its folder.', cause });
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+      where: path,
+      what: `The metadata cannot be read: ${(cause as Error).message}.`,
+      mend: 'Make a repository with `nd repo init`, or name its folder.',
+      cause,
+    });
   }
 }

@@ -51,10 +51,12 @@ async function checkFile(dir: string, { path, role, ...declared }: BundleFile, m
   const stat = await lstat(full).catch(() => undefined);
   if (stat === undefined) return [finding(path, 'malformed', 'the file is missing')];
   if (!stat.isFile()) return []; // a link: found by the walk
-  if (stat.size !== declared.length) return [finding(path, 'hash_mismatch', `${stat.size} bytes, the manifest says ${declared.length}`)];
+  if (stat.size !== declared.length)
+    return [finding(path, 'hash_mismatch', `${stat.size} bytes, the manifest says ${declared.length}`)];
   const bytes = await readFile(full);
   const hash = sha256(bytes);
-  if (hash !== declared.sha256) return [finding(path, 'hash_mismatch', `its SHA-256 is ${hash}, the manifest says ${declared.sha256}`)];
+  if (hash !== declared.sha256)
+    return [finding(path, 'hash_mismatch', `its SHA-256 is ${hash}, the manifest says ${declared.sha256}`)];
   const content = checkContent(role, bytes, manifest);
   return content.ok ? [] : [finding(path, content.reason, content.detail)];
 }
@@ -74,7 +76,8 @@ function checkGolden(bytes: Uint8Array, { golden, targets }: Manifest): Outcome<
     return refuse('malformed', (error as Error).message);
   }
   const cases = new Set(names.map((name) => name.split('/')[0]!));
-  if (cases.size !== golden.cases) return refuse('malformed', `${cases.size} golden cases, the manifest says ${golden.cases}`);
+  if (cases.size !== golden.cases)
+    return refuse('malformed', `${cases.size} golden cases, the manifest says ${golden.cases}`);
   for (const each of cases) {
     const wanted = [`${each}/in/`, ...targets.map(({ precision }) => `${each}/out/${precision}/`)];
     const missing = wanted.find((prefix) => !names.some((name) => name.startsWith(prefix)));
@@ -83,7 +86,12 @@ function checkGolden(bytes: Uint8Array, { golden, targets }: Manifest): Outcome<
   return accept(undefined);
 }
 
-const finding = (where: string, reason: UpdateReason, detail: string): Finding => ({ code: bundleCode(reason), reason, where, detail });
+const finding = (where: string, reason: UpdateReason, detail: string): Finding => ({
+  code: bundleCode(reason),
+  reason,
+  where,
+  detail,
+});
 
 export interface ReleaseChecks {
   readonly wanted: Pick<DesiredModel, 'line' | 'release' | 'allowRollbackTo'>;
@@ -96,13 +104,24 @@ export interface ReleaseChecks {
 }
 
 /** May this device move to this verified manifest? The checks of EDGE.md §11 that follow the signatures, in their order. */
-export function checkRelease(manifest: Manifest, { wanted, floor, previous, runtimeVersion, arch }: ReleaseChecks): Outcome<Manifest> {
+export function checkRelease(
+  manifest: Manifest,
+  { wanted, floor, previous, runtimeVersion, arch }: ReleaseChecks,
+): Outcome<Manifest> {
   const { line, release, minRuntime, targets } = manifest;
-  if (line !== wanted.line || release !== wanted.release) return refuse('mix_and_match', `the manifest is of ${line}/${release}, ${wanted.line}/${wanted.release} was asked for`);
-  if (!targets.some((target) => (target.arch as string[]).includes(arch))) return refuse('wrong_target', `no model of the bundle runs on ${arch}`);
-  if (release < floor && release !== wanted.allowRollbackTo && release !== previous) return refuse('rollback_refused', `release ${release} is below ${floor}`);
-  if (release - floor > limits.releaseJump) return refuse('fast_forward_suspected', `release ${release} is more than ${limits.releaseJump} above ${floor}`);
-  if (isOlder(runtimeVersion, minRuntime)) return refuse('unsupported', `it needs runtime ${minRuntime}, this is ${runtimeVersion}`);
+  if (line !== wanted.line || release !== wanted.release)
+    return refuse(
+      'mix_and_match',
+      `the manifest is of ${line}/${release}, ${wanted.line}/${wanted.release} was asked for`,
+    );
+  if (!targets.some((target) => (target.arch as string[]).includes(arch)))
+    return refuse('wrong_target', `no model of the bundle runs on ${arch}`);
+  if (release < floor && release !== wanted.allowRollbackTo && release !== previous)
+    return refuse('rollback_refused', `release ${release} is below ${floor}`);
+  if (release - floor > limits.releaseJump)
+    return refuse('fast_forward_suspected', `release ${release} is more than ${limits.releaseJump} above ${floor}`);
+  if (isOlder(runtimeVersion, minRuntime))
+    return refuse('unsupported', `it needs runtime ${minRuntime}, this is ${runtimeVersion}`);
   return accept(manifest);
 }
 

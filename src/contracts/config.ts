@@ -14,10 +14,18 @@ const probability = z.number().check(z.gt(0), z.lt(1));
 const durationUnitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `5m` on the wire (or a number of milliseconds), milliseconds inside. */
-const duration = z.codec(z.union([z.int().check(z.nonnegative()), z.string().check(z.regex(/^\d+(?:ms|s|m|h|d)$/, 'expected a duration such as 30s or 5m'))]), z.int(), {
-  decode: (text) => (typeof text === 'number' ? text : Number.parseInt(text, 10) * durationUnitsMs[text.replace(/^\d+/, '')]!),
-  encode: (value) => value,
-});
+const duration = z.codec(
+  z.union([
+    z.int().check(z.nonnegative()),
+    z.string().check(z.regex(/^\d+(?:ms|s|m|h|d)$/, 'expected a duration such as 30s or 5m')),
+  ]),
+  z.int(),
+  {
+    decode: (text) =>
+      typeof text === 'number' ? text : Number.parseInt(text, 10) * durationUnitsMs[text.replace(/^\d+/, '')]!,
+    encode: (value) => value,
+  },
+);
 
 /** When a nonconformity becomes an alert and when it ends (EDGE.md §6). */
 export const alertSettings = wireObject(
@@ -37,7 +45,14 @@ export const alertSettings = wireObject(
     /** More opens than this in an hour is flapping. */
     flapOpens: z._default(count, 5),
     severity: z.prefault(
-      wireObject({ info: z._default(probability, 1e-2), warning: z._default(probability, 1e-3), critical: z._default(probability, 1e-4) }, strict),
+      wireObject(
+        {
+          info: z._default(probability, 1e-2),
+          warning: z._default(probability, 1e-3),
+          critical: z._default(probability, 1e-4),
+        },
+        strict,
+      ),
       {},
     ),
     /** Scores kept for the rank of a new one. */
@@ -87,9 +102,21 @@ export const deviceConfigSchema = wireObject(
       strict,
     ),
     /** Metrics and health; `port: null` switches it off. */
-    http: z.prefault(wireObject({ host: z._default(z.string(), '127.0.0.1'), port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464) }, strict), {}),
+    http: z.prefault(
+      wireObject(
+        {
+          host: z._default(z.string(), '127.0.0.1'),
+          port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464),
+        },
+        strict,
+      ),
+      {},
+    ),
     /** Where models come from; null for a device that only runs what is already in its slots. */
-    repository: z._default(z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)), null),
+    repository: z._default(
+      z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)),
+      null,
+    ),
     streams: z._default(z.record(segment, streamSettings), {}),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),

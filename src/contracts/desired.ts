@@ -44,13 +44,23 @@ export const envelopeSchema = z.object({
   payloadType: z.string(),
   /** Base64. */
   payload: z.base64(),
-  signatures: z.array(z.object({ keyid: z.optional(z.string()), sig: z.base64() })).check(z.minLength(1), z.maxLength(16)),
+  signatures: z
+    .array(z.object({ keyid: z.optional(z.string()), sig: z.base64() }))
+    .check(z.minLength(1), z.maxLength(16)),
 });
 export type Envelope = z.output<typeof envelopeSchema>;
 
 /** The target `keys/fleet.json` of the repository: the keys that may sign desired states. */
 export const fleetKeysSchema = z.object({
   schema: z.literal(1),
-  keys: z.array(z.object({ keyid: z.string(), keytype: z.literal('ed25519'), public: z.string().check(z.regex(/^[0-9a-f]{64}$/)) })).check(z.minLength(1)),
+  keys: z
+    .array(
+      z.object({
+        keyid: z.string(),
+        keytype: z.literal('ed25519'),
+        public: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+      }),
+    )
+    .check(z.minLength(1)),
 });
 export type FleetKeys = z.output<typeof fleetKeysSchema>;

@@ -13,7 +13,13 @@ export const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lo
 /** Relative, forward slashes, no `.` or `..` part: safe below any folder. */
 export const bundlePath = z
   .string()
-  .check(z.maxLength(200), z.regex(/^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/, 'expected a plain relative path'));
+  .check(
+    z.maxLength(200),
+    z.regex(
+      /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/,
+      'expected a plain relative path',
+    ),
+  );
 
 export const precision = z.enum(['fp32', 'fp16', 'int8', 'int4']);
 export type Precision = z.output<typeof precision>;
@@ -48,7 +54,16 @@ const manifestObject = wireObject({
   /** Milliseconds UTC. */
   created: ms,
   minRuntime: z.string().check(z.regex(/^\d+\.\d+\.\d+/)),
-  targets: z.array(wireObject({ arch: z.array(z.enum(['x64', 'arm64'])), provider: z.string(), precision, files: z.array(bundlePath) })).check(z.minLength(1)),
+  targets: z
+    .array(
+      wireObject({
+        arch: z.array(z.enum(['x64', 'arm64'])),
+        provider: z.string(),
+        precision,
+        files: z.array(bundlePath),
+      }),
+    )
+    .check(z.minLength(1)),
   files: z.array(bundleFile).check(z.minLength(1), z.maxLength(100)),
   inputs: z.array(bundleInput).check(z.minLength(1)),
   inputLength: count,
@@ -57,7 +72,9 @@ const manifestObject = wireObject({
   /** In the order of the model's last axis; `[]` for a model that gives one point. */
   quantiles: z.array(finite),
   /** Half-widths of the interval at `coverage`, one per step of the horizon, in sensor units. */
-  calibration: z.nullable(wireObject({ method: z.enum(['conformal', 'none']), coverage: finite, scores: z.array(finite) })),
+  calibration: z.nullable(
+    wireObject({ method: z.enum(['conformal', 'none']), coverage: finite, scores: z.array(finite) }),
+  ),
   thresholds: wireObject({ anomalyP: finite }),
   /** Greatest |difference| to the expected output, relative to the largest |expected| value, by precision. */
   golden: wireObject({ cases: count, tolerance: z.partialRecord(precision, finite) }),
@@ -75,10 +92,30 @@ export type Manifest = z.output<typeof manifestObject>;
 const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) => boolean])[] = [
   ['files are listed once', ({ files }) => new Set(files.map(({ path }) => path)).size === files.length],
   ['manifest.json does not list itself', ({ files }) => files.every(({ path }) => path !== 'manifest.json')],
-  ['targets name listed files', ({ files, targets }) => targets.every((target) => target.files.every((path) => files.some((file) => file.path === path)))],
-  ['each target has a model and golden vectors', (manifest) => manifest.targets.every((target) => (['model', 'golden'] as const).every((role) => manifest.files.some((file) => file.role === role && target.files.includes(file.path))))],
-  ['each precision has a tolerance', ({ targets, golden }) => targets.every(({ precision }) => golden.tolerance[precision] !== undefined)],
-  ['scores are one per step of the horizon', ({ calibration, horizon }) => calibration === null || calibration.scores.length === horizon],
+  [
+    'targets name listed files',
+    ({ files, targets }) =>
+      targets.every((target) => target.files.every((path) => files.some((file) => file.path === path))),
+  ],
+  [
+    'each target has a model and golden vectors',
+    (manifest) =>
+      manifest.targets.every((target) =>
+        (['model', 'golden'] as const).every((role) =>
+          manifest.files.some((file) => file.role === role && target.files.includes(file.path)),
+        ),
+      ),
+  ],
+  [
+    'each precision has a tolerance',
+    ({ targets, golden }) => targets.every(({ precision }) => golden.tolerance[precision] !== undefined),
+  ],
+  [
+    'scores are one per step of the horizon',
+    ({ calibration, horizon }) => calibration === null || calibration.scores.length === horizon,
+  ],
 ];
 
-export const manifestSchema = manifestObject.check(...agreements.map(([what, holds]) => z.refine<Manifest>(holds, `does not agree: ${what}`)));
+export const manifestSchema = manifestObject.check(
+  ...agreements.map(([what, holds]) => z.refine<Manifest>(holds, `does not agree: ${what}`)),
+);

@@ -121,8 +121,19 @@ export const alertPayload = wireObject({
 export type AlertPayload = z.output<typeof alertPayload>;
 
 export const updateStates = [
-  'idle', 'offered', 'downloading', 'verifying', 'staged', 'testing', 'shadow', 'activating', 'probation', 'committed',
-  'failed', 'rolling_back', 'rolled_back',
+  'idle',
+  'offered',
+  'downloading',
+  'verifying',
+  'staged',
+  'testing',
+  'shadow',
+  'activating',
+  'probation',
+  'committed',
+  'failed',
+  'rolling_back',
+  'rolled_back',
 ] as const;
 export type UpdateState = (typeof updateStates)[number];
 

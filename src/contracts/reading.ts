@@ -56,7 +56,8 @@ export function parseReading(payload: Uint8Array, options: ReadingOptions): Read
   if (json.ok && isRecord(json.value)) return readObject(json.value, options);
   // Plain text: a number, or a word for "missing"; JSON numbers and strings are the same thing here.
   const text = json.ok ? json.value : decode(payload);
-  if (text === undefined || Array.isArray(text) || /^\s*[{[]/.test(String(text))) return reject('undecodable', json.ok ? 'a list' : json.detail);
+  const noNumber = typeof text === 'string' ? /^\s*[{[]/.test(text) : text === undefined || Array.isArray(text);
+  if (noNumber) return reject('undecodable', json.ok ? 'a list' : json.detail);
   return collect([{ value: text }], options);
 }
 
@@ -77,10 +78,16 @@ function readObject(message: Record<string, unknown>, options: ReadingOptions): 
   };
   if (Array.isArray(samples)) {
     if (samples.length > limits.batchRows) return reject('too_large', `${samples.length} rows`);
-    const rows = samples.map((row: unknown): Row => (Array.isArray(row) ? { time: row[0] ?? null, value: row[1], ...common } : { time: null, value: undefined }));
+    const rows = samples.map((row: unknown): Row =>
+      Array.isArray(row) ? { time: row[0] ?? null, value: row[1], ...common } : { time: null, value: undefined },
+    );
     return collect(rows, options);
   }
-  if (isRecord(values)) return collect(Object.entries(values).map(([channel, each]): Row => ({ channel, time, value: each, ...common })), options);
+  if (isRecord(values))
+    return collect(
+      Object.entries(values).map(([channel, each]): Row => ({ channel, time, value: each, ...common })),
+      options,
+    );
   if ('value' in message) return collect([{ time, value, ...common }], options);
   return reject('undecodable', 'none of value, values and samples');
 }
@@ -96,7 +103,14 @@ function collect(rows: readonly Row[], { nowMs, clockSynced = true }: ReadingOpt
     else if (value === notANumber) rejected.push({ reason: 'not_a_number', detail: show(raw) });
     else if (time !== undefined && timeMs < oldestMs) rejected.push({ reason: 'too_old', detail: show(time) });
     else if (clockSynced && timeMs > nowMs + futureMs) rejected.push({ reason: 'future', detail: show(time) });
-    else readings.push({ timeMs, timeSource: time === undefined ? 'arrival' : 'payload', value, ...(typeof raw === 'string' && { fromText: true as const }), ...rest });
+    else
+      readings.push({
+        timeMs,
+        timeSource: time === undefined ? 'arrival' : 'payload',
+        value,
+        ...(typeof raw === 'string' && { fromText: true as const }),
+        ...rest,
+      });
   }
   return { readings, rejected };
 }
@@ -169,9 +183,13 @@ function nestsTooDeep(payload: Uint8Array): boolean {
   return false;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const reject = (reason: RejectionReason, detail: string): ReadResult => ({ readings: [], rejected: [{ reason, detail }] });
+const reject = (reason: RejectionReason, detail: string): ReadResult => ({
+  readings: [],
+  rejected: [{ reason, detail }],
+});
 
 /** Short enough for a log line. */
 const show = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 64);

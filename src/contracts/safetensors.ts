@@ -51,15 +51,21 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
   need(start <= bytes.byteLength, `The header claims ${headerBytes} bytes, the file has ${bytes.byteLength}.`);
 
   const header = parseJson(bytes.subarray(prefixBytes, start));
-  if (!header.ok || !isRecord(header.value)) throw corrupt(where, `The header is not a JSON object${header.ok ? '' : ` (${header.detail})`}.`);
+  if (!header.ok || !isRecord(header.value))
+    throw corrupt(where, `The header is not a JSON object${header.ok ? '' : ` (${header.detail})`}.`);
   const { [reserved]: metadata = {}, ...entries } = header.value;
-  if (!isRecord(metadata) || !Object.values(metadata).every((text) => typeof text === 'string')) throw corrupt(where, 'The metadata is not a map of strings.');
+  if (!isRecord(metadata) || !Object.values(metadata).every((text) => typeof text === 'string'))
+    throw corrupt(where, 'The metadata is not a map of strings.');
 
   let end = 0; // data must follow one another without gap or overlap, as the format asks
   const tensors: [string, StoredTensor][] = [];
   for (const [name, entry] of Object.entries(entries).sort(([, a], [, b]) => byOffsets(a, b))) {
     if (!isEntry(entry)) throw corrupt(where, `The entry of "${name}" has no known dtype, shape and offsets.`);
-    const { dtype, shape, data_offsets: [from, to] } = entry;
+    const {
+      dtype,
+      shape,
+      data_offsets: [from, to],
+    } = entry;
     const length = shape.reduce((product, size) => product * size, 1) * arrayTypes[dtype].BYTES_PER_ELEMENT;
     need(from === end, `"${name}" starts at ${from}, the tensor before it ends at ${end}.`);
     need(to - from === length, `"${name}" ${dtype}[${shape}] takes ${length} bytes, its offsets say ${to - from}.`);
@@ -72,7 +78,10 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
 }
 
 /** Writes tensors, widest elements first and then by name; the same input gives the same bytes. */
-export function writeSafetensors(tensors: Readonly<Record<string, StoredTensor>>, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+export function writeSafetensors(
+  tensors: Readonly<Record<string, StoredTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   // The widest elements first: then every tensor is aligned without a gap, which the format does not allow.
   const width = ({ dtype }: StoredTensor): number => arrayTypes[dtype].BYTES_PER_ELEMENT;
   const ordered = Object.entries(tensors).sort(([a, x], [b, y]) => width(y) - width(x) || (a < b ? -1 : 1));
@@ -81,7 +90,8 @@ export function writeSafetensors(tensors: Readonly<Record<string, StoredTensor>>
   let end = 0;
   for (const [name, { dtype, shape, data }] of ordered) {
     const size = shape.reduce((product, axis) => product * axis, 1);
-    if (name === reserved || size !== data.length) throw corrupt('safetensors', `"${name}" ${dtype}[${shape}] cannot hold ${data.length} numbers under that name.`);
+    if (name === reserved || size !== data.length)
+      throw corrupt('safetensors', `"${name}" ${dtype}[${shape}] cannot hold ${data.length} numbers under that name.`);
     header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
@@ -104,13 +114,22 @@ interface Entry {
   readonly data_offsets: readonly [number, number];
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 function isEntry(value: unknown): value is Entry {
   if (!isRecord(value)) return false;
   const { dtype, shape, data_offsets: offsets } = value;
-  return typeof dtype === 'string' && Object.hasOwn(arrayTypes, dtype) && Array.isArray(shape) && shape.every(isSize) && Array.isArray(offsets) && offsets.length === 2 && offsets.every(isSize);
+  return (
+    typeof dtype === 'string' &&
+    Object.hasOwn(arrayTypes, dtype) &&
+    Array.isArray(shape) &&
+    shape.every(isSize) &&
+    Array.isArray(offsets) &&
+    offsets.length === 2 &&
+    offsets.every(isSize)
+  );
 }
 
 /** By start, then by end: an empty tensor stands before the one that starts where it does. */

@@ -61,7 +61,9 @@ export interface ParsedTopic extends DeviceName {
 
 const patterns = (Object.entries(tails) as [TopicKind, string][]).map(([kind, tail]): [TopicKind, RegExp] => [
   kind,
-  new RegExp(`^${tail.replace('<stream>', '(?<stream>[A-Za-z0-9_-]{1,64})').replace('<kind>', '(?<alertKind>[A-Za-z0-9_-]{1,64})')}$`),
+  new RegExp(
+    `^${tail.replace('<stream>', '(?<stream>[A-Za-z0-9_-]{1,64})').replace('<kind>', '(?<alertKind>[A-Za-z0-9_-]{1,64})')}$`,
+  ),
 ]);
 
 /** Takes a topic apart; undefined when it is none of ours. */

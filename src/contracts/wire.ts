@@ -54,21 +54,34 @@ export interface Finding {
 }
 
 /** Converts and checks a decoded value; every finding with its path. */
-export function readWire<T>(schema: WireSchema<T>, value: unknown): { ok: true; value: T } | { ok: false; findings: readonly Finding[] } {
+export function readWire<T>(
+  schema: WireSchema<T>,
+  value: unknown,
+): { ok: true; value: T } | { ok: false; findings: readonly Finding[] } {
   const result = z.safeDecode(schema, value, { error: en().localeError });
   if (result.success) return { ok: true, value: result.data };
-  return { ok: false, findings: result.error.issues.map(({ path, code, message }) => ({ path: wirePath(value, path), code, message })) };
+  return {
+    ok: false,
+    findings: result.error.issues.map(({ path, code, message }) => ({ path: wirePath(value, path), code, message })),
+  };
 }
 
 /** `readWire` as an outcome, its findings in one sentence. */
 export function fromWire<T>(schema: WireSchema<T>, value: unknown): Outcome<T, 'malformed'> {
   const result = readWire(schema, value);
-  return result.ok ? accept(result.value) : refuse('malformed', result.findings.map(({ path, message }) => `${path}: ${message}`).join('; '));
+  return result.ok
+    ? accept(result.value)
+    : refuse('malformed', result.findings.map(({ path, message }) => `${path}: ${message}`).join('; '));
 }
 
 /** Parses JSON text, then converts and checks it; `too_large` before a byte is parsed. Never throws. */
-export function parseWire<T>(schema: WireSchema<T>, bytes: Uint8Array, maxBytes: number): Outcome<T, 'malformed' | 'too_large'> {
-  if (bytes.byteLength > maxBytes) return refuse('too_large', `${bytes.byteLength} bytes, at most ${maxBytes} are taken`);
+export function parseWire<T>(
+  schema: WireSchema<T>,
+  bytes: Uint8Array,
+  maxBytes: number,
+): Outcome<T, 'malformed' | 'too_large'> {
+  if (bytes.byteLength > maxBytes)
+    return refuse('too_large', `${bytes.byteLength} bytes, at most ${maxBytes} are taken`);
   const json = parseJson(bytes);
   return json.ok ? fromWire(schema, json.value) : json;
 }
@@ -86,7 +99,12 @@ export function parseJson(bytes: Uint8Array): Outcome<unknown, 'malformed'> {
 export function tryToWire<T>(schema: WireSchema<T>, value: T): Outcome<unknown, 'malformed'> {
   const result = z.safeEncode(schema, value, { error: en().localeError });
   if (result.success) return accept(result.data);
-  return refuse('malformed', result.error.issues.map(({ path, message }) => [...path.map((part) => snakeCase(String(part))), message].join(': ')).join('; '));
+  return refuse(
+    'malformed',
+    result.error.issues
+      .map(({ path, message }) => [...path.map((part) => snakeCase(String(part))), message].join(': '))
+      .join('; '),
+  );
 }
 
 /** The object as it goes on the wire; throws when the value breaks its own schema (a NaN in a forecast, say). */
@@ -106,7 +124,8 @@ function wirePath(value: unknown, path: readonly PropertyKey[]): string {
   return parts.length === 0 ? 'value' : parts.join('.');
 }
 
-const isRecord = (value: unknown): value is WireRecord => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is WireRecord =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The known name with the smallest edit distance. */
 function nearest(name: string, known: Iterable<string>): string {

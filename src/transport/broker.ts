@@ -9,7 +9,10 @@ export interface Broker {
 }
 
 /** Listens on loopback unless told otherwise; port 0 takes a free one. */
-export async function startBroker({ port = 0, host = '127.0.0.1' }: { readonly port?: number; readonly host?: string } = {}): Promise<Broker> {
+export async function startBroker({
+  port = 0,
+  host = '127.0.0.1',
+}: { readonly port?: number; readonly host?: string } = {}): Promise<Broker> {
   const { Aedes } = await import('aedes');
   const aedes = await Aedes.createBroker();
   const server = createServer(aedes.handle);

@@ -21,7 +21,13 @@ export interface TransferLimits {
   readonly retryMs: number;
 }
 
-export const transferDefaults: TransferLimits = { idleMs: 30_000, slowBytesPerSecond: 1024, slowWindowMs: 300_000, attempts: 4, retryMs: 500 };
+export const transferDefaults: TransferLimits = {
+  idleMs: 30_000,
+  slowBytesPerSecond: 1024,
+  slowWindowMs: 300_000,
+  attempts: 4,
+  retryMs: 500,
+};
 
 /** A status other than the one hoped for; the update client tells 404 from the rest. */
 export class HttpStatusError extends Error {
@@ -34,7 +40,12 @@ export class HttpStatusError extends Error {
 }
 
 /** A small file in memory. Rejects with `HttpStatusError` or with what broke. */
-export async function downloadBytes(url: string, maxBytes: number, limits: TransferLimits, signal?: AbortSignal): Promise<Outcome<Buffer>> {
+export async function downloadBytes(
+  url: string,
+  maxBytes: number,
+  limits: TransferLimits,
+  signal?: AbortSignal,
+): Promise<Outcome<Buffer>> {
   const response = await get(url, {}, limits, signal);
   if (response.statusCode !== 200) {
     response.destroy();
@@ -60,15 +71,28 @@ export async function downloadFile(
   url: string,
   path: string,
   expected: ExpectedFile,
-  { limits, signal, onBytes }: { readonly limits: TransferLimits; readonly signal?: AbortSignal | undefined; readonly onBytes?: ((bytes: number) => void) | undefined },
+  {
+    limits,
+    signal,
+    onBytes,
+  }: {
+    readonly limits: TransferLimits;
+    readonly signal?: AbortSignal | undefined;
+    readonly onBytes?: ((bytes: number) => void) | undefined;
+  },
 ): Promise<Outcome<undefined>> {
   const part = `${path}.part`;
   await mkdir(dirname(path), { recursive: true });
   let last: Refusal = refuse('unreachable', `${url} was not tried`);
   for (let attempt = 0; attempt < limits.attempts; attempt++) {
-    if (attempt > 0) await sleep(Math.random() * limits.retryMs * 2 ** attempt, undefined, signal && { signal }).catch(() => undefined);
+    if (attempt > 0)
+      await sleep(Math.random() * limits.retryMs * 2 ** attempt, undefined, signal && { signal }).catch(
+        () => undefined,
+      );
     if (signal?.aborted) return refuse('unreachable', 'the download was stopped');
-    const outcome = await fetchRest(url, part, expected, limits, signal, onBytes).catch((error: unknown) => refuseBroken(error));
+    const outcome = await fetchRest(url, part, expected, limits, signal, onBytes).catch((error: unknown) =>
+      refuseBroken(error),
+    );
     if (outcome.ok) return finish(part, path, expected);
     if (outcome.reason === 'endless_data') await rm(part, { force: true });
     if (outcome.reason !== 'unreachable') return outcome; // trying again would only repeat it
@@ -78,7 +102,14 @@ export async function downloadFile(
 }
 
 /** Appends what is missing to the partial file. */
-async function fetchRest(url: string, part: string, { length, sha256 }: ExpectedFile, limits: TransferLimits, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<Outcome<undefined>> {
+async function fetchRest(
+  url: string,
+  part: string,
+  { length, sha256 }: ExpectedFile,
+  limits: TransferLimits,
+  signal?: AbortSignal,
+  onBytes?: (bytes: number) => void,
+): Promise<Outcome<undefined>> {
   const kept = (await stat(part).catch(() => undefined))?.size ?? 0;
   if (kept === length && kept > 0) return accept(undefined);
   const resume = kept > 0 && kept < length;
@@ -124,11 +155,19 @@ async function finish(part: string, path: string, { length, sha256 }: ExpectedFi
     return accept(undefined);
   }
   await rm(part, { force: true }); // a wrong prefix must not be resumed
-  return refuse('hash_mismatch', bytes === length ? `the SHA-256 is ${found}, declared is ${sha256}` : `${bytes} bytes, declared are ${length}`);
+  return refuse(
+    'hash_mismatch',
+    bytes === length ? `the SHA-256 is ${found}, declared is ${sha256}` : `${bytes} bytes, declared are ${length}`,
+  );
 }
 
 /** Sends GET; resolves with the response once its head is there. */
-async function get(url: string, headers: Record<string, string>, { idleMs }: TransferLimits, signal?: AbortSignal): Promise<IncomingMessage> {
+async function get(
+  url: string,
+  headers: Record<string, string>,
+  { idleMs }: TransferLimits,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
   // node:https costs start-up time and is needed only for such a URL.
   const request = url.startsWith('https:') ? (await import('node:https')).request : httpRequest;
   return new Promise((resolve, reject) => {
@@ -140,17 +179,24 @@ async function get(url: string, headers: Record<string, string>, { idleMs }: Tra
 }
 
 /** Passes chunks on and fails a transfer that trickles. */
-async function* watched(response: IncomingMessage, { slowBytesPerSecond, slowWindowMs }: TransferLimits): AsyncGenerator<Buffer> {
-  let since = performance.now();
+async function* watched(
+  response: IncomingMessage,
+  { slowBytesPerSecond, slowWindowMs }: TransferLimits,
+): AsyncGenerator<Buffer> {
   let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    yield chunk;
-    bytes += chunk.byteLength;
-    const elapsedMs = performance.now() - since;
-    if (elapsedMs < slowWindowMs) continue;
-    if (bytes < (slowBytesPerSecond * elapsedMs) / 1000) throw new TransferError('slow_retrieval', `${bytes} bytes in ${Math.round(elapsedMs)} ms`);
-    since = performance.now();
+  const watch = setInterval(() => {
+    if (bytes < (slowBytesPerSecond * slowWindowMs) / 1000) {
+      response.destroy(new TransferError('slow_retrieval', `${bytes} bytes in ${slowWindowMs} ms`));
+    }
     bytes = 0;
+  }, slowWindowMs);
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.byteLength;
+      yield chunk;
+    }
+  } finally {
+    clearInterval(watch);
   }
 }
 

@@ -22,19 +22,27 @@ interface Served {
   readonly etag: string;
 }
 
-export async function serveFiles({ dir, port = 0, host = '127.0.0.1' }: { readonly dir: string; readonly port?: number; readonly host?: string }): Promise<FileServer> {
+export async function serveFiles({
+  dir,
+  port = 0,
+  host = '127.0.0.1',
+}: {
+  readonly dir: string;
+  readonly port?: number;
+  readonly host?: string;
+}): Promise<FileServer> {
   const root = await realpath(dir);
   const etags = new Map<string, string>(); // path, time and size -> hash, so that a file is read once for it
 
   const find = async (url: string): Promise<Served | undefined> => {
     const path = await realpath(join(root, decodePath(url))).catch(() => undefined);
     if (path === undefined || !path.startsWith(root + sep)) return undefined; // a link may lead out
-    const { size, mtimeMs, ...stats } = await stat(path);
-    if (!stats.isFile()) return undefined;
-    const key = `${path} ${mtimeMs} ${size}`;
+    const found = await stat(path);
+    if (!found.isFile()) return undefined;
+    const key = `${path} ${found.mtimeMs} ${found.size}`;
     const etag = etags.get(key) ?? `"${await hashFile(path)}"`;
     etags.set(key, etag);
-    return { path, length: size, etag };
+    return { path, length: found.size, etag };
   };
 
   const server = createServer((request, response) => {
@@ -56,17 +64,27 @@ export async function serveFiles({ dir, port = 0, host = '127.0.0.1' }: { readon
   };
 }
 
-async function answer(find: (url: string) => Promise<Served | undefined>, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405, { allow: 'GET, HEAD' }).end();
+async function answer(
+  find: (url: string) => Promise<Served | undefined>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return void response.writeHead(405, { allow: 'GET, HEAD' }).end();
   const file = await find(request.url ?? '/').catch(() => undefined);
   if (file === undefined) return void response.writeHead(404).end();
 
   const { path, length, etag } = file;
-  const headers = { etag, 'accept-ranges': 'bytes', 'content-type': path.endsWith('.json') ? 'application/json' : 'application/octet-stream' };
+  const headers = {
+    etag,
+    'accept-ranges': 'bytes',
+    'content-type': path.endsWith('.json') ? 'application/json' : 'application/octet-stream',
+  };
   if (request.headers['if-none-match'] === etag) return void response.writeHead(304, headers).end();
   const ifRange = request.headers['if-range'];
   const range = ifRange === undefined || ifRange === etag ? readRange(request.headers.range, length) : undefined;
-  if (range === 'unsatisfiable') return void response.writeHead(416, { ...headers, 'content-range': `bytes */${length}` }).end();
+  if (range === 'unsatisfiable')
+    return void response.writeHead(416, { ...headers, 'content-range': `bytes */${length}` }).end();
 
   const [start, end] = range ?? [0, length - 1];
   const part = range && { 'content-range': `bytes ${start}-${end}/${length}` };
@@ -76,7 +94,10 @@ async function answer(find: (url: string) => Promise<Served | undefined>, reques
 }
 
 /** First and last byte of a single range; undefined (send all) for none, several, or one that is no range. */
-function readRange(header: string | undefined, length: number): readonly [number, number] | 'unsatisfiable' | undefined {
+function readRange(
+  header: string | undefined,
+  length: number,
+): readonly [number, number] | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '');
   if (!match || match[0] === 'bytes=-') return undefined;
   const [, first, last] = match;

@@ -93,8 +93,11 @@ const badCredentials = new Set<unknown>([4, 5, 134, 135]);
 const sessionTakenOver = 142;
 
 /** The delay before attempt n (from 0): full jitter below an exponential ceiling. Milliseconds. */
-export const backoffDelay = (attempt: number, random: () => number, { first, last }: Backoff = defaultBackoffMs): number =>
-  Math.round(random() * Math.min(last, first * 2 ** attempt));
+export const backoffDelay = (
+  attempt: number,
+  random: () => number,
+  { first, last }: Backoff = defaultBackoffMs,
+): number => Math.round(random() * Math.min(last, first * 2 ** attempt));
 
 /** Starts connecting in the background and returns at once. Throws `ND_CONFIG_CONFLICT` for options that must not be used. */
 export function connectMqtt(options: MqttOptions): MqttLink {
@@ -172,7 +175,10 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     });
   };
 
-  const lost = (failure: { readonly message: string; readonly code?: unknown } | undefined, answered: boolean): void => {
+  const lost = (
+    failure: { readonly message: string; readonly code?: unknown } | undefined,
+    answered: boolean,
+  ): void => {
     online = false;
     clearTimeout(stableTimer);
     for (const settle of inFlight) settle(false);
@@ -207,7 +213,10 @@ export function connectMqtt(options: MqttOptions): MqttLink {
       const current = client;
       if (!online || current === undefined) return Promise.resolve(false);
       const properties = protocol === 5 && {
-        properties: { ...(expirySeconds !== undefined && { messageExpiryInterval: expirySeconds }), ...(replay && { userProperties: { 'nd-replay': '1' } }) },
+        properties: {
+          ...(expirySeconds !== undefined && { messageExpiryInterval: expirySeconds }),
+          ...(replay && { userProperties: { 'nd-replay': '1' } }),
+        },
       };
       return new Promise<boolean>((resolve) => {
         inFlight.add(resolve);
@@ -237,7 +246,10 @@ export function connectMqtt(options: MqttOptions): MqttLink {
   };
 }
 
-function clientOptions({ clientId, username, password, ca, cert, key, will }: MqttOptions, protocol: 5 | 4): IClientOptions {
+function clientOptions(
+  { clientId, username, password, ca, cert, key, will }: MqttOptions,
+  protocol: 5 | 4,
+): IClientOptions {
   const v5 = protocol === 5;
   return {
     clientId,
@@ -254,11 +266,21 @@ function clientOptions({ clientId, username, password, ca, cert, key, will }: Mq
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),
-    ...(will && { will: { ...will, payload: Buffer.from(will.payload), ...(v5 && { properties: { willDelayInterval: willDelaySeconds } }) } }),
+    ...(will && {
+      will: {
+        ...will,
+        payload: Buffer.from(will.payload),
+        ...(v5 && { properties: { willDelayInterval: willDelaySeconds } }),
+      },
+    }),
     ...(v5 && {
       autoUseTopicAlias: true,
       autoAssignTopicAlias: true,
-      properties: { sessionExpiryInterval: sessionSeconds, receiveMaximum: 64, maximumPacketSize: limits.messageBytes + 1024 },
+      properties: {
+        sessionExpiryInterval: sessionSeconds,
+        receiveMaximum: 64,
+        maximumPacketSize: limits.messageBytes + 1024,
+      },
     }),
   };
 }
@@ -271,16 +293,29 @@ function checkSecurity({ url, password, ca, allowInsecure = 'none' }: MqttOption
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', { where: 'mqtt', what, mend });
   };
   const encrypted = protocol === 'mqtts:' || protocol === 'wss:';
-  if (encrypted && ca === undefined) conflict(`${url} is encrypted, but no CA is given to check the broker with.`, 'Set mqtt.ca_file.');
+  if (encrypted && ca === undefined)
+    conflict(`${url} is encrypted, but no CA is given to check the broker with.`, 'Set mqtt.ca_file.');
   if (encrypted || password === undefined || isLoopback(hostname)) return;
-  if (!isPrivate(hostname)) conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts:// with a CA file.');
-  if (allowInsecure !== 'private') conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts://, or set mqtt.allow_insecure to "private" if you trust that network.');
+  if (!isPrivate(hostname))
+    conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts:// with a CA file.');
+  if (allowInsecure !== 'private')
+    conflict(
+      `A password would travel unencrypted to ${hostname}.`,
+      'Use mqtts://, or set mqtt.allow_insecure to "private" if you trust that network.',
+    );
 }
 
 const networks = {
   loopback: blockList(['127.0.0.0', 8], ['::1', 128]),
   // RFC 1918, RFC 4193 and link-local.
-  private: blockList(['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['169.254.0.0', 16], ['fc00::', 7], ['fe80::', 10]),
+  private: blockList(
+    ['10.0.0.0', 8],
+    ['172.16.0.0', 12],
+    ['192.168.0.0', 16],
+    ['169.254.0.0', 16],
+    ['fc00::', 7],
+    ['fe80::', 10],
+  ),
 };
 
 function blockList(...subnets: readonly (readonly [address: string, bits: number])[]): BlockList {
@@ -289,9 +324,11 @@ function blockList(...subnets: readonly (readonly [address: string, bits: number
   return list;
 }
 
-const isIn = (list: BlockList, host: string): boolean => isIP(host) > 0 && list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+const isIn = (list: BlockList, host: string): boolean =>
+  isIP(host) > 0 && list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
 
 const isLoopback = (host: string): boolean => host === 'localhost' || isIn(networks.loopback, host);
 
 /** A private address, or a name that only a local network knows. */
-const isPrivate = (host: string): boolean => isIn(networks.private, host) || /^[^.:]+$/.test(host) || /\.(?:local|lan|internal|home\.arpa)$/i.test(host);
+const isPrivate = (host: string): boolean =>
+  isIn(networks.private, host) || /^[^.:]+$/.test(host) || /\.(?:local|lan|internal|home\.arpa)$/i.test(host);

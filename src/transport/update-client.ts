@@ -71,12 +71,30 @@ const verdicts: readonly (readonly [RegExp, UpdateReason])[] = [
   [/was signed by \d+\//, 'below_threshold'],
   [/is less than current version|Missing file .* in new snapshot|Expected version/, 'rollback_refused'],
   [/is expired/, 'frozen'],
-  [/doesn't match timestamp|does not match snapshot version|Expected (?:hash|length)|Missing .* in snapshot/, 'mix_and_match'],
+  [
+    /doesn't match timestamp|does not match snapshot version|Expected (?:hash|length)|Missing .* in snapshot/,
+    'mix_and_match',
+  ],
   [/expected '\w+', got/i, 'wrong_role'],
   [/Failed to persist/, 'no_space'],
 ];
 
-export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced, signal, transfer }: UpdateClientOptions): UpdateClient {
+/** The two things of tuf-js that its types keep private: its notion of now, and the root it trusts. */
+interface TrustedSet {
+  referenceTime: Date;
+  readonly root: { readonly signed: { readonly consistentSnapshot: boolean } };
+}
+const inside = (updater: Updater): TrustedSet => (updater as unknown as { readonly trustedSet: TrustedSet }).trustedSet;
+
+export function createUpdateClient({
+  trustDir,
+  url,
+  pinnedRoot,
+  now,
+  clockSynced,
+  signal,
+  transfer,
+}: UpdateClientOptions): UpdateClient {
   const transferLimits: TransferLimits = { ...transferDefaults, ...transfer };
   const workDir = `${trustDir}.work`;
   let updater: Updater | undefined;
@@ -89,7 +107,10 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
       return accept(await step());
     } catch (error) {
       const { message } = error as Error;
-      return fetchFailure ?? refuse(verdicts.find(([pattern]) => pattern.test(message))?.[1] ?? 'malformed', message.slice(0, 500));
+      return (
+        fetchFailure ??
+        refuse(verdicts.find(([pattern]) => pattern.test(message))?.[1] ?? 'malformed', message.slice(0, 500))
+      );
     } finally {
       await keepVerified(workDir, trustDir); // a newer root counts even when a later step failed (TUF 5.3.8)
     }
@@ -117,7 +138,12 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
           downloadBytes: fetchMetadata,
           downloadFile: () => Promise.reject(new Error('targets are fetched by downloadFile of transport')),
         },
-        config: { rootMaxLength: limits.rootBytes, timestampMaxLength: timestampBytes, snapshotMaxLength: metadataBytes, targetsMaxLength: metadataBytes },
+        config: {
+          rootMaxLength: limits.rootBytes,
+          timestampMaxLength: timestampBytes,
+          snapshotMaxLength: metadataBytes,
+          targetsMaxLength: metadataBytes,
+        },
       });
     let created: Updater;
     try {
@@ -127,7 +153,7 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
       created = create();
     }
     // tuf-js judges expiry by the system clock; before it is synced nothing counts as expired.
-    created['trustedSet']['referenceTime'] = new Date(clockSynced() ? now() : 0);
+    inside(created).referenceTime = new Date(clockSynced() ? now() : 0);
     return created;
   };
 
@@ -155,9 +181,10 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
     const info = await attempt(() => known.getTargetInfo(path));
     if (!info.ok) return info;
     const sha256 = info.value?.hashes['sha256'];
-    if (info.value === undefined || sha256 === undefined) return refuse('bad_signature', `the repository does not vouch for ${path}`);
+    if (info.value === undefined || sha256 === undefined)
+      return refuse('bad_signature', `the repository does not vouch for ${path}`);
     const { dir, base } = posix.parse(path);
-    const name = known['trustedSet'].root.signed.consistentSnapshot ? `${sha256}.${base}` : base; // TUF 5.7.3
+    const name = inside(known).root.signed.consistentSnapshot ? `${sha256}.${base}` : base; // TUF 5.7.3
     return accept({ length: info.value.length, sha256, from: `${url}/targets/${posix.join(dir, name)}` });
   };
 
@@ -166,18 +193,33 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
     if (!target.ok) return target;
     const { length, sha256, from } = target.value;
     if (length > maxBytes) return refuse('too_large', `${path} has ${length} bytes, at most ${maxBytes} are taken`);
-    const read = await downloadBytes(from, length, transferLimits, signal).catch((error: unknown) => refuseBroken(error));
+    const read = await downloadBytes(from, length, transferLimits, signal).catch((error: unknown) =>
+      refuseBroken(error),
+    );
     if (!read.ok) return read.reason === 'too_large' ? refuse('endless_data', read.detail) : read;
     const found = createHash('sha256').update(read.value).digest('hex');
-    return read.value.byteLength === length && found === sha256 ? read : refuse('hash_mismatch', `the SHA-256 of ${path} is ${found}, declared is ${sha256}`);
+    return read.value.byteLength === length && found === sha256
+      ? read
+      : refuse('hash_mismatch', `the SHA-256 of ${path} is ${found}, declared is ${sha256}`);
   };
 
-  const downloadBundle = async ({ line, release, manifestSha256, stagingDir, accept: judge, onProgress }: DownloadOptions): Promise<Outcome<Download>> => {
+  const downloadBundle = async ({
+    line,
+    release,
+    manifestSha256,
+    stagingDir,
+    accept: judge,
+    onProgress,
+  }: DownloadOptions): Promise<Outcome<Download>> => {
     const prefix = `${line}/${release}`;
     const named = await findTarget(`${prefix}/manifest.json`);
     if (!named.ok) return named;
     // Install only what both the repository and the fleet name.
-    if (named.value.sha256 !== manifestSha256) return refuse('mix_and_match', `the repository has ${named.value.sha256} for ${prefix}, the fleet asked for ${manifestSha256}`);
+    if (named.value.sha256 !== manifestSha256)
+      return refuse(
+        'mix_and_match',
+        `the repository has ${named.value.sha256} for ${prefix}, the fleet asked for ${manifestSha256}`,
+      );
     const read = await readTarget(`${prefix}/manifest.json`, limits.manifestBytes);
     if (!read.ok) return read;
     const parsed = parseWire(manifestSchema, read.value, limits.manifestBytes);
@@ -190,14 +232,16 @@ export function createUpdateClient({ trustDir, url, pinnedRoot, now, clockSynced
     if (totalBytes > limits.bundleBytes) return refuse('too_large', `the bundle has ${totalBytes} bytes`);
     await mkdir(stagingDir, { recursive: true });
     const { bavail, bsize } = await statfs(stagingDir);
-    if (bavail * bsize < totalBytes * spaceFactor) return refuse('no_space', `${bavail * bsize} bytes are free, ${Math.ceil(totalBytes * spaceFactor)} are needed`);
+    if (bavail * bsize < totalBytes * spaceFactor)
+      return refuse('no_space', `${bavail * bsize} bytes are free, ${Math.ceil(totalBytes * spaceFactor)} are needed`);
     await clearStaging(stagingDir, manifest);
 
     let doneBytes = 0;
     for (const file of manifest.files) {
       const target = await findTarget(`${prefix}/${file.path}`);
       if (!target.ok) return target;
-      if (target.value.sha256 !== file.sha256 || target.value.length !== file.length) return refuse('mix_and_match', `repository and manifest disagree about ${file.path}`);
+      if (target.value.sha256 !== file.sha256 || target.value.length !== file.length)
+        return refuse('mix_and_match', `repository and manifest disagree about ${file.path}`);
       const fetched = await downloadFile(target.value.from, join(stagingDir, file.path), file, {
         limits: transferLimits,
         signal,
@@ -226,7 +270,10 @@ async function prepareWork(workDir: string, trustDir: string, pinnedRoot: Uint8A
 async function keepVerified(workDir: string, trustDir: string): Promise<void> {
   const names = await readdir(workDir).catch((): string[] => []); // nothing was prepared
   for (const name of names.filter((each) => each.endsWith('.json'))) {
-    const [verified, kept] = await Promise.all([readFile(join(workDir, name)), readFile(join(trustDir, name)).catch(() => undefined)]);
+    const [verified, kept] = await Promise.all([
+      readFile(join(workDir, name)),
+      readFile(join(trustDir, name)).catch(() => undefined),
+    ]);
     if (kept === undefined || !verified.equals(kept)) await writeSynced(join(trustDir, name), verified);
   }
 }
@@ -236,7 +283,8 @@ async function clearStaging(stagingDir: string, { files }: Manifest): Promise<vo
   const wanted = new Set(files.map(({ path }) => `${path}.part`));
   for (const entry of await readdir(stagingDir, { recursive: true, withFileTypes: true })) {
     const path = posix.relative(stagingDir, join(entry.parentPath, entry.name));
-    if (!entry.isDirectory() && !(entry.isFile() && wanted.has(path))) await rm(join(stagingDir, path), { force: true });
+    if (!entry.isDirectory() && !(entry.isFile() && wanted.has(path)))
+      await rm(join(stagingDir, path), { force: true });
   }
 }
 

@@ -9,20 +9,48 @@ import { desiredPayloadType } from '../../src/contracts/desired.js';
 const key = createKey();
 const nowMs = 1_763_823_600_000;
 const desired: Desired = {
-  v: 1, site: 'plant1', device: 'pi7', seq: 4, issued: nowMs, expires: nowMs + 1000,
-  models: [{ line: 'boiler', release: 12, manifestSha256: 'ab'.repeat(32), urls: [], bind: { target: 'boiler' }, mode: 'active' }],
+  v: 1,
+  site: 'plant1',
+  device: 'pi7',
+  seq: 4,
+  issued: nowMs,
+  expires: nowMs + 1000,
+  models: [
+    {
+      line: 'boiler',
+      release: 12,
+      manifestSha256: 'ab'.repeat(32),
+      urls: [],
+      bind: { target: 'boiler' },
+      mode: 'active',
+    },
+  ],
 };
 const checks = {
   fleetKeys: { schema: 1 as const, keys: [{ keyid: key.keyId, keytype: 'ed25519' as const, public: key.publicHex }] },
-  site: 'plant1', device: 'pi7', lastSeq: 4, nowMs, clockSynced: true,
+  site: 'plant1',
+  device: 'pi7',
+  lastSeq: 4,
+  nowMs,
+  clockSynced: true,
 };
 type Raw = { payloadType: string; payload: string; signatures: { keyid: string; sig: string }[] };
 const open = (bytes: Uint8Array): Raw => JSON.parse(Buffer.from(bytes).toString()) as Raw;
 
 /** Signs any payload under any type, as DSSE defines it. */
 function envelope(payloadType: string, payload: string, signer = key): Uint8Array {
-  const sig = sign(null, Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${Buffer.byteLength(payload)} ${payload}`), signer.privateKey);
-  return Buffer.from(JSON.stringify({ payloadType, payload: Buffer.from(payload).toString('base64'), signatures: [{ keyid: signer.keyId, sig: sig.toString('base64') }] }));
+  const sig = sign(
+    null,
+    Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${Buffer.byteLength(payload)} ${payload}`),
+    signer.privateKey,
+  );
+  return Buffer.from(
+    JSON.stringify({
+      payloadType,
+      payload: Buffer.from(payload).toString('base64'),
+      signatures: [{ keyid: signer.keyId, sig: sig.toString('base64') }],
+    }),
+  );
 }
 
 test('what the fleet signed is taken, and once more when it comes again', () => {
@@ -39,9 +67,19 @@ test('the signature is over the pre-authentication encoding of DSSE', () => {
 test.each<[string, Uint8Array, object, string]>([
   ['more than 16 kB', Buffer.alloc(16 * 1024 + 1), {}, 'too_large'],
   ['no JSON', Buffer.from('retained'), {}, 'malformed'],
-  ['an envelope without a signature', Buffer.from(JSON.stringify({ ...open(signDesired(desired, key)), signatures: [] })), {}, 'malformed'],
+  [
+    'an envelope without a signature',
+    Buffer.from(JSON.stringify({ ...open(signDesired(desired, key)), signatures: [] })),
+    {},
+    'malformed',
+  ],
   ['another key', signDesired(desired, createKey()), {}, 'bad_signature'],
-  ['another payload under an old signature', Buffer.from(JSON.stringify({ ...open(signDesired(desired, key)), payload: Buffer.from('{}').toString('base64') })), {}, 'bad_signature'],
+  [
+    'another payload under an old signature',
+    Buffer.from(JSON.stringify({ ...open(signDesired(desired, key)), payload: Buffer.from('{}').toString('base64') })),
+    {},
+    'bad_signature',
+  ],
   ['a signature over something else', envelope('text/plain', '{}'), {}, 'wrong_role'],
   ['a signed payload of the wrong shape', envelope(desiredPayloadType, '{"v":1}'), {}, 'malformed'],
   ['another site', signDesired({ ...desired, site: 'plant2' }, key), {}, 'wrong_target'],
@@ -53,7 +91,9 @@ test.each<[string, Uint8Array, object, string]>([
 });
 
 test('expiry is not judged before the clock is synced', () => {
-  expect(verifyDesired(signDesired(desired, key), { ...checks, nowMs: nowMs + 1e9, clockSynced: false })).toMatchObject({ ok: true });
+  expect(verifyDesired(signDesired(desired, key), { ...checks, nowMs: nowMs + 1e9, clockSynced: false })).toMatchObject(
+    { ok: true },
+  );
 });
 
 test('random damage is refused and never throws', () => {

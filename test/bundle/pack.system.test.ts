@@ -19,23 +19,33 @@ describe('packing', () => {
     const packed = await packSample(bundle());
     expect(await verifyBundle(bundle())).toEqual([]);
     expect(await readBundle(bundle())).toEqual(packed);
-    expect(packed.manifest).toMatchObject({ opset: 21, ops: ['Add'], files: [{ path: 'model.fp32.onnx' }, { length: expect.any(Number) }, {}] });
+    expect(packed.manifest).toMatchObject({
+      opset: 21,
+      ops: ['Add'],
+      files: [{ path: 'model.fp32.onnx' }, { length: expect.any(Number) as number }, {}],
+    });
     expect((await packSample(bundle())).manifestSha256).toBe(packed.manifestSha256);
   });
 
   test.each(['../escape', '/etc/passwd', 'a/../../b', 'a\\b'])('refuses the path %j', async (path) => {
     const files = { ...sampleFiles(), [path]: { role: 'other' as const, content: 'x' } };
-    await expect(packBundle({ dir: bundle(), manifest: sampleManifest(1), files })).rejects.toMatchObject({ code: 'ND_BUNDLE_UNSAFE_PATH' });
+    await expect(packBundle({ dir: bundle(), manifest: sampleManifest(1), files })).rejects.toMatchObject({
+      code: 'ND_BUNDLE_UNSAFE_PATH',
+    });
   });
 
   test('refuses a manifest that does not agree with itself', async () => {
     const manifest = { ...sampleManifest(1), horizon: 3 };
-    await expect(packBundle({ dir: bundle(), manifest, files: sampleFiles() })).rejects.toThrow(/scores are one per step of the horizon.*ND_BUNDLE_MALFORMED/);
+    await expect(packBundle({ dir: bundle(), manifest, files: sampleFiles() })).rejects.toThrow(
+      /scores are one per step of the horizon.*ND_BUNDLE_MALFORMED/,
+    );
   });
 
   test('refuses to empty a folder that holds no bundle', async () => {
     await writeFile(join(dir, 'thesis.txt'), 'years of work');
-    await expect(packBundle({ dir, manifest: sampleManifest(1), files: sampleFiles() })).rejects.toMatchObject({ code: 'ND_FILE_EXISTS' });
+    await expect(packBundle({ dir, manifest: sampleManifest(1), files: sampleFiles() })).rejects.toMatchObject({
+      code: 'ND_FILE_EXISTS',
+    });
     expect(await readFile(join(dir, 'thesis.txt'), 'utf8')).toBe('years of work');
   });
 });
@@ -44,12 +54,36 @@ describe('verifying', () => {
   beforeEach(() => packSample(bundle()));
 
   test.each<[string, () => Promise<unknown>, object]>([
-    ['a changed byte', () => writeFile(join(bundle(), 'card.md'), 'release 2'), { where: 'card.md', code: 'ND_BUNDLE_HASH_MISMATCH' }],
-    ['a changed length', () => writeFile(join(bundle(), 'card.md'), 'longer than before'), { where: 'card.md', code: 'ND_BUNDLE_HASH_MISMATCH', detail: expect.stringMatching(/18 bytes/) }],
-    ['a missing file', () => rm(join(bundle(), 'golden.safetensors')), { where: 'golden.safetensors', code: 'ND_BUNDLE_MALFORMED' }],
-    ['an unlisted file', () => writeFile(join(bundle(), 'extra.so'), 'x'), { where: 'extra.so', code: 'ND_BUNDLE_UNSAFE_PATH' }],
-    ['a manifest that is no JSON', () => writeFile(join(bundle(), 'manifest.json'), '{'), { where: 'manifest.json', code: 'ND_BUNDLE_MALFORMED' }],
-    ['a manifest of 65 kB', () => writeFile(join(bundle(), 'manifest.json'), ' '.repeat(65_537)), { code: 'ND_BUNDLE_TOO_LARGE' }],
+    [
+      'a changed byte',
+      () => writeFile(join(bundle(), 'card.md'), 'release 2'),
+      { where: 'card.md', code: 'ND_BUNDLE_HASH_MISMATCH' },
+    ],
+    [
+      'a changed length',
+      () => writeFile(join(bundle(), 'card.md'), 'longer than before'),
+      { where: 'card.md', code: 'ND_BUNDLE_HASH_MISMATCH', detail: expect.stringMatching(/18 bytes/) as string },
+    ],
+    [
+      'a missing file',
+      () => rm(join(bundle(), 'golden.safetensors')),
+      { where: 'golden.safetensors', code: 'ND_BUNDLE_MALFORMED' },
+    ],
+    [
+      'an unlisted file',
+      () => writeFile(join(bundle(), 'extra.so'), 'x'),
+      { where: 'extra.so', code: 'ND_BUNDLE_UNSAFE_PATH' },
+    ],
+    [
+      'a manifest that is no JSON',
+      () => writeFile(join(bundle(), 'manifest.json'), '{'),
+      { where: 'manifest.json', code: 'ND_BUNDLE_MALFORMED' },
+    ],
+    [
+      'a manifest of 65 kB',
+      () => writeFile(join(bundle(), 'manifest.json'), ' '.repeat(65_537)),
+      { code: 'ND_BUNDLE_TOO_LARGE' },
+    ],
     ['no manifest', () => rm(join(bundle(), 'manifest.json')), { code: 'ND_BUNDLE_MALFORMED' }],
   ])('finds %s', async (_, damage, expected) => {
     await damage();
@@ -66,7 +100,11 @@ describe('verifying', () => {
     const files = { ...sampleFiles(), 'golden.safetensors': { role: 'golden' as const, content: 'not tensors' } };
     await packBundle({ dir: bundle(), manifest: sampleManifest(1), files });
     expect(await verifyBundle(bundle())).toMatchObject([{ where: 'golden.safetensors', code: 'ND_BUNDLE_MALFORMED' }]);
-    await packBundle({ dir: bundle(), manifest: { ...sampleManifest(1), golden: { cases: 2, tolerance: { fp32: 1e-5 } } }, files: sampleFiles() });
+    await packBundle({
+      dir: bundle(),
+      manifest: { ...sampleManifest(1), golden: { cases: 2, tolerance: { fp32: 1e-5 } } },
+      files: sampleFiles(),
+    });
     expect(await verifyBundle(bundle())).toMatchObject([{ detail: '1 golden cases, the manifest says 2' }]);
   });
 

@@ -20,7 +20,8 @@ export const identityModel: ModelInit = {
   },
 };
 
-export const encodeModel = (model: ModelInit): Uint8Array => toBinary(ModelProtoSchema, create(ModelProtoSchema, model));
+export const encodeModel = (model: ModelInit): Uint8Array =>
+  toBinary(ModelProtoSchema, create(ModelProtoSchema, model));
 
 export const golden = writeSafetensors({
   'c0/in/past': { dtype: 'F32', shape: [1, 2], data: Float32Array.of(1, 2) },
@@ -34,7 +35,9 @@ export const sampleManifest = (release: number): ManifestParts => ({
   version: `1.${release}.0`,
   created: 1_763_823_600_000,
   minRuntime: '0.1.0',
-  targets: [{ arch: ['x64', 'arm64'], provider: 'cpu', precision: 'fp32', files: ['model.fp32.onnx', 'golden.safetensors'] }],
+  targets: [
+    { arch: ['x64', 'arm64'], provider: 'cpu', precision: 'fp32', files: ['model.fp32.onnx', 'golden.safetensors'] },
+  ],
   inputs: [{ role: 'target', kind: 'target', unit: '°C', cadenceMs: 60_000, agg: 'mean', impute: 'linear' }],
   inputLength: 2,
   horizon: 2,
@@ -55,4 +58,5 @@ export const sampleFiles = (notes = 'A model that repeats its window.') => ({
   'card.md': { role: 'card' as const, content: notes },
 });
 
-export const packSample = (dir: string, release = 1): Promise<Bundle> => packBundle({ dir, manifest: sampleManifest(release), files: sampleFiles(`release ${release}`) });
+export const packSample = (dir: string, release = 1): Promise<Bundle> =>
+  packBundle({ dir, manifest: sampleManifest(release), files: sampleFiles(`release ${release}`) });

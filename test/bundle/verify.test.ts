@@ -4,8 +4,20 @@ import { checkRelease } from '../../src/bundle/verify.js';
 import type { Manifest } from '../../src/contracts/manifest.js';
 import { sampleManifest } from './sample.js';
 
-const manifest = (release: number): Manifest => ({ schema: 1, ...sampleManifest(release), files: [], opset: 21, ops: ['Add'] });
-const checks = { wanted: { line: 'boiler', release: 12 }, floor: 12, previous: undefined, runtimeVersion: '0.1.0', arch: 'arm64' };
+const manifest = (release: number): Manifest => ({
+  schema: 1,
+  ...sampleManifest(release),
+  files: [],
+  opset: 21,
+  ops: ['Add'],
+});
+const checks = {
+  wanted: { line: 'boiler', release: 12 },
+  floor: 12,
+  previous: undefined,
+  runtimeVersion: '0.1.0',
+  arch: 'arm64',
+};
 
 test.each<[string, Manifest, object, string]>([
   ['another line', { ...manifest(12), line: 'pump' }, {}, 'mix_and_match'],
@@ -21,13 +33,17 @@ test.each<[string, Manifest, object, string]>([
 
 test('going back is allowed to the previous slot, and to the release the fleet names', () => {
   expect(checkRelease(manifest(12), { ...checks, floor: 13, previous: 12 })).toMatchObject({ ok: true });
-  expect(checkRelease(manifest(12), { ...checks, floor: 13, wanted: { ...checks.wanted, allowRollbackTo: 12 } })).toMatchObject({ ok: true });
+  expect(
+    checkRelease(manifest(12), { ...checks, floor: 13, wanted: { ...checks.wanted, allowRollbackTo: 12 } }),
+  ).toMatchObject({ ok: true });
 });
 
 test('any release from the floor up to the jump is taken', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 0, max: 10_000 }), (floor, jump) => {
-      expect(checkRelease(manifest(floor + jump), { ...checks, floor, wanted: { line: 'boiler', release: floor + jump } })).toMatchObject({ ok: true });
+      expect(
+        checkRelease(manifest(floor + jump), { ...checks, floor, wanted: { line: 'boiler', release: floor + jump } }),
+      ).toMatchObject({ ok: true });
     }),
   );
 });

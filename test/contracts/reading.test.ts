@@ -32,7 +32,12 @@ describe('the shapes of a payload', () => {
     expect(rejected.map(({ reason }) => reason)).toEqual(['not_a_number', 'bad_time', 'bad_time']);
   });
 
-  test.each([['21.4', 21.4], [' -3e2 \n', -300], ['"7"', 7], ['.5', 0.5]])('plain text %j is the number %d', (text, value) => {
+  test.each([
+    ['21.4', 21.4],
+    [' -3e2 \n', -300],
+    ['"7"', 7],
+    ['.5', 0.5],
+  ])('plain text %j is the number %d', (text, value) => {
     expect(read(text).readings).toMatchObject([{ value }]);
   });
 
@@ -104,8 +109,18 @@ describe('whatever arrives', () => {
   });
 
   test('random members of the right shapes never throw', () => {
-    const message = fc.record({ v: fc.constantFrom(1, 2, 'x'), ts: fc.anything(), value: fc.anything(), samples: fc.anything(), values: fc.anything() }, { requiredKeys: [] });
-    const text = (value: unknown): string => JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each)) ?? '';
+    const message = fc.record(
+      {
+        v: fc.constantFrom(1, 2, 'x'),
+        ts: fc.anything(),
+        value: fc.anything(),
+        samples: fc.anything(),
+        values: fc.anything(),
+      },
+      { requiredKeys: [] },
+    );
+    const text = (value: unknown): string =>
+      JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each)) ?? '';
     fc.assert(fc.property(message, (value) => check(bytes(text(value)))));
   });
 });

@@ -12,15 +12,27 @@ function file(header: unknown, dataBytes: number): Uint8Array {
 }
 
 test('a file of two tensors is these bytes', () => {
-  const bytes = writeSafetensors({ b: { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) }, a: { dtype: 'U8', shape: [], data: Uint8Array.of(7) } });
-  const header = '{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}       ';
-  expect(Buffer.from(bytes).toString('latin1')).toBe(`${String.fromCharCode(header.length)}\0\0\0\0\0\0\0${header}\0\0\x80?\0\0\0@\x07`);
+  const bytes = writeSafetensors({
+    b: { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) },
+    a: { dtype: 'U8', shape: [], data: Uint8Array.of(7) },
+  });
+  const header =
+    '{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}       ';
+  expect(Buffer.from(bytes).toString('latin1')).toBe(
+    `${String.fromCharCode(header.length)}\0\0\0\0\0\0\0${header}\0\0\x80?\0\0\0@\x07`,
+  );
 });
 
 const tensor: fc.Arbitrary<StoredTensor> = fc.oneof(
-  fc.array(fc.float()).map((values) => ({ dtype: 'F32' as const, shape: [values.length], data: Float32Array.from(values) })),
-  fc.array(fc.double()).map((values) => ({ dtype: 'F64' as const, shape: [values.length, 1], data: Float64Array.from(values) })),
-  fc.array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })).map((values) => ({ dtype: 'I64' as const, shape: [1, values.length], data: BigInt64Array.from(values) })),
+  fc
+    .array(fc.float())
+    .map((values) => ({ dtype: 'F32' as const, shape: [values.length], data: Float32Array.from(values) })),
+  fc
+    .array(fc.double())
+    .map((values) => ({ dtype: 'F64' as const, shape: [values.length, 1], data: Float64Array.from(values) })),
+  fc
+    .array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }))
+    .map((values) => ({ dtype: 'I64' as const, shape: [1, values.length], data: BigInt64Array.from(values) })),
   fc.uint8Array().map((data) => ({ dtype: 'U8' as const, shape: [data.length], data: Uint8Array.from(data) })),
 );
 
@@ -42,7 +54,11 @@ test('a view into a larger buffer reads the same', () => {
   expect(readSafetensors(shifted.subarray(3)).tensors['x']!.data).toEqual(Float64Array.of(Math.PI));
 });
 
-const f32 = (from: number, to: number, shape: unknown = [(to - from) / 4]) => ({ dtype: 'F32', shape, data_offsets: [from, to] });
+const f32 = (from: number, to: number, shape: unknown = [(to - from) / 4]) => ({
+  dtype: 'F32',
+  shape,
+  data_offsets: [from, to],
+});
 
 test.each([
   ['no length field', Uint8Array.of(1, 2), /less than the length field/],
@@ -59,7 +75,13 @@ test.each([
   ['data that is missing', file({ a: f32(0, 8) }, 4), /after the end/],
   ['data that is too long', file({ a: f32(0, 4) }, 5), /1 bytes follow/],
 ] as const)('%s is refused', (_, bytes, message) => {
-  expect(() => readSafetensors(bytes, 'golden')).toThrow(expect.objectContaining({ code: 'ND_FILE_CORRUPT', where: 'golden', message: expect.stringMatching(message) }));
+  expect(() => readSafetensors(bytes, 'golden')).toThrow(
+    expect.objectContaining({
+      code: 'ND_FILE_CORRUPT',
+      where: 'golden',
+      message: expect.stringMatching(message) as string,
+    }),
+  );
 });
 
 test('random damage gives a file or ND_FILE_CORRUPT, nothing else', () => {

@@ -22,17 +22,33 @@ test.each<[string, WireSchema<unknown>, unknown]>([
 
 test('names are snake_case outside and camelCase inside, keys of maps stay', () => {
   const read = fromWire(manifestSchema, wireManifest);
-  expect(read).toMatchObject({ value: { inputLength: 96, inputs: [{ cadenceMs: 60_000 }], golden: { tolerance: { fp32: 1e-5 } }, thresholds: { anomalyP: 0.001 } } });
+  expect(read).toMatchObject({
+    value: {
+      inputLength: 96,
+      inputs: [{ cadenceMs: 60_000 }],
+      golden: { tolerance: { fp32: 1e-5 } },
+      thresholds: { anomalyP: 0.001 },
+    },
+  });
 });
 
 test('unknown fields of a payload are ignored, a camelCase spelling is unknown', () => {
-  expect(fromWire(statusPayload, { v: 1, state: 'offline', boot: 'b', extra: 1 })).toEqual({ ok: true, value: { v: 1, state: 'offline', boot: 'b' } });
-  expect(fromWire(manifestSchema, { ...wireManifest, min_runtime: undefined, minRuntime: '0.1.0' })).toMatchObject({ ok: false, reason: 'malformed' });
+  expect(fromWire(statusPayload, { v: 1, state: 'offline', boot: 'b', extra: 1 })).toEqual({
+    ok: true,
+    value: { v: 1, state: 'offline', boot: 'b' },
+  });
+  expect(fromWire(manifestSchema, { ...wireManifest, min_runtime: undefined, minRuntime: '0.1.0' })).toMatchObject({
+    ok: false,
+    reason: 'malformed',
+  });
 });
 
 test('a finding is named by its path on the wire', () => {
   const broken = { ...wireManifest, inputs: [{ ...wireManifest.inputs[0], cadence_ms: -1 }] };
-  expect(fromWire(manifestSchema, broken)).toMatchObject({ reason: 'malformed', detail: expect.stringMatching(/^inputs\.0\.cadence_ms: /) });
+  expect(fromWire(manifestSchema, broken)).toMatchObject({
+    reason: 'malformed',
+    detail: expect.stringMatching(/^inputs\.0\.cadence_ms: /) as string,
+  });
 });
 
 test('NaN never leaves', () => {
@@ -50,14 +66,18 @@ test('text that is too large is not parsed; text that is no JSON is malformed', 
 test('random JSON is never taken for a manifest or a desired state, and never throws', () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
-      for (const schema of [manifestSchema, desiredSchema] as WireSchema<unknown>[]) expect(fromWire(schema, value)).toMatchObject({ ok: false });
+      for (const schema of [manifestSchema, desiredSchema] as WireSchema<unknown>[])
+        expect(fromWire(schema, value)).toMatchObject({ ok: false });
     }),
   );
 });
 
-test.each(['/etc/passwd', '../x', 'a/../b', 'a//b', './a', 'a/', 'a\\b', 'C:x', '', '..', 'a/..', 'a\0b'])('%j is no path of a bundle', (path) => {
-  expect(bundlePath.safeParse(path).success).toBe(false);
-});
+test.each(['/etc/passwd', '../x', 'a/../b', 'a//b', './a', 'a/', 'a\\b', 'C:x', '', '..', 'a/..', 'a\0b'])(
+  '%j is no path of a bundle',
+  (path) => {
+    expect(bundlePath.safeParse(path).success).toBe(false);
+  },
+);
 
 test.each(['model.int8.onnx', 'a/b.c', '..a', 'a..b/c'])('%j is a path of a bundle', (path) => {
   expect(bundlePath.safeParse(path).success).toBe(true);
@@ -65,13 +85,17 @@ test.each(['model.int8.onnx', 'a/b.c', '..a', 'a..b/c'])('%j is a path of a bund
 
 describe('canonical JSON', () => {
   test('sorts keys, keeps numbers as ECMAScript prints them', () => {
-    expect(canonicalJson({ b: [1e21, -0, 0.1, null], a: { z: 'é"\n', y: true }, skipped: undefined })).toBe('{"a":{"y":true,"z":"é\\"\\n"},"b":[1e+21,0,0.1,null]}');
+    expect(canonicalJson({ b: [1e21, -0, 0.1, null], a: { z: 'é"\n', y: true }, skipped: undefined })).toBe(
+      '{"a":{"y":true,"z":"é\\"\\n"},"b":[1e+21,0,0.1,null]}',
+    );
   });
 
   test('says what JSON.stringify says, whatever the order of keys', () => {
-    fc.assert(fc.property(fc.jsonValue(), (value) => {
-      expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)));
-    }));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
   });
 
   test('has no form for NaN or a function', () => {
@@ -85,31 +109,60 @@ describe('the configuration of a device', () => {
 
   test('has defaults for all but the names, the state folder and the broker', () => {
     expect(parseConfig(minimal, 'config.yaml')).toEqual({
-      base: 'neuro-divergent', site: 'plant1', device: 'pi7', stateDir: '/var/lib/nd',
+      base: 'neuro-divergent',
+      site: 'plant1',
+      device: 'pi7',
+      stateDir: '/var/lib/nd',
       mqtt: { url: 'mqtt://127.0.0.1', allowInsecure: 'none' },
       http: { host: '127.0.0.1', port: 9464 },
-      repository: null, streams: {}, autoStreams: false, maxStreams: 500, clock: 'system',
+      repository: null,
+      streams: {},
+      autoStreams: false,
+      maxStreams: 500,
+      clock: 'system',
       alerts: {
-        threshold: null, clearThreshold: 0.01, openCount: 2, openWindow: 3, clearCount: 5, cooldownMs: 600_000, repeatMs: 21_600_000,
-        openedPerMinute: 6, flapOpens: 5, severity: { info: 0.01, warning: 0.001, critical: 0.0001 }, ringSize: 2000, ringMinimum: 300, gamma: 0.01,
+        threshold: null,
+        clearThreshold: 0.01,
+        openCount: 2,
+        openWindow: 3,
+        clearCount: 5,
+        cooldownMs: 600_000,
+        repeatMs: 21_600_000,
+        openedPerMinute: 6,
+        flapOpens: 5,
+        severity: { info: 0.01, warning: 0.001, critical: 0.0001 },
+        ringSize: 2000,
+        ringMinimum: 300,
+        gamma: 0.01,
       },
-      retentionDays: 30, databaseBytes: 268_435_456, healthMs: 60_000,
+      retentionDays: 30,
+      databaseBytes: 268_435_456,
+      healthMs: 60_000,
     });
   });
 
   test('takes durations as people write them', () => {
-    expect(parseConfig({ ...minimal, health: '500ms', alerts: { cooldown: '2h' } }, 'x')).toMatchObject({ healthMs: 500, alerts: { cooldownMs: 7_200_000 } });
+    expect(parseConfig({ ...minimal, health: '500ms', alerts: { cooldown: '2h' } }, 'x')).toMatchObject({
+      healthMs: 500,
+      alerts: { cooldownMs: 7_200_000 },
+    });
   });
 
   test('names the nearest key for one that is unknown', () => {
     expect(() => parseConfig({ ...minimal, mqtt: { ulr: 'mqtt://x' } }, 'config.yaml')).toThrow(
-      expect.objectContaining({ code: 'ND_CONFIG_UNKNOWN_KEY', message: expect.stringMatching(/config\.yaml: mqtt: "ulr" is unknown, did you mean "url"\?/) }),
+      expect.objectContaining({
+        code: 'ND_CONFIG_UNKNOWN_KEY',
+        message: expect.stringMatching(/config\.yaml: mqtt: "ulr" is unknown, did you mean "url"\?/) as string,
+      }),
     );
   });
 
   test('names the value that is out of range', () => {
     expect(() => parseConfig({ ...minimal, site: 'a/b', streams: { boiler: { max_gap: 0 } } }, 'config.yaml')).toThrow(
-      expect.objectContaining({ code: 'ND_CONFIG_OUT_OF_RANGE', message: expect.stringMatching(/site: .*streams\.boiler\.max_gap: /) }),
+      expect.objectContaining({
+        code: 'ND_CONFIG_OUT_OF_RANGE',
+        message: expect.stringMatching(/site: .*streams\.boiler\.max_gap: /) as string,
+      }),
     );
   });
 });

@@ -26,7 +26,8 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-const get = (path: string, headers: Record<string, string> = {}, method = 'GET') => fetch(server.url + path, { headers, method });
+const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+  fetch(server.url + path, { headers, method });
 
 test('a file with its ETag; HEAD gives the same without the body', async () => {
   const response = await get('/letters.txt?x=1');
@@ -64,18 +65,32 @@ test('a range of what is no longer there gives the whole new file', async () => 
 const raw = (target: string) =>
   new Promise<string>((resolve, reject) => {
     let answer = '';
-    const socket = connect(server.port, '127.0.0.1', () => socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`));
-    socket.on('data', (data) => (answer += data.toString())).on('end', () => resolve(answer)).on('error', reject);
+    const socket = connect(server.port, '127.0.0.1', () =>
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`),
+    );
+    socket
+      .on('data', (data) => (answer += data.toString()))
+      .on('end', () => resolve(answer))
+      .on('error', reject);
   });
 
-test.each(['/../secret.pem', '/%2e%2e/secret.pem', '/sub/..%2f..%2fsecret.pem', '/..%5csecret.pem', '/link', '/%00', '/%zz', '//etc/passwd', '/', '/sub', '/none'])(
-  'nothing is served at %s',
-  async (target) => {
-    const answer = await raw(target);
-    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
-    expect(answer).not.toMatch(/private|root:/);
-  },
-);
+test.each([
+  '/../secret.pem',
+  '/%2e%2e/secret.pem',
+  '/sub/..%2f..%2fsecret.pem',
+  '/..%5csecret.pem',
+  '/link',
+  '/%00',
+  '/%zz',
+  '//etc/passwd',
+  '/',
+  '/sub',
+  '/none',
+])('nothing is served at %s', async (target) => {
+  const answer = await raw(target);
+  expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  expect(answer).not.toMatch(/private|root:/);
+});
 
 test('only GET and HEAD are answered', async () => {
   const response = await get('/letters.txt', {}, 'PUT');

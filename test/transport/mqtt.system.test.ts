@@ -64,7 +64,9 @@ describe('with a real broker', () => {
     expect(await device.link.publish('out/b', Buffer.from('2'), { qos: 0, expirySeconds: 5, replay: true })).toBe(true);
     await fleet.client.publishAsync('in/boiler', '21.4', { qos: 1 });
     await vi.waitFor(() => expect(fleet.seen).toEqual(['out/a 1', 'out/b 2']));
-    await vi.waitFor(() => expect(device.messages).toMatchObject([{ topic: 'in/boiler', text: '21.4', retain: false, duplicate: false }]));
+    await vi.waitFor(() =>
+      expect(device.messages).toMatchObject([{ topic: 'in/boiler', text: '21.4', retain: false, duplicate: false }]),
+    );
   });
 
   test('subscriptions added later are made now and after each reconnect', async () => {
@@ -99,7 +101,11 @@ describe('with a real broker', () => {
     await fleet.client.publishAsync('in/boiler', '1', { qos: 1 });
     await vi.waitFor(() => expect(seen).toEqual(['in/boiler', 'in/boiler']), 5000);
     await online(device);
-    expect(device.events.map((event) => (event.state === 'offline' ? event.reason : event.state))).toEqual(['online', 'a message was not stored: disk full', 'online']);
+    expect(device.events.map((event) => (event.state === 'offline' ? event.reason : event.state))).toEqual([
+      'online',
+      'a message was not stored: disk full',
+      'online',
+    ]);
   });
 
   test('a synchronous failure to commit is treated the same', async () => {
@@ -142,9 +148,11 @@ describe('with a real broker', () => {
     const dying = connect(url, { will });
     await online(dying);
     await other(url).then(({ client }) => client.endAsync());
-    await mqtt.connectAsync(url, { protocolVersion: 4, clientId: 'nd-plant1-pi7', reconnectPeriod: 0 }).then((thief) => {
-      cleanups.push(() => thief.endAsync(true));
-    });
+    await mqtt
+      .connectAsync(url, { protocolVersion: 4, clientId: 'nd-plant1-pi7', reconnectPeriod: 0 })
+      .then((thief) => {
+        cleanups.push(() => thief.endAsync(true));
+      });
     await vi.waitFor(() => expect(fleet.seen).toEqual(['status offline']), 5000);
   });
 });
@@ -155,7 +163,11 @@ describe('without a broker', () => {
     await gone.close();
     const device = connect(gone.url);
     await vi.waitFor(() => expect(device.events.length).toBeGreaterThan(2), 5000);
-    expect(device.events[0]).toMatchObject({ state: 'offline', reason: expect.stringMatching(/ECONNREFUSED/), retryMs: expect.any(Number) });
+    expect(device.events[0]).toMatchObject({
+      state: 'offline',
+      reason: expect.stringMatching(/ECONNREFUSED/) as string,
+      retryMs: expect.any(Number) as number,
+    });
     expect(await device.link.publish('out', 'x')).toBe(false);
     await broker(gone.port);
     await online(device);
@@ -203,7 +215,10 @@ describe('with a broker that says no', () => {
   test('the third time another process takes the session over, the link stops for good', async () => {
     const { url, connects } = await answering([0x20, 3, 0, 0, 0], [0xe0, 2, 142, 0]);
     const device = connect(url);
-    await vi.waitFor(() => expect(device.events.at(-1)).toEqual({ state: 'stopped', reason: 'session_taken_over' }), 5000);
+    await vi.waitFor(
+      () => expect(device.events.at(-1)).toEqual({ state: 'stopped', reason: 'session_taken_over' }),
+      5000,
+    );
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(connects).toEqual([5, 5, 5]);
   });

@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 import { backoffDelay, connectMqtt } from '../../src/transport/mqtt.js';
 
 test('the backoff has full jitter below a ceiling that doubles up to the last one', () => {
-  expect([0, 1, 2, 10, 2000].map((attempt) => backoffDelay(attempt, () => 0.5))).toEqual([500, 1000, 2000, 30_000, 30_000]);
+  expect([0, 1, 2, 10, 2000].map((attempt) => backoffDelay(attempt, () => 0.5))).toEqual([
+    500, 1000, 2000, 30_000, 30_000,
+  ]);
   fc.assert(
     fc.property(fc.nat(), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (attempt, random) => {
       const delay = backoffDelay(attempt, () => random);
@@ -13,7 +15,15 @@ test('the backoff has full jitter below a ceiling that doubles up to the last on
   );
 });
 
-const connect = (url: string, more = {}) => connectMqtt({ url, clientId: 'nd-a-b', subscriptions: [], onMessage: () => undefined, onLink: () => undefined, ...more });
+const connect = (url: string, more = {}) =>
+  connectMqtt({
+    url,
+    clientId: 'nd-a-b',
+    subscriptions: [],
+    onMessage: () => undefined,
+    onLink: () => undefined,
+    ...more,
+  });
 
 test.each<[string, object, RegExp]>([
   ['mqtts://broker.example', {}, /no CA/],
@@ -23,7 +33,9 @@ test.each<[string, object, RegExp]>([
   ['mqtt://192.168.1.5', { password: 'x' }, /allow_insecure/],
   ['mqtt://[2001:db8::1]', { password: 'x', allowInsecure: 'private' }, /unencrypted/],
 ])('%s with %j is refused', (url, more, message) => {
-  expect(() => connect(url, more)).toThrow(expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', message: expect.stringMatching(message) }));
+  expect(() => connect(url, more)).toThrow(
+    expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', message: expect.stringMatching(message) as string }),
+  );
 });
 
 test.each<[string, object]>([
