@@ -70,6 +70,8 @@ export function deviations(
 
 const TAIL_SHARE = 0.05;
 const TAIL_MINIMUM = 10;
+/** Further out an extrapolation says nothing. */
+const SMALLEST_P = 1e-9;
 /** The interval's width is worked out anew after so many scores. */
 const STRETCH_EVERY = 8;
 
@@ -86,7 +88,7 @@ export function tailPValue(ring: ScoreRing, score: number): number {
   let excess = 0;
   for (let i = ascending.length - tail; i < ascending.length; i++) excess += (ascending[i]! - threshold) / tail;
   if (!(score > threshold) || excess <= 0) return rank;
-  return (tail / ascending.length) * Math.exp(-(score - threshold) / excess);
+  return Math.max(SMALLEST_P, (tail / ascending.length) * Math.exp(-(score - threshold) / excess));
 }
 
 /** `stored` is what `save` gave; it is left alone when it belongs to other leads. */

@@ -1,7 +1,8 @@
 /** The device as a process: configuration in, real ports, signals, exit codes. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { DeviceConfig } from '../contracts/config.js';
 import { parseConfig } from '../contracts/config.js';
 import { clientId } from '../contracts/topic.js';
@@ -138,4 +139,11 @@ export function createId(nowMs: number): string {
   let time = '';
   for (let i = 0, rest = nowMs; i < 10; i++, rest = Math.floor(rest / 32)) time = CROCKFORD[rest % 32]! + time;
   return time + Array.from(randomBytes(16), (byte) => CROCKFORD[byte % 32]).join('');
+}
+
+// Started directly (`node main.js device.yaml [--events]`): the device package does, and whoever wants no command line loaded.
+const [, script, configPath = 'device.yaml', ...flags] = process.argv;
+if (script !== undefined && existsSync(script) && realpathSync(script) === fileURLToPath(import.meta.url)) {
+  process.exitCode = await runDeviceProcess(configPath, { events: flags.includes('--events') });
+  process.exit();
 }

@@ -34,8 +34,6 @@ export interface Outbox {
   drain(link: OutboxLink, signal: AbortSignal): Promise<void>;
   /** The link is up (again): try. */
   resume(): void;
-  /** Resolves when nothing is left to send, or after `ms`. */
-  settled(ms: number): Promise<void>;
   depth(): { messages: number; bytes: number };
   /** Rows dropped over a cap, and rows that outlived their use. */
   readonly dropped: Readonly<Record<OutboxClass | 'expired', number>>;
@@ -139,14 +137,6 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     resume() {
       paused = false;
       ring();
-    },
-    async settled(ms) {
-      const until = clock.monotonicMs() + ms;
-      const timeout = new AbortController();
-      while (rows.some((count) => count > 0) && !paused && clock.monotonicMs() < until) {
-        await Promise.race([changed, clock.sleep(until - clock.monotonicMs(), timeout.signal)]);
-      }
-      timeout.abort();
     },
     depth: () => ({ messages: rows.reduce((sum, count) => sum + count, 0), bytes }),
     dropped,

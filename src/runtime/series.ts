@@ -92,7 +92,7 @@ export function createSeries(settings: SeriesSettings): Series {
 
   function imputed(startMs: number, before: Bucket, after: Bucket, share: number): number {
     if (settings.impute === 'linear') return before.value + share * (after.value - before.value);
-    const dayBefore = settings.impute === 'seasonal' ? steps.find((step) => step.startMs === startMs - DAY_MS) : undefined;
+    const dayBefore = settings.impute === 'seasonal' ? [...steps, ...ready].find((step) => step.startMs === startMs - DAY_MS) : undefined;
     return (dayBefore ?? before).value;
   }
 

@@ -1,0 +1,77 @@
+/** Small fakes for the ports of a device: a clock that is turned by hand, an engine that computes in TypeScript, a machine. */
+import type { Clock } from '../../src/runtime/clock.js';
+import type { Machine } from '../../src/runtime/ports.js';
+import type { Engine, FloatTensor } from '../../src/engine/port.js';
+import type { Manifest } from '../../src/contracts/manifest.js';
+
+export interface FakeClock extends Clock {
+  /** Moves wall and monotonic time, and wakes who slept until then. */
+  advance(ms: number): Promise<void>;
+  isSynced: boolean;
+}
+
+export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
+  let elapsed = 0;
+  const sleepers = new Set<{ until: number; wake: () => void }>();
+  const clock: FakeClock = {
+    isSynced: true,
+    now: () => startMs + elapsed,
+    monotonicMs: () => elapsed,
+    synced: () => clock.isSynced,
+    sleep: (ms, signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const sleeper = { until: elapsed + ms, wake: resolve };
+        sleepers.add(sleeper);
+        signal.addEventListener('abort', () => (sleepers.delete(sleeper), resolve()));
+      }),
+    async advance(ms) {
+      elapsed += ms;
+      for (const sleeper of [...sleepers]) {
+        if (sleeper.until > elapsed) continue;
+        sleepers.delete(sleeper);
+        sleeper.wake();
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+  return clock;
+}
+
+/** Repeats the last value of the window; `answer` may replace what comes out. */
+export function naiveEngine(horizon: number, answer: (forecast: Float32Array) => Float32Array = (forecast) => forecast): Engine {
+  return {
+    name: 'fake',
+    load: async () => ({
+      inputNames: ['past', 'mask'],
+      outputNames: ['forecast'],
+      run: ({ past }: Readonly<Record<string, FloatTensor>>) => ({
+        forecast: { data: answer(new Float32Array(horizon).fill(past!.data.at(-1)!)), dims: [1, horizon, 1] },
+      }),
+      close: () => undefined,
+    }),
+  };
+}
+
+export const fakeMachine: Machine = {
+  arch: 'x64',
+  cpu: 'test',
+  node: '20',
+  runtime: '0.1.0',
+  rssBytes: () => 64 * 1024 * 1024,
+  diskFreeBytes: () => null,
+  temperatureC: () => null,
+  uptimeMs: () => 123,
+};
+
+export function manifestOf(change: Partial<Manifest> = {}): Manifest {
+  return {
+    schema: 1, name: 'boiler-naive', line: 'boiler', release: 1, version: '1.0.0', created: 0, minRuntime: '0.1.0',
+    targets: [{ arch: ['x64', 'arm64'], provider: 'cpu', precision: 'fp32', files: ['model.fp32.onnx', 'golden.safetensors'] }],
+    files: [{ path: 'model.fp32.onnx', role: 'model', sha256: '0'.repeat(64), length: 1 }],
+    inputs: [{ role: 'target', kind: 'target', unit: '°C', cadenceMs: 60_000, agg: 'mean', impute: 'linear' }],
+    inputLength: 4, horizon: 4, outputs: [], quantiles: [], calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1] },
+    thresholds: { anomalyP: 0.001 }, golden: { cases: 1, tolerance: { fp32: 1e-5 } }, budget: { p95Ms: 20, rssMb: 115 },
+    opset: 21, ops: [], metrics: { dataset: '', mae: 0, coverage: null }, parent: null, notes: '', ...change,
+  };
+}

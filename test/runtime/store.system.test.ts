@@ -1,0 +1,132 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStore, replaceFile } from '../../src/runtime/store.js';
+import type { Store } from '../../src/runtime/store.js';
+import { fakeClock } from './fakes.js';
+
+let dir: string;
+let opened: Store[];
+const clock = fakeClock();
+const open = (): Store => {
+  const store = openStore({ path: join(dir, 'device.db'), clock, maxBytes: 8 * 1024 * 1024 });
+  opened.push(store);
+  return store;
+};
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'nd-store-'));
+  opened = [];
+});
+afterEach(() => {
+  for (const store of opened) if (store.sql.open) store.close();
+  rmSync(dir, { recursive: true });
+});
+
+test('a new file has the settings of its format, and is clean when opened again', () => {
+  const store = open();
+  const pragma = (name: string): unknown => store.sql.pragma(name, { simple: true });
+  expect(store.start).toBe('new');
+  expect([pragma('journal_mode'), pragma('auto_vacuum'), pragma('user_version'), pragma('application_id'), pragma('synchronous')]).toEqual(['wal', 2, 1, 0x6e640001, 1]);
+  expect(store.sizeBytes()).toBeGreaterThan(0);
+  store.close();
+  expect(open()).toMatchObject({ start: 'clean', setAside: undefined });
+});
+
+test('readings come back in the order they were stored, per stream, without the late ones', () => {
+  const store = open();
+  const [a, b] = [store.stream('a', '°C'), store.stream('b', null)];
+  store.write(() => {
+    store.append({ stream: a, timeMs: 2, value: 20, flags: 0 });
+    store.append({ stream: a, timeMs: 1, value: null, flags: 2 });
+    store.append({ stream: a, timeMs: 3, value: 30, flags: 1 });
+    store.append({ stream: b, timeMs: 4, value: 40, flags: 0 });
+  });
+  expect(store.stream('a', '°C')).toBe(a);
+  expect([...store.readings(a, 0)]).toEqual([{ timeMs: 2, value: 20 }, { timeMs: 1, value: null }]);
+  expect([...store.readings(a, 2)]).toEqual([{ timeMs: 2, value: 20 }]);
+});
+
+test('old readings are pruned slice by slice', () => {
+  const store = open();
+  const stream = store.stream('a', null);
+  store.write(() => {
+    for (let i = 0; i < 1200; i++) store.append({ stream, timeMs: i, value: i, flags: 0 });
+  });
+  expect(store.prune(1100)).toBe(1100);
+  expect([...store.readings(stream, 0)]).toHaveLength(100);
+});
+
+test('a transaction that fails leaves nothing behind, whatever its durability', async () => {
+  const store = open();
+  await clock.advance(6000);
+  for (const durability of ['normal', 'full', 'normal'] as const) {
+    expect(() => store.write(() => {
+      store.put('k', 'v');
+      throw new Error('no');
+    }, durability)).toThrow('no');
+  }
+  expect(store.get('k')).toBeUndefined();
+  expect(store.sql.pragma('synchronous', { simple: true })).toBe(1);
+});
+
+describe('a file that cannot be used is set aside and the device starts', () => {
+  const path = (): string => join(dir, 'device.db');
+
+  test('rubbish', () => {
+    writeFileSync(path(), 'this is no database, and it is long enough to look like a header of one'.repeat(10));
+    const store = open();
+    expect(store).toMatchObject({ start: 'damaged', setAside: `${path()}.corrupt-${clock.now()}` });
+    expect(readFileSync(store.setAside!, 'utf8')).toMatch(/^this is no database/);
+  });
+
+  test('pages damaged under an unclean end', () => {
+    const store = open();
+    const stream = store.stream('a', null);
+    store.write(() => {
+      for (let i = 0; i < 5000; i++) store.append({ stream, timeMs: i, value: i, flags: 0 });
+    });
+    store.close();
+    writeFileSync(`${path()}.running`, '');
+    const bytes = readFileSync(path());
+    bytes.fill(0x55, 4096 * 6, 4096 * 12);
+    writeFileSync(path(), bytes);
+    expect(open().start).toBe('damaged');
+  });
+
+  test('an unclean end of a sound file only costs a check', () => {
+    open().close();
+    writeFileSync(`${path()}.running`, '');
+    expect(open().start).toBe('unclean');
+  });
+
+  test('a newer format', () => {
+    open().close();
+    const raw = new Database(path());
+    raw.pragma('user_version = 99');
+    raw.close();
+    expect(open()).toMatchObject({ start: 'newer', setAside: expect.stringContaining('.newer-') as string });
+  });
+
+  test('a file of another program', () => {
+    const raw = new Database(path());
+    raw.pragma('user_version = 1');
+    raw.close();
+    expect(open().start).toBe('damaged');
+  });
+});
+
+test('a folder that cannot be written is told, not hidden', () => {
+  writeFileSync(join(dir, 'file'), '');
+  expect(() => openStore({ path: join(dir, 'file', 'device.db'), clock })).toThrow();
+  expect(() => openStore({ path: dir + '/nowhere\0/x', clock })).toThrow();
+});
+
+test('a file is replaced as a whole and leaves no half behind', () => {
+  const file = join(dir, 'pointer.json');
+  replaceFile(file, 'one');
+  replaceFile(file, 'two');
+  expect(readFileSync(file, 'utf8')).toBe('two');
+  expect(readdirSync(dir)).toEqual(['pointer.json']);
+});
