@@ -23,6 +23,8 @@ export interface LossInputs {
   readonly past: Tensor;
   /** Another forecast to be measured against, in scaled units. */
   readonly benchmark?: Tensor;
+  /** The quantile levels to ask for, where a loss would draw them. */
+  readonly levels?: Tensor;
   readonly units: WindowUnits;
 }
 

@@ -16,7 +16,7 @@ import {
   type GraphBuilder,
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
-import { windowScaler, type ScalerName } from './blocks/window-scaler.js';
+import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
 import type { Model, ModelInputs } from './model.js';
 
 export interface ForecastSpec {
@@ -25,6 +25,8 @@ export interface ForecastSpec {
   readonly hyperparameters: Record<string, unknown>;
   readonly loss: Loss;
   readonly scaler: ScalerName;
+  /** What is fed instead of being worked out: statistics of windows that come scaled (`shift`, `scale`), levels of an implicit quantile loss. */
+  readonly given?: { readonly statistics?: boolean; readonly levels?: boolean };
 }
 
 interface Task {
@@ -36,11 +38,11 @@ interface Task {
 }
 
 /** Declares the inputs, scales them and builds the model on them. */
-function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler }: ForecastSpec) {
+function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
   const task = hyperparameters as unknown as Task;
   const { inputLength, horizon } = task;
   const mask = g.input('mask', [g.batch, inputLength, 1]);
-  const scaling = windowScaler(g.scope('scaler'), scaler);
+  const scaling = given?.statistics ? givenStatistics(g) : windowScaler(g.scope('scaler'), scaler);
   const past = scaling.target(g.input('past', [g.batch, inputLength, 1]), mask);
   const inputs: ModelInputs = {
     past: past.scaled,
@@ -52,21 +54,36 @@ function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler }: Forec
   return { forecast: model.build(g.scope('model'), inputs, hyperparameters), past };
 }
 
-/** Loss and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and `targetMask` are `[batch, horizon, 1]`. */
-export function trainingGraph(spec: ForecastSpec, { batch }: { batch: number }): Graph {
-  const g = createGraph({ batch, training: true });
-  const loss = lossOf(g, spec);
+export interface TrainingGraphOptions {
+  readonly batch: number;
+  /** Without it dropout is off and normalisations use their kept statistics. */
+  readonly training?: boolean;
+  /** Also give what the model gave, in scaled units, as `forecast`. */
+  readonly withForecast?: boolean;
+}
+
+/**
+ * `loss` and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and
+ * `targetMask` are `[batch, horizon, 1]`.
+ */
+export function trainingGraph(spec: ForecastSpec, { batch, training = true, withForecast = false }: TrainingGraphOptions): Graph {
+  const g = createGraph({ batch, training });
+  const { loss, forecast } = lossOf(g, spec);
   const { parameters, updates } = g.finish({ loss });
   const found = gradients(loss, parameters, { allowUnused: true });
-  const outputs = Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!]));
-  return runPasses({ ...g.finish({ loss, ...outputs }), updates }, [simplify, foldConstants, mergeEqual, fuseBias]);
+  const outputs = {
+    loss,
+    ...(withForecast && { forecast }),
+    ...Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!])),
+  };
+  return runPasses({ ...g.finish(outputs), updates }, [simplify, foldConstants, mergeEqual, fuseBias]);
 }
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
 
 /** The loss alone, without dropout and with the kept statistics: what validation runs. */
 export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
-  return runPasses(g.finish({ loss: lossOf(g, spec) }), [simplify, foldConstants, mergeEqual, fuseBias]);
+  return runPasses(g.finish({ loss: lossOf(g, spec).loss }), [simplify, foldConstants, mergeEqual, fuseBias]);
 }
 
 /** `forecast [batch, horizon, columns]` in sensor units; parameters are still parameters (see `bindParameters`). */
@@ -82,5 +99,14 @@ function lossOf(g: GraphBuilder, spec: ForecastSpec) {
   const rawTarget = g.input('target', [g.batch, horizon, 1]);
   const mask = g.input('targetMask', [g.batch, horizon, 1]);
   const target = past.apply(rawTarget);
-  return spec.loss.loss(g.scope('loss'), { forecast, target, mask, rawTarget, past: past.scaled, units: past });
+  const loss = spec.loss.loss(g.scope('loss'), {
+    forecast,
+    target,
+    mask,
+    rawTarget,
+    past: past.scaled,
+    units: past,
+    ...(spec.given?.levels && { levels: g.input('levels', [g.batch, horizon, 1]) }),
+  });
+  return { loss, forecast };
 }

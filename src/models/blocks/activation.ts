@@ -24,8 +24,8 @@ export type Activation = keyof typeof activations;
 export const activationNames = Object.keys(activations) as [Activation, ...Activation[]];
 
 /** Ours for the reference's, a class name of PyTorch: `LeakyReLU` is `leaky-relu`. */
-export const readActivation = (name: unknown): unknown => referenceNames[String(name)] ?? name;
-const referenceNames: Readonly<Record<string, Activation>> = {
+export const readActivation = (name: unknown): unknown => referenceActivation[String(name)] ?? name;
+export const referenceActivation: Readonly<Record<string, Activation>> = {
   ReLU: 'relu',
   Softplus: 'softplus',
   Tanh: 'tanh',

@@ -153,6 +153,15 @@ export function windowScaler(g: Scope, name: ScalerName): WindowScaler {
   };
 }
 
+/** Windows that come scaled: their statistics are the inputs `shift` and `scale`, and the target stays as it is. */
+export function givenStatistics(g: Scope): WindowScaler {
+  const statistics = { shift: g.input('shift', [g.batch, 1, 1]), scale: g.input('scale', [g.batch, 1, 1]) };
+  return {
+    target: (past) => ({ ...statistics, scaled: past, apply: (x) => x, restore: (z) => unstandardize(z, statistics) }),
+    covariate: (x) => x,
+  };
+}
+
 /** revin's statistics on the way back. */
 function learned(g: Scope, { shift, scale }: Statistics): Statistics {
   const columns = shift.shape[2] as number;

@@ -1,0 +1,55 @@
+/** Losses as the reference library writes them: `{ name: 'MQLoss', args: { level: [80, 90] } }`. */
+import type { Loss } from './loss.js';
+import { createLoss, losses } from './table.js';
+
+export interface ReferenceLoss {
+  readonly name: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+/** Its argument -> our option; what is not listed plays no part in training. */
+const optionNames: Readonly<Record<string, string>> = {
+  level: 'levels',
+  quantiles: 'quantiles',
+  horizon_weight: 'horizonWeight',
+  q: 'q',
+  delta: 'delta',
+  c: 'c',
+  normalize: 'normalize',
+  alpha: 'alpha',
+  seasonality: 'seasonality',
+  rho: 'rho',
+  cos_embedding_dim: 'embedding',
+};
+
+/**
+ * The same loss of ours, or undefined when there is none. `batchPairs` is for MASE: its training, whose windows have
+ * three axes, pairs every window with every other.
+ */
+export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = true } = {}): Loss | undefined {
+  const reference = 'distribution' in args ? `${name} ${String(args['distribution'])}` : name;
+  const id = Object.keys(losses).find((key) => losses[key]!.reference === reference);
+  if (id === undefined) return undefined;
+  const known = Object.entries(args).flatMap(([key, value]) => {
+    const option = optionNames[key];
+    return option === undefined || value === null ? [] : [[option, value] as const];
+  });
+  const { concentration0: low = 1, concentration1: high = 1 } = args;
+  return createLoss(id, {
+    ...Object.fromEntries(known),
+    ...(id === 'mase' && { batchPairs }),
+    ...('concentration0' in args || 'concentration1' in args ? { concentration: [high, low] } : {}),
+  });
+}
+
+/** The name there of a parameter of a loss, by path, with the order of axes that turns its layout into ours. */
+export const lossParameter: Readonly<Record<string, { readonly name: string; readonly transpose?: readonly number[] }>> = {
+  'wide/weight': { name: 'quantile_layer.output_layer.0.weight', transpose: [1, 0] },
+  'wide/bias': { name: 'quantile_layer.output_layer.0.bias' },
+  'wide/slope': { name: 'quantile_layer.output_layer.1.weight' },
+  'narrow/weight': { name: 'quantile_layer.output_layer.2.weight', transpose: [1, 0] },
+  'narrow/bias': { name: 'quantile_layer.output_layer.2.bias' },
+  'output/weight': { name: 'output_layer.0.weight' },
+  'output/bias': { name: 'output_layer.0.bias' },
+  'output/slope': { name: 'output_layer.1.weight' },
+};
