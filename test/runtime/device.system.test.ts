@@ -1,0 +1,319 @@
+/** The device with real parts: broker, repository over HTTP, database, ONNX Runtime. Only the machine's facts are fixed. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { signDesired } from '../../src/bundle/desired.js';
+import { packBundle } from '../../src/bundle/pack.js';
+import { initRepository, publish } from '../../src/bundle/repository.js';
+import type { Repository } from '../../src/bundle/repository.js';
+import { parseConfig } from '../../src/contracts/config.js';
+import type { DesiredModel } from '../../src/contracts/desired.js';
+import { writeSafetensors } from '../../src/contracts/safetensors.js';
+import { createOrtEngine } from '../../src/engine/ort.js';
+import { add, createGraph, toOnnx } from '../../src/graph/index.js';
+import { createSystemClock } from '../../src/runtime/clock.js';
+import { runDevice } from '../../src/runtime/device.js';
+import type { Probe } from '../../src/runtime/device.js';
+import { createId } from '../../src/runtime/main.js';
+import type { Ports } from '../../src/runtime/ports.js';
+import { runSelfTest } from '../../src/runtime/self-test.js';
+import { openStore } from '../../src/runtime/store.js';
+import type { Store } from '../../src/runtime/store.js';
+import { startBroker } from '../../src/transport/broker.js';
+import type { Broker } from '../../src/transport/broker.js';
+import { serveFiles } from '../../src/transport/http.js';
+import type { FileServer } from '../../src/transport/http.js';
+import { connectMqtt } from '../../src/transport/mqtt.js';
+import type { MqttLink } from '../../src/transport/mqtt.js';
+import { createUpdateClient } from '../../src/transport/update-client.js';
+import { fakeMachine, manifestOf } from './fakes.js';
+
+const minute = 60_000;
+const length = 4;
+const clock = createSystemClock('trusted');
+const startMs = Math.floor(clock.now() / minute) * minute - 1000 * minute;
+
+/** A model that expects the last window again: `forecast = past + offset`. */
+const model = (offset: number): Uint8Array => {
+  const g = createGraph();
+  return toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), offset) }));
+};
+const golden = (answer: number): Uint8Array => {
+  const tensor = (value: number) => ({ dtype: 'F32' as const, shape: [1, length, 1], data: new Float32Array(length).fill(value) });
+  return writeSafetensors({ 'c0/in/past': tensor(1), 'c0/out/fp32/forecast': tensor(answer) });
+};
+
+let dir: string;
+let broker: Broker;
+let files: FileServer;
+let repository: Repository;
+const releases = new Map<number, string>();
+
+/** Releases: 1 and 2 are sound, 3 has golden vectors it cannot meet, 4 answers with NaN on large values. */
+async function release(number: number, content: Uint8Array, answer: number): Promise<void> {
+  const { schema: _s, files: _f, opset: _o, ops: _p, ...parts } = manifestOf({ release: number, name: 'boiler-naive' });
+  const bundleDir = join(dir, `bundle-${number}`);
+  await packBundle({
+    dir: bundleDir,
+    manifest: parts,
+    files: { 'model.fp32.onnx': { role: 'model', content }, 'golden.safetensors': { role: 'golden', content: golden(answer) } },
+  });
+  releases.set(number, (await publish({ dir: join(dir, 'repository'), bundleDir })).manifestSha256);
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'nd-device-'));
+  broker = await startBroker();
+  repository = await initRepository({ dir: join(dir, 'repository') });
+  files = await serveFiles({ dir: repository.servedDir });
+  await release(1, model(0), 1);
+  await release(2, model(0.5), 1.5);
+  await release(3, model(0), 2);
+});
+afterAll(async () => {
+  await files.close();
+  await broker.close();
+  rmSync(dir, { recursive: true });
+});
+
+let seq = 0;
+const desired = (models: Partial<DesiredModel>[], change: { seq?: number; device?: string } = {}): Uint8Array =>
+  signDesired(
+    {
+      v: 1, site: 'plant1', device: 'pi7', seq: ++seq, issued: clock.now(), expires: clock.now() + 86_400_000,
+      models: models.map((one) => ({ line: 'boiler', release: 1, manifestSha256: releases.get(one.release ?? 1)!, urls: [], bind: { target: 'boiler' }, mode: 'active' as const, probation: { minutes: 0, forecasts: 3 }, ...one })),
+      ...change,
+    },
+    repository.fleetKey,
+  );
+
+interface Heard {
+  readonly topic: string;
+  readonly body: Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any
+  readonly retain: boolean;
+}
+
+/** A device and, beside it, a client that hears everything it says. */
+async function world(name: string, { stateDir = join(dir, name), ports = {} }: { stateDir?: string; ports?: Partial<Ports> } = {}) {
+  const heard: Heard[] = [];
+  let online = (): void => undefined;
+  const up = new Promise<void>((resolve) => (online = resolve));
+  const client: MqttLink = connectMqtt({
+    url: broker.url,
+    clientId: `ear-${name}`,
+    subscriptions: [{ filter: `${name}/#` }],
+    onMessage: ({ topic, payload, retain }) => void heard.push({ topic: topic.slice(name.length + '/plant1/pi7/'.length), body: parse(payload), retain }),
+    onLink: ({ state }) => state === 'online' && online(),
+  });
+  await up;
+  const config = parseConfig(
+    {
+      base: name, site: 'plant1', device: 'pi7', state_dir: stateDir, mqtt: { url: broker.url }, clock: 'trusted', http: { port: null },
+      repository: { url: files.url, root_file: repository.rootFile }, streams: { boiler: { unit: '°C', lateness: 0 } },
+      alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
+    },
+    'test',
+  );
+  const prefix = `${name}/plant1/pi7`;
+  const start = () => {
+    const stop = new AbortController();
+    const store: Store = openStore({ path: join(stateDir, 'device.db'), clock });
+    const told: string[] = [];
+    let probe: Probe | undefined;
+    const ended = runDevice(
+      config,
+      {
+        clock, store, machine: fakeMachine,
+        engine: async () => createOrtEngine(),
+        connect: async (options) => connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
+        openRepository: async (url) => createUpdateClient({ trustDir: join(stateDir, 'trust'), url, pinnedRoot: readFileSync(repository.rootFile), now: () => clock.now(), clockSynced: () => true }),
+        selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
+        newId: () => createId(clock.now()),
+        tell: (event) => void told.push(event),
+        ...ports,
+      },
+      stop.signal,
+      (seen) => (probe = seen),
+    );
+    return {
+      store, told,
+      get probe() { return probe!; },
+      async stop() { stop.abort(); await ended; store.close(); },
+    };
+  };
+  const last = (topic: string): Heard['body'] | undefined => heard.findLast((message) => message.topic === topic)?.body;
+  const send = (topic: string, payload: unknown, retain = false): Promise<boolean> =>
+    client.publish(`${prefix}/${topic}`, payload instanceof Uint8Array ? payload : JSON.stringify(payload), { retain });
+  let minuteNow = 0;
+  return {
+    heard, last, send, start, client, prefix, stateDir,
+    /** One reading per minute: a small ripple, plus `extra`. */
+    async feed(count: number, extra = 0) {
+      for (let i = 0; i < count; i++, minuteNow++) await send('in/boiler', { ts: startMs + minuteNow * minute, value: 20 + (minuteNow % length) + ((minuteNow * 7919) % 13) / 50 + extra });
+    },
+    /** Pushes a desired state and waits until the device says it was seen to the end. */
+    async push(models: Partial<DesiredModel>[], state: string, change: { seq?: number; device?: string } = {}) {
+      const bytes = desired(models, change);
+      await send('model/desired', bytes, true);
+      await expect.poll(() => last('model/reported')?.['models'][0]?.state as string, { timeout: 15_000 }).toBe(state);
+    },
+    close: () => client.close(),
+  };
+}
+
+function parse(payload: Uint8Array): Heard['body'] {
+  try {
+    return JSON.parse(Buffer.from(payload).toString()) as Heard['body'];
+  } catch {
+    return {};
+  }
+}
+
+describe('a pushed model', () => {
+  test('is verified, tested, activated; readings become forecasts and alerts; a restart forecasts at once and keeps the alert', async () => {
+    const w = await world('life');
+    onTestFinished(() => w.close());
+    let device = w.start();
+    await expect.poll(() => w.last('status')).toMatchObject({ state: 'online', clock: 'synced' });
+    await w.push([{ release: 1 }], 'probation');
+    expect(w.last('model/reported')).toMatchObject({ seq_seen: seq, refused: null, models: [{ line: 'boiler', release: 1, slot: 'a', previous: null, code: null }] });
+    expect(w.last('info')).toMatchObject({ provider: 'ort-cpu', streams: ['boiler'], models: [{ release: 1, precision: 'fp32' }] });
+
+    await w.feed(60);
+    await expect.poll(() => w.last('model/reported')?.['models'][0].state as string).toBe('committed');
+    await expect.poll(() => device.probe.metrics.forecasts.issued).toBeGreaterThan(50);
+    const forecast = w.last('forecast/boiler')!;
+    expect(forecast).toMatchObject({ stream: 'boiler', step_ms: minute, coverage: 0.9, calibrated: true, model: 'boiler-naive@1', slot: 'a', quality: { imputed: 0 } });
+    expect(forecast['p50']).toHaveLength(length);
+    expect(forecast['lo'][0]).toBeLessThan(forecast['p50'][0] as number);
+    expect(w.last('score/boiler')).toMatchObject({ model: 'boiler-naive@1' });
+
+    await w.feed(4, 30);
+    await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ state: 'firing', seq: 1, severity: expect.any(String) as string });
+    const { id } = w.last('alert/boiler/anomaly')!;
+    await device.stop();
+    expect(w.last('status')).toMatchObject({ state: 'offline' });
+
+    const issued = w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
+    device = w.start();
+    await expect.poll(() => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length).toBeGreaterThan(issued);   // without a new reading
+    expect(device.told).toContain('first-forecast');
+    await w.feed(14, 30);
+    await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ id, state: 'normal', event: 'resolved', ended: expect.any(Number) as number });
+    const events = w.heard.filter(({ topic, body }) => topic === 'event/boiler' && body['id'] === id);
+    expect([...new Set(events.map(({ body }) => body['seq'] as number))]).toEqual(events.map(({ body }) => body['seq'] as number));
+    expect(device.probe.metrics.updates.failed).toEqual({});
+    await device.stop();
+  });
+
+  test('replaces the one that runs, into the other slot; the same desired state again changes nothing', async () => {
+    const w = await world('replace');
+    onTestFinished(() => w.close());
+    let device = w.start();
+    await w.push([{ release: 1 }], 'probation');
+    await w.feed(30);
+    await w.push([{ release: 2 }], 'probation');
+    await w.feed(6);
+    await expect.poll(() => w.last('model/reported')).toMatchObject({ models: [{ release: 2, slot: 'b', previous: 1, state: 'committed' }] });
+    await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@2', slot: 'b' });
+    await device.stop();
+    device = w.start();
+    await expect.poll(() => device.told).toContain('link');
+    await w.feed(2);
+    await expect.poll(() => device.probe.metrics.samples.stored).toBe(2);
+    expect(device.told).not.toContain('model-active');
+
+    // A damaged slot falls back to what ran before.
+    await device.stop();
+    writeFileSync(join(w.stateDir, 'slots', 'boiler', 'b', 'model.fp32.onnx'), 'damaged');
+    device = w.start();
+    await expect.poll(() => w.last('info')).toMatchObject({ models: [{ release: 1, slot: 'a' }] });
+    await device.stop();
+
+    writeFileSync(join(w.stateDir, 'slots', 'boiler', 'a', 'manifest.json'), '{}');
+    device = w.start();
+    await expect.poll(() => device.told).toContain('degraded');
+    await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+    await device.stop();
+  });
+
+  test('can be stopped', async () => {
+    const w = await world('halt');
+    onTestFinished(() => w.close());
+    const device = w.start();
+    await w.push([{ release: 1 }], 'probation');
+    await w.push([{ release: 1, mode: 'stop' }], 'idle');
+    expect(device.probe.lanes.size).toBe(0);
+    await device.stop();
+  });
+});
+
+describe('a refused update leaves the running model alone and says why', () => {
+  test('golden vectors, shadow mode, binding, hash, signature, replay, rubbish', async () => {
+    const w = await world('refuse');
+    onTestFinished(() => w.close());
+    const device = w.start();
+    await w.push([{ release: 2 }], 'probation');
+    await w.feed(8);
+    await expect.poll(() => w.last('model/reported')?.['models'][0].state as string).toBe('committed');
+    const code = (): unknown => w.last('model/reported')?.['models'][0].code;
+    const refused = (): unknown => w.last('model/reported')?.['refused']?.code;
+
+    await w.push([{ release: 3 }], 'failed');
+    expect(code()).toBe('self_test_failed');
+    await w.send('model/desired', desired([{ release: 3, mode: 'shadow' }]), true);
+    await expect.poll(code).toBe('unsupported');
+    await w.send('model/desired', desired([{ release: 3, bind: { other: 'boiler' } }]), true);
+    await expect.poll(code).toBe('malformed');
+    await w.send('model/desired', desired([{ release: 1 }]), true);
+    await expect.poll(code).toBe('rollback_refused');
+    await w.send('model/desired', desired([{ release: 3, manifestSha256: 'f'.repeat(64) }]), true);
+    await expect.poll(code).toBe('mix_and_match');
+
+    const before = desired([]);
+    const tampered = Buffer.from(before);
+    const at = tampered.indexOf('"sig":"') + 10;
+    tampered[at] = tampered[at] === 0x41 ? 0x42 : 0x41;
+    for (const [bytes, reason] of [[tampered, 'bad_signature'], [desired([], { device: 'pi8' }), 'wrong_target'], [desired([], { seq: 1 }), 'replayed'], [Buffer.from('{'), 'malformed']] as const) {
+      await w.send('model/desired', bytes, true);
+      await expect.poll(refused).toBe(reason);
+    }
+    const issued = device.probe.metrics.forecasts.issued;
+    await w.feed(3);
+    await expect.poll(() => device.probe.metrics.forecasts.issued).toBe(issued + 3);
+    expect(w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@2' });
+    expect(device.probe.metrics.updates.failed).toMatchObject({ self_test_failed: 1, bad_signature: 1, replayed: 1 });
+    await device.stop();
+  });
+
+  test('a device without a repository takes no update', async () => {
+    const w = await world('closed', { ports: { openRepository: async () => { throw new Error('no such server'); } } });
+    onTestFinished(() => w.close());
+    const device = w.start();
+    await w.send('model/desired', desired([{ release: 1 }]), true);
+    await expect.poll(() => w.last('model/reported')?.['refused']).toMatchObject({ code: 'unreachable', detail: 'no such server' });
+    await device.stop();
+  });
+});
+
+test('malformed messages are counted and the next reading is taken; commands answer; retained ones do not', async () => {
+  const w = await world('noise');
+  onTestFinished(() => w.close());
+  const device = w.start();
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  await w.send('in/boiler', Buffer.from([0xff, 0xfe]));
+  await w.send('in/boiler', { ts: startMs, value: 'warm' });
+  await w.send('in/nobody', { ts: startMs, value: 1 });
+  await w.send('in/boiler', { ts: startMs, value: 1 });
+  await w.send('in/boiler', { ts: startMs, value: 1 });
+  await expect.poll(() => device.probe.metrics.samples).toMatchObject({ stored: 1, duplicate: 1 });
+  expect(device.probe.metrics.rejected).toEqual({ undecodable: 1, not_a_number: 1, unknown_stream: 1 });
+
+  await w.send('cmd/status', {});
+  await expect.poll(() => w.last('reply/status')).toMatchObject({ v: 1, samples: 1, rejected: { undecodable: 1 }, rss_mb: 64 });
+  await w.send('cmd/ping', {});
+  await expect.poll(() => w.last('reply/ping')).toMatchObject({ v: 1 });
+  await w.send('cmd/dance', {});
+  await device.stop();
+});
