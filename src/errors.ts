@@ -21,6 +21,7 @@ export const errorKinds = {
   ND_CONFIG_UNKNOWN_KEY: 'model',
   ND_CONFIG_OUT_OF_RANGE: 'model',
   ND_CONFIG_CONFLICT: 'model',
+  ND_CONFIG_HORIZON_MISMATCH: 'model',
   ND_CONFIG_PATIENCE_NEEDS_VALIDATION: 'model',
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
@@ -52,6 +53,7 @@ export const errorKinds = {
   ND_FILE_NOT_FOUND: 'io',
   ND_FILE_CORRUPT: 'io',
   ND_FILE_EXISTS: 'io',
+  ND_FILE_VERSION: 'io',
 
   // One for each reason an update can be refused for (contracts/reason.ts).
   ND_BUNDLE_BAD_SIGNATURE: 'data',

@@ -1,0 +1,68 @@
+/** A model trained for a moment on sensor data that ships with the package, and windows to calibrate and judge it on. */
+import { readFileSync } from 'node:fs';
+import type { Engine } from '../../src/engine/port.js';
+import { createRandom } from '../../src/engine/random.js';
+import { createTrainingStep } from '../../src/engine/training-step.js';
+import { bindParameters, type Graph } from '../../src/graph/index.js';
+import { createLoss } from '../../src/losses/index.js';
+import { inferenceGraph, type ForecastSpec } from '../../src/models/assemble.js';
+import type { Model } from '../../src/models/model.js';
+import type { WindowArrays } from '../../src/quantize/index.js';
+import { planTraining } from '../../src/train/plan.js';
+
+export interface Trained {
+  readonly graph: Graph;
+  readonly calibration: WindowArrays;
+  readonly validation: WindowArrays;
+}
+
+export interface Brief {
+  readonly file?: string;
+  readonly hyperparameters?: Record<string, unknown>;
+  readonly steps: number;
+  readonly batch?: number;
+  readonly learningRate?: number;
+}
+
+/** Trains on the first 60 % of the series, in sensor units, window 96, horizon 24. Validates on the next 20 %. */
+export async function trainBriefly(
+  model: Model,
+  engine: Engine,
+  { file = 'ambient_temperature_system_failure', hyperparameters = {}, steps, batch = 64, learningRate = 1e-3 }: Brief,
+): Promise<Trained> {
+  const [inputLength, horizon] = [96, 24];
+  const rows = readFileSync(`examples/data/${file}.csv`, 'utf8').trim().split('\n').slice(1);
+  const series = Float32Array.from(rows, (row) => Number(row.split(',')[1]));
+  const random = createRandom(7, 'windows');
+  const windows = (count: number, from: number, to: number): WindowArrays & { past: Float32Array } => {
+    const last = to - inputLength - horizon;
+    const starts = Array.from({ length: count }, () => from + Math.floor(random() * (last - from)));
+    return {
+      past: gather(series, starts, 0, inputLength),
+      mask: new Float32Array(count * inputLength).fill(1),
+      target: gather(series, starts, inputLength, horizon),
+      targetMask: new Float32Array(count * horizon).fill(1),
+    };
+  };
+  const train = Math.floor(series.length * 0.6);
+  const spec: ForecastSpec = {
+    model,
+    hyperparameters: model.parse({ inputLength, horizon, ...hyperparameters }),
+    loss: createLoss('mae'),
+    scaler: 'standard',
+  };
+  const plan = planTraining(spec, { batch, seed: 1 });
+  const step = await createTrainingStep({ engine, model: plan.model, layout: plan.layout, seed: 1, threads: 2 });
+  step.load(plan.values);
+  for (let i = 0; i < steps; i++) {
+    const arrays = windows(batch, 0, train);
+    const feeds = Object.fromEntries(plan.layout.inputs.map(({ name, shape }) => [name, { data: arrays[name]!, dims: shape }]));
+    step.step(feeds, { learningRate, clipNorm: 1 });
+  }
+  const graph = bindParameters(inferenceGraph(spec), step.copyValues());
+  step.close();
+  return { graph, calibration: windows(256, 0, train), validation: windows(256, train, Math.floor(series.length * 0.8)) };
+}
+
+const gather = (series: Float32Array, starts: readonly number[], skip: number, length: number): Float32Array =>
+  Float32Array.from({ length: starts.length * length }, (_, i) => series[starts[Math.floor(i / length)]! + skip + (i % length)]!);
