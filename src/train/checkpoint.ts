@@ -7,7 +7,7 @@ import { readSafetensors, writeSafetensors, type StoredTensor } from '../contrac
 import type { TrainingSnapshot } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 
-const record = z.strictObject({
+export const historyRecord = z.strictObject({
   step: z.int(),
   trainLoss: z.number(),
   validationLoss: z.number().nullable(),
@@ -25,11 +25,11 @@ const progress = z.strictObject({
   lossSum: z.number(),
   lossCount: z.int(),
   ms: z.number(),
-  history: z.array(record),
+  history: z.array(historyRecord),
   best: z.strictObject({ step: z.int(), validationLoss: z.number() }).nullable(),
   checksWithoutGain: z.int(),
 });
-export type HistoryRecord = z.output<typeof record>;
+export type HistoryRecord = z.output<typeof historyRecord>;
 export type Progress = Omit<z.output<typeof progress>, 'version' | 'steps'>;
 
 export interface Checkpoint {

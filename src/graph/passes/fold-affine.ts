@@ -69,7 +69,10 @@ export const foldAffine: Pass = {
 /** `reshape(gemm(reshape(source)))` is what this pass itself writes. */
 const alreadyOne = (output: Tensor, source: Tensor): boolean => {
   const path: string[] = [];
-  for (let tensor = output; tensor !== source; tensor = tensor.node.inputs[0]!) path.push(tensor.node.op.name);
+  for (let tensor: Tensor | undefined = output; tensor !== source; tensor = tensor.node.inputs[0]) {
+    if (tensor === undefined) return false; // ended in a constant: `source` is another operand
+    path.push(tensor.node.op.name);
+  }
   return path.filter((name) => name !== 'reshape').join() === 'gemm';
 };
 

@@ -1,0 +1,38 @@
+/** The training side: read a frame, fit a forecaster, forecast, export. */
+import { choose, type ChoiceOptions, type ModelChoice } from './forecaster/choice.js';
+import { dlinear as dlinearModel } from './models/dlinear.js';
+import { gru as gruModel } from './models/gru.js';
+import { lstm as lstmModel } from './models/lstm.js';
+import { mlp as mlpModel } from './models/mlp.js';
+import { nhits as nhitsModel } from './models/nhits.js';
+import { nlinear as nlinearModel } from './models/nlinear.js';
+import { patchtst as patchtstModel } from './models/patchtst.js';
+import { tcn as tcnModel } from './models/tcn.js';
+
+export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
+export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
+export { describe, sliceTime, splitAt, tail, validate, type TimeSeriesFrame } from './data/frame.js';
+export { DataError, formatFindings, type Finding } from './data/validate.js';
+export { exitCode, NeuroDivergentError, type ErrorCode } from './errors.js';
+export { backtest, type Backtest, type BacktestModel } from './evaluate/backtest.js';
+export { leaderboard, formatLeaderboard } from './evaluate/leaderboard.js';
+export { choose, type ModelChoice } from './forecaster/choice.js';
+export { compile, exportOnnx, type CompiledForecast } from './forecaster/compile.js';
+export {
+  Forecaster,
+  type FitEvent,
+  type FitOptions,
+  type Forecasts,
+  type ForecasterOptions,
+  type TrainedModel,
+} from './forecaster/forecaster.js';
+export { findModel, models } from './models/index.js';
+
+export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice => choose(dlinearModel, options);
+export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
+export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice => choose(lstmModel, options);
+export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);
+export const nhits = (options: ChoiceOptions<typeof nhitsModel.hyperparameters>): ModelChoice => choose(nhitsModel, options);
+export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparameters>): ModelChoice => choose(nlinearModel, options);
+export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice => choose(patchtstModel, options);
+export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);

@@ -1,0 +1,124 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { takeRows, type TimeSeriesFrame } from '../../src/data/frame.js';
+import { compile, dlinear, exportOnnx, Forecaster, mlp } from '../../src/index.js';
+import { createOrtEngine } from '../../src/engine/ort.js';
+import { sines } from '../train/example.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'nd-forecaster-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const frame = sines();
+const rows = 400;
+/** Without the last `count` rows of each series. */
+const shortened = (count: number): TimeSeriesFrame => takeRows(frame, (s) => ({ from: s * rows, to: (s + 1) * rows - count }));
+const options = (loss: string | { name: string } = 'mae') => ({
+  models: [dlinear({ horizon: 6, kernel: 5, inputLength: 24 }), mlp({ horizon: 6, hidden: 16 })],
+  train: { maxSteps: 150, windowsBatchSize: 32, learningRate: 0.02, threads: 1, valCheckSteps: 50, loss },
+});
+
+let fitted: Forecaster;
+beforeAll(async () => {
+  fitted = await new Forecaster(options()).fit(shortened(6), { validationSize: 60, inProcess: true });
+});
+
+describe('a forecaster', () => {
+  test('forecasts the steps after the frame, in sensor units', async () => {
+    const { time, columns, ids, horizon } = await fitted.predict({ frame: shortened(6) });
+    expect({ ids, horizon }).toEqual({ ids: ['sine 0', 'sine 1'], horizon: 6 });
+    expect(Object.keys(columns)).toEqual(['dlinear', 'mlp']);
+    expect([...time.subarray(0, 6)]).toEqual([...frame.time.subarray(rows - 6, rows)]);
+    for (const values of Object.values(columns)) {
+      for (const s of [0, 1]) {
+        for (let step = 0; step < 6; step++) {
+          expect(Math.abs(values[s * 6 + step]! - frame.columns.target[(s + 1) * rows - 6 + step]!)).toBeLessThan(0.25 * (s + 1));
+        }
+      }
+    }
+  });
+
+  test('gives conformal intervals that contain the point forecast and widen with the level', async () => {
+    const { columns } = await fitted.predict({ frame: shortened(6), levels: [50, 90] });
+    const at = (name: string): number => columns[`dlinear${name}`]![3]!;
+    const ordered = [at('-lo-90'), at('-lo-50'), at(''), at('-hi-50'), at('-hi-90')];
+    expect([...ordered].sort((a, b) => a - b)).toEqual(ordered);
+    expect(ordered[0]).toBeLessThan(ordered[1]!);
+  });
+
+  test('a quantile loss gives its own intervals', async () => {
+    const quantiles = new Forecaster(options({ name: 'mq' }));
+    await quantiles.fit(frame, { inProcess: true });
+    const { columns } = await quantiles.predict({ frame, levels: [80] });
+    expect(Object.keys(columns)).toContain('mlp-ql0.5');
+    expect(columns['mlp-lo-80']).toEqual(columns['mlp-ql0.1']);
+    expect(columns['mlp-hi-80']).toEqual(columns['mlp-ql0.9']);
+    await expect(quantiles.predict({ frame, levels: [50] })).rejects.toMatchObject({ code: 'ND_PREDICT_NOT_FITTED' });
+  });
+
+  test('one window through the compiled path gives the numbers of a batch', async () => {
+    const { columns } = await fitted.predict({ frame: shortened(6) });
+    for (const name of ['dlinear', 'mlp']) {
+      const compiled = await compile(fitted.model(name));
+      const length = compiled.inputs['past']![1]!;
+      const past = frame.columns.target.subarray(rows - 6 - length, rows - 6);
+      const mask = new Float32Array(length).fill(1);
+      const forecast = [...compiled.run({ past, mask })];
+      for (const [step, value] of forecast.entries()) expect(value).toBeCloseTo(columns[name]![step]!, 4);
+      expect([...compiled.run({ past })]).toEqual(forecast);
+      compiled.close();
+    }
+  });
+
+  test('the exported model names its inputs and its output', async () => {
+    const session = await createOrtEngine().load(exportOnnx(fitted.model('mlp'), { metadata: { line: 'boiler' } }));
+    expect({ inputs: [...session.inputNames].sort(), outputs: session.outputNames }).toEqual({ inputs: ['mask', 'past'], outputs: ['forecast'] });
+    session.close();
+  });
+
+  test('saved and loaded, it forecasts the same numbers', async () => {
+    const dir = join(folder, 'plant');
+    await fitted.save(dir);
+    await expect(fitted.save(dir)).rejects.toMatchObject({ code: 'ND_FILE_EXISTS' });
+    await fitted.save(dir, { overwrite: true });
+    const loaded = await Forecaster.load(dir);
+    const question = { frame, levels: [90] };
+    expect(await loaded.predict(question)).toEqual(await fitted.predict(question));
+    expect(loaded.model('dlinear').history).toEqual(fitted.model('dlinear').history);
+    await expect(Forecaster.load(join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'ND_FILE_NOT_FOUND' });
+  });
+
+  test('a saved folder that was changed is refused', async () => {
+    const dir = join(folder, 'changed');
+    await fitted.save(dir);
+    appendFileSync(join(dir, 'mlp.safetensors'), 'x');
+    await expect(Forecaster.load(dir)).rejects.toMatchObject({ code: 'ND_FILE_CORRUPT' });
+    const config = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as { models: { name: string }[] };
+    writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, version: 99 }));
+    await expect(Forecaster.load(dir)).rejects.toMatchObject({ code: 'ND_FILE_VERSION' });
+    config.models[0]!.name = '../elsewhere';
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
+    await expect(Forecaster.load(dir)).rejects.toMatchObject({ code: 'ND_FILE_CORRUPT' });
+  });
+
+  test('cross-validation learns before the first cut-off only', async () => {
+    const result = await new Forecaster(options()).crossValidation(frame, { windows: 3, inProcess: true });
+    expect(result.count).toBe(6);
+    expect(Object.keys(result.forecasts)).toEqual(['dlinear', 'mlp']);
+    expect(result.train.time.at(-1)).toBe(frame.time[rows - 3 * 6 - 1]);
+    for (const forecast of Object.values(result.forecasts)) {
+      for (const [i, value] of forecast.entries()) expect(Math.abs(value - result.actual[i]!)).toBeLessThan(0.6);
+    }
+  });
+
+  test('set-ups that cannot work are refused before anything is trained', async () => {
+    expect(() => new Forecaster({ models: [] })).toThrow(/ND_CONFIG_CONFLICT/);
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), mlp({ horizon: 6 })] })).toThrow(/Two models are called mlp/);
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), dlinear({ horizon: 5 })] })).toThrow(/ND_CONFIG_HORIZON_MISMATCH/);
+    expect(() => new Forecaster({ models: [dlinear({ horizon: 6, kernel: 4 })] })).toThrow(/ND_HYPERPARAMETER/);
+    await expect(new Forecaster(options()).predict({ frame })).rejects.toMatchObject({ code: 'ND_PREDICT_NOT_FITTED' });
+    await expect(fitted.predict({ frame: { ...frame, frequency: 'D' } })).rejects.toMatchObject({ code: 'ND_CONFIG_CONFLICT' });
+    await expect(fitted.predict({ frame: sines({ rows: 10 }) })).rejects.toMatchObject({ code: 'ND_DATA_INVALID' });
+  });
+});
