@@ -1,0 +1,180 @@
+/** The device as a process of its own: killed, restarted, stopped, and started with a bad configuration. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import Database from 'better-sqlite3';
+import { packBundle } from '../../src/bundle/pack.js';
+import { writeSafetensors } from '../../src/contracts/safetensors.js';
+import { add, createGraph, toOnnx } from '../../src/graph/index.js';
+import { openSlots } from '../../src/runtime/slots.js';
+import { selfTestInChild } from '../../src/runtime/self-test-process.js';
+import { startBroker } from '../../src/transport/broker.js';
+import type { Broker } from '../../src/transport/broker.js';
+import { connectMqtt } from '../../src/transport/mqtt.js';
+import { manifestOf } from './fakes.js';
+import { buildDevice } from './built.js';
+
+const minute = 60_000;
+const length = 4;
+let dir: string;
+let broker: Broker;
+let built: (module: string) => string;
+let main: string;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'nd-process-'));
+  built = buildDevice();
+  main = built('runtime/main.js');
+  broker = await startBroker();
+});
+afterAll(async () => {
+  await broker.close();
+  rmSync(dir, { recursive: true });
+  rmSync(dirname(built('package.json')), { recursive: true });
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly events: Record<string, unknown>[];
+  readonly stderr: () => string;
+  readonly exit: Promise<number | NodeJS.Signals>;
+  event(name: string): Promise<Record<string, unknown>>;
+}
+
+function run(configPath: string): Running {
+  const child = spawn(process.execPath, [main, configPath, '--events'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const events: Record<string, unknown>[] = [];
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
+  const exit = new Promise<number | NodeJS.Signals>((resolve) => child.on('close', (code, signal) => resolve(code ?? signal!)));
+  return {
+    child, events, exit, stderr: () => errors,
+    event: (name) => expect.poll(() => events.find(({ event }) => event === name), { timeout: 20_000, message: `${name}; ${errors}` }).toBeDefined().then(() => events.find(({ event }) => event === name)!),
+  };
+}
+
+/** A device folder with a model already in its slot. */
+async function deviceDir(name: string, broken = false): Promise<string> {
+  const stateDir = join(dir, name);
+  const slots = openSlots(stateDir);
+  const g = createGraph();
+  const { schema: _s, files: _f, opset: _o, ops: _p, ...manifest } = manifestOf();
+  const tensor = (value: number) => ({ dtype: 'F32' as const, shape: [1, length, 1], data: new Float32Array(length).fill(value) });
+  const { manifestSha256 } = await packBundle({
+    dir: slots.stagingDir('boiler'), manifest,
+    files: {
+      'model.fp32.onnx': { role: 'model', content: toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), 0) })) },
+      'golden.safetensors': { role: 'golden', content: writeSafetensors({ 'c0/in/past': tensor(1), 'c0/out/fp32/forecast': tensor(broken ? 2 : 1) }) },
+    },
+  });
+  slots.install('boiler', 'a');
+  slots.point('boiler', { slot: 'a', release: 1, manifestSha256, streams: ['boiler'], arm: null, previous: null });
+  mkdirSync(stateDir, { recursive: true });
+  const config = join(dir, `${name}.yaml`);
+  writeFileSync(config, [`base: ${name}`, 'site: plant1', 'device: pi7', `state_dir: ${name}`, 'clock: trusted', 'mqtt:', `  url: ${broker.url}`, 'streams:', '  boiler: { lateness: 0 }', ''].join('\n'));
+  return config;
+}
+
+test('kill -9 loses and doubles nothing that was acknowledged; the restart forecasts at once', async () => {
+  const config = await deviceDir('killed');
+  const startMs = Math.floor(Date.now() / minute) * minute - 1000 * minute;
+  const forecasts: { start: number; id: string }[] = [];
+  const sender = connectMqtt({
+    url: broker.url, clientId: 'sender', subscriptions: [{ filter: 'killed/plant1/pi7/forecast/boiler' }], onLink: () => undefined,
+    onMessage: ({ payload }) => void forecasts.push(JSON.parse(Buffer.from(payload).toString()) as { start: number; id: string }),
+  });
+  onTestFinished(() => sender.close());
+
+  let sent = 0;
+  const send = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++, sent++) {
+      await expect.poll(() => sender.publish('killed/plant1/pi7/in/boiler', JSON.stringify({ ts: startMs + sent * minute, value: sent }))).toBe(true);
+    }
+  };
+  let device = run(config);
+  await device.event('link');
+  for (let round = 0; round < 3; round++) {
+    const sending = send(60);
+    await expect.poll(() => forecasts.length, { timeout: 20_000 }).toBeGreaterThan(round * 20 + 5);
+    device.child.kill('SIGKILL');
+    expect(await device.exit).toBe('SIGKILL');
+    await sending;
+    device = run(config);
+    expect(await device.event('first-forecast')).toMatchObject({ stream: 'boiler', ms: expect.any(Number) as number });
+    await device.event('link');
+  }
+  await send(5);
+  const newest = startMs + (sent - 1) * minute;
+  await expect.poll(() => forecasts.at(-1)?.start, { timeout: 20_000 }).toBe(newest);
+  device.child.kill('SIGTERM');
+  expect(await device.exit).toBe(0);
+  expect(device.events.at(-1)).toMatchObject({ event: 'stopped' });
+
+  const sql = new Database(join(dir, 'killed', 'device.db'), { readonly: true });
+  const stored = sql.prepare('SELECT ts FROM tail ORDER BY rowid').pluck().all() as number[];
+  sql.close();
+  expect(stored).toEqual(Array.from({ length: sent }, (_, i) => startMs + i * minute));
+});
+
+test('a first start without model or broker runs, and stops on SIGINT', async () => {
+  const config = join(dir, 'alone.json');
+  writeFileSync(config, JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'alone', mqtt: { url: 'mqtt://127.0.0.1:1' } }));
+  const device = run(config);
+  await device.event('running');
+  expect(await device.event('link')).toMatchObject({ state: 'offline' });
+  device.child.kill('SIGINT');
+  expect(await device.exit).toBe(0);
+});
+
+describe('a bad configuration ends with 78 and says where, what and how to mend it', () => {
+  test.each([
+    ['no file', undefined, /There is no such file/],
+    ['no YAML', 'a: [1', /bad-\d\.yaml:1/],
+    ['an unknown key', 'site: a\ndevice: b\nstate_dir: .\nmqtt: {url: "mqtt://127.0.0.1", urll: 1}', /urll.*did you mean/],
+    ['a value out of range', '{"site": "a b", "device": "b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}', /site/],
+    ['YAML that looks like JSON', '{site: 5}', /site/],
+  ] as const)('%s', async (name, text, message) => {
+    const path = join(dir, `bad-${name.length % 10}.yaml`);
+    rmSync(path, { force: true });
+    if (text !== undefined) writeFileSync(path, text);
+    const device = run(path);
+    expect(await device.exit).toBe(78);
+    expect(device.stderr()).toMatch(message);
+    expect(device.events).toMatchObject([{ event: 'bad-config' }]);
+  });
+});
+
+test('something unforeseen ends with 70, told on stderr', async () => {
+  const config = join(dir, 'crash.json');
+  writeFileSync(config, JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'crash', mqtt: { url: 'mqtts://127.0.0.1:1', ca_file: 'nowhere.pem' } }));
+  const device = run(config);
+  expect(await device.exit).toBe(70);
+  expect(device.stderr()).toMatch(/nowhere\.pem/);
+});
+
+describe('the self-test in a child process', () => {
+  const job = (name: string, modelFile = 'model.fp32.onnx') => {
+    const slots = openSlots(join(dir, name));
+    const manifest = slots.read('boiler', slots.pointer('boiler')!)!;
+    return { dir: slots.dir('boiler', 'a'), choice: { manifest, precision: 'fp32' as const, modelFile } };
+  };
+  const child = (): string => built('runtime/self-test-process.js');
+
+  test('passes a model that computes what it promised, and no other', async () => {
+    await deviceDir('sound');
+    await deviceDir('unsound', true);
+    expect(await selfTestInChild(job('sound'), child())).toMatchObject({ ok: true, value: { deviation: 0 } });
+    expect(await selfTestInChild(job('unsound'), child())).toMatchObject({ ok: false, reason: 'self_test_failed', detail: expect.stringMatching(/^deviation 0.5/) as string });
+  });
+
+  test('a child that cannot start or load has failed the test', async () => {
+    expect(await selfTestInChild(job('sound', 'golden.safetensors'), child())).toMatchObject({ ok: false, reason: 'self_test_failed' });
+    expect(await selfTestInChild(job('sound'), join(dir, 'nowhere.js'))).toMatchObject({ ok: false, detail: 'the test process ended with 1' });
+  });
+});
