@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { reportFolder, reportPath, reportTotals } from './vitest-reports.mjs';
+import { reportFolder, reportPath, reportTotals, skippedTests } from './vitest-reports.mjs';
 
 const all = process.argv.includes('--all');
 const lanes = 2;
@@ -88,7 +88,6 @@ async function lane() {
       `${result.code === 0 ? 'ok    ' : 'FAILED'} ${step.name.padEnd(14)} ${result.seconds.toFixed(1).padStart(6)} s`,
     );
     if (result.code !== 0) console.log(result.output.replace(/^/gm, '    | '));
-    else process.stdout.write(result.output.replace(/^(?!\s*SKIPPED).*\n?/gm, '')); // what was left out is never hidden
   }
 }
 
@@ -103,5 +102,6 @@ for (const [name, tests] of [...projects.map((project) => [project, [project]]),
   const { passed, failed: broken, skipped } = reportTotals(tests);
   console.log(`  tests:${name.padEnd(8)} ${passed} passed, ${broken} failed, ${skipped} skipped`);
 }
+for (const name of skippedTests(projects)) console.log(`  skipped: ${name}`);
 if (failed.length > 0) console.log(`  failed steps: ${failed.map(({ step }) => step.name).join(', ')}`);
 process.exitCode = interrupted ? 130 : failed.length > 0 || reportTotals(projects).failed > 0 ? 1 : 0;

@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 export const reportFolder = 'node_modules/.cache/vitest-reports';
 export const reportPath = (project) => `${reportFolder}/${project}.json`;
 
+const readReport = (project) => JSON.parse(readFileSync(reportPath(project), 'utf8'));
+
 /** A file that failed before its first test, and a suite that left no report, each count as one failure. */
 export function reportTotals(projects) {
   const total = { passed: 0, failed: 0, skipped: 0 };
@@ -12,7 +14,7 @@ export function reportTotals(projects) {
       total.failed += 1;
       continue;
     }
-    const report = JSON.parse(readFileSync(reportPath(project), 'utf8'));
+    const report = readReport(project);
     const brokenFiles = report.testResults.filter(
       (file) => file.status === 'failed' && file.assertionResults.length === 0,
     );
@@ -21,4 +23,14 @@ export function reportTotals(projects) {
     total.skipped += report.numPendingTests + report.numTodoTests;
   }
   return total;
+}
+
+/** What was left out, by name. */
+export function skippedTests(projects) {
+  return projects
+    .filter((project) => existsSync(reportPath(project)))
+    .flatMap((project) => readReport(project).testResults)
+    .flatMap((file) => file.assertionResults)
+    .filter(({ status }) => ['pending', 'skipped', 'todo'].includes(status))
+    .map(({ fullName }) => fullName.trim());
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { rejectionReasons, updateReasons } from '../src/contracts/reason.js';
 import { findingKinds } from '../src/data/validate.js';
-import { errorKinds, exitCode, NeuroDivergentError } from '../src/errors.js';
+import { errorKinds, exitCode, NeuroDivergentError, type ErrorCode } from '../src/errors.js';
 
 const codes = Object.keys(errorKinds);
 const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
@@ -24,6 +24,13 @@ const spellings = (code: string): string[] => [
 test('every error code has its section in docs/errors.md', () => {
   const missing = codes.filter((code) => !sections.includes(code));
   expect(missing, 'add a section `### CODE` that says when it is thrown and how to mend it').toEqual([]);
+});
+
+test('every section names the exit code', () => {
+  const wrong = sections.filter(
+    (code) => !manual.includes(`### ${code}\n\n*Exit code ${exitCode[errorKinds[code as ErrorCode]]}.*`),
+  );
+  expect(wrong, 'begin these sections with *Exit code N.*').toEqual([]);
 });
 
 test('docs/errors.md describes no code that does not exist', () => {
