@@ -6,6 +6,8 @@ import { createBatch, createWindows, gatherWindows, type WindowBatch, type Windo
 /** What a backtest asks of a model. Values are in sensor units. */
 export interface BacktestModel {
   readonly name: string;
+  /** Steps of the past it reads; default those of the backtest. A seasonal baseline may want more. */
+  readonly inputLength?: number;
   /** Learns from rows before the forecast; left out by a model that is fitted already. */
   fit?(train: TimeSeriesFrame): void | Promise<void>;
   /** Forecasts the first `count` windows of a batch: [count, horizon]. */
@@ -42,26 +44,41 @@ const BATCH = 256;
 /** Runs every model over the rolling windows of a frame. A model never sees a row at or after the cut-off it is asked about. */
 export async function backtest(frame: TimeSeriesFrame, models: readonly BacktestModel[], options: BacktestOptions): Promise<Backtest> {
   const { horizon, step = horizon, refit = false } = options;
-  const windows = lastWindows(createWindows(frame, { ...options, step, align: 'end' }), options.windows ?? Infinity);
-  const cutoffs = Float64Array.from(windows.starts, (start) => frame.time[start + options.inputLength]!);
+  const longest = models.reduce((most, model) => Math.max(most, model.inputLength ?? 0), options.inputLength);
+  const windows = lastWindows(createWindows(frame, { ...options, inputLength: longest, step, align: 'end' }), options.windows ?? Infinity);
+  const cutoffs = Float64Array.from(windows.starts, (start) => frame.time[start + longest]!);
   const first = cutoffs.reduce((a, b) => Math.min(a, b), Infinity);
   const rounds = refit ? [...new Set(cutoffs)].sort((a, b) => a - b) : windows.count > 0 ? [first] : [];
 
   const actual = new Float32Array(windows.count * horizon);
   const forecasts = Object.fromEntries(models.map(({ name }) => [name, new Float32Array(windows.count * horizon)]));
-  const batch = createBatch(windows, BATCH);
+  const views = models.map((model) => {
+    const mine = withPast(windows, model.inputLength ?? options.inputLength);
+    return { model, mine, batch: createBatch(mine, BATCH) };
+  });
+  const happened = withPast(windows, 1);
+  const truth = createBatch(happened, BATCH);
   for (const cutoff of rounds) {
     const indices = [...windows.starts.keys()].filter((i) => !refit || cutoffs[i] === cutoff);
     for (const model of models) await model.fit?.(sliceTime(frame, -Infinity, cutoff));
     for (let from = 0; from < indices.length; from += BATCH) {
       const chosen = indices.slice(from, from + BATCH);
-      gatherWindows(windows, chosen, batch);
-      const seen: WindowBatch = { ...batch, target: new Float32Array(batch.target.length), targetMask: new Float32Array(batch.target.length) };
-      for (const model of models) place(forecasts[model.name]!, await model.predict(seen, chosen.length), chosen, horizon);
-      place(actual, batch.target.map((value, i) => (batch.targetMask[i] === 0 ? NaN : value)), chosen, horizon);
+      for (const { model, mine, batch } of views) {
+        gatherWindows(mine, chosen, batch);
+        batch.target.fill(0);
+        batch.targetMask.fill(0);
+        place(forecasts[model.name]!, await model.predict(batch, chosen.length), chosen, horizon);
+      }
+      gatherWindows(happened, chosen, truth);
+      place(actual, truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value)), chosen, horizon);
     }
   }
   return { ids: frame.ids, horizon, count: windows.count, series: windows.series, cutoffs, actual, forecasts, train: sliceTime(frame, -Infinity, first) };
+}
+
+/** The same cut-offs with a shorter past. */
+function withPast(windows: Windows, inputLength: number): Windows {
+  return { ...windows, inputLength, starts: windows.starts.map((start) => start + windows.inputLength - inputLength) };
 }
 
 /** Keeps the last windows of each series. */

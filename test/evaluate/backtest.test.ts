@@ -3,8 +3,9 @@ import type { TimeSeriesFrame } from '../../src/data/frame.js';
 import { backtest, type BacktestModel } from '../../src/evaluate/backtest.js';
 import { naive, seasonalNaive } from '../../src/evaluate/baselines.js';
 import { calibrationScores, conformalHalfWidths, intervalAround } from '../../src/evaluate/conformal.js';
-import { formatLeaderboard, formatNumber, formatTable, leaderboard } from '../../src/evaluate/leaderboard.js';
+import { formatLeaderboard, leaderboard } from '../../src/evaluate/leaderboard.js';
 import { coverage } from '../../src/evaluate/metrics.js';
+import { formatNumber, formatTable } from '../../src/evaluate/table.js';
 import { frameOf } from '../data/tables.js';
 
 const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -43,6 +44,14 @@ describe('backtest', () => {
     const result = await backtest(frameOf({ a: [1, 2, 3, 4, NaN, 9] }), [last()], { inputLength: 3, horizon: 2 });
     expect([...result.actual]).toEqual([NaN, 9]);
     expect(leaderboard(result)[0]!.mae).toBe(5);
+  });
+
+  test('a model may read a longer past than the others; all are asked at the same moments', async () => {
+    const seasonal: BacktestModel = { name: 'seasonal', inputLength: 6, predict: seasonalNaive(6, 2, 6) };
+    const result = await backtest(frameOf({ a: count(12) }), [last(), seasonal], { inputLength: 3, horizon: 2 });
+    expect([...result.cutoffs].map((ms) => ms / 60_000)).toEqual([6, 8, 10]);
+    expect([...result.forecasts['naive']!]).toEqual([5, 5, 7, 7, 9, 9]);
+    expect([...result.forecasts['seasonal']!]).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
   test('no window, no result', async () => {
