@@ -1,0 +1,61 @@
+/** Golden files of the reference library: what is fed, and what must come out. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { readSafetensors } from '../../contracts/safetensors.js';
+import type { FloatTensor } from '../../engine/port.js';
+import { NeuroDivergentError } from '../../errors.js';
+
+export interface Fixture {
+  /** Its path below the folder of fixtures. */
+  readonly file: string;
+  readonly info: Readonly<Record<string, unknown>>;
+  readonly tensors: Readonly<Record<string, FloatTensor>>;
+}
+
+export function readFixture(folder: string, file: string): Fixture {
+  const { tensors, metadata } = readSafetensors(readFileSync(join(folder, file)), file);
+  const floats = Object.entries(tensors).map(
+    ([name, { data, shape }]) => [name, { data: Float32Array.from(data as Iterable<number>, Number), dims: shape }] as const,
+  );
+  return { file, info: JSON.parse(metadata['case'] ?? '{}') as Fixture['info'], tensors: Object.fromEntries(floats) };
+}
+
+/** One case: a file, or a folder where a case is a folder. */
+export interface CaseFile {
+  readonly kind: string;
+  readonly file: string;
+  /** What the name says it is about: the part before the first dot. */
+  readonly subject: string;
+}
+
+/** Every case below a folder, by kind (its subfolder). Throws `ND_FILE_NOT_FOUND`. */
+export function listCases(folder: string): CaseFile[] {
+  const list = (path: string): string[] => {
+    try {
+      return readdirSync(path).filter((name) => !name.startsWith('.'));
+    } catch (cause) {
+      throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: 'The folder cannot be read.', mend: 'Pass the folder that holds models/, losses/ and so on.', cause });
+    }
+  };
+  const kinds = list(folder).filter((name) => statSync(join(folder, name)).isDirectory());
+  return kinds
+    .sort()
+    .flatMap((kind) => list(join(folder, kind)).sort().map((name) => ({ kind, file: join(kind, name), subject: basename(name).split('.')[0]! })));
+}
+
+/** A tensor with its axes in another order. */
+export function transposed({ data, dims }: FloatTensor, order: readonly number[] | undefined): FloatTensor {
+  if (order === undefined) return { data, dims };
+  const size = order.map((axis) => dims[axis]!);
+  const step = dims.map((_, axis) => dims.slice(axis + 1).reduce((product, dim) => product * dim, 1));
+  const turned = Float32Array.from(data, (_, position) => {
+    let rest = position;
+    let from = 0;
+    for (let axis = size.length - 1; axis >= 0; axis--) {
+      from += (rest % size[axis]!) * step[order[axis]!]!;
+      rest = Math.floor(rest / size[axis]!);
+    }
+    return data[from]!;
+  });
+  return { data: turned, dims: size };
+}

@@ -1,0 +1,170 @@
+/** A model against its fixture: what ONNX Runtime computes from our training graph, and three steps of the real Adam. */
+import type { Engine, FloatTensor } from '../../engine/port.js';
+import { createTrainingStep } from '../../engine/training-step.js';
+import { leafName, toOnnx, type Graph } from '../../graph/index.js';
+import { lossFromReference, lossParameter, type ReferenceLoss } from '../../losses/index.js';
+import { gradientName, trainingGraph, type ForecastSpec } from '../../models/assemble.js';
+import { models } from '../../models/index.js';
+import type { Model, ReferenceParameter } from '../../models/model.js';
+import { layoutOf } from '../../train/plan.js';
+import { transposed, type Fixture } from './fixture.js';
+import { createTally, missing, type Outcome, type Tally } from './tally.js';
+
+type Tensors = Readonly<Record<string, FloatTensor>>;
+
+const adamSteps = 3;
+const learningRate = 1e-3;
+
+export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outcome> {
+  const { info, tensors } = fixture;
+  const model = models.find(({ reference }) => reference.model === info['model']);
+  if (model === undefined) return missing(`the model ${String(info['model'])}`);
+  const given = info['hyperparameters'] as Record<string, unknown> & { loss: ReferenceLoss };
+  const loss = lossFromReference(given.loss);
+  if (loss === undefined) return missing(`the loss ${given.loss.name}`);
+
+  const levels = tensors['random/iq_quantiles'] !== undefined;
+  const spec: ForecastSpec = {
+    model,
+    hyperparameters: hyperparametersOf(model, fixture, loss.outputs),
+    loss,
+    scaler: 'identity', // the inputs come scaled
+    given: { statistics: true, levels },
+  };
+  const batch = tensors['input/insample_y']!.dims[0]!;
+  const tally = createTally();
+
+  const evaluation = trainingGraph(spec, { batch, training: false, withForecast: true });
+  const values = valuesOf(evaluation, spec, fixture, 'param', tally);
+  const inputs = inputsOf(fixture);
+  await comparePass(evaluation, { ...inputs, ...values }, spec, fixture, '', tally, engine);
+  const training = trainingGraph(spec, { batch, withForecast: true });
+  await comparePass(training, { ...inputs, ...values }, spec, fixture, tensors['train/forward'] ? 'train/' : '', tally, engine);
+  await compareSteps(training, values, spec, fixture, tally, engine);
+  return tally.outcome();
+}
+
+/** Ours from theirs; what is null there stands for the default. */
+function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: number): Record<string, unknown> {
+  const given = info['hyperparameters'] as Record<string, unknown>;
+  const own = Object.entries(model.reference.hyperparameters).flatMap(([name, reference]) => {
+    const { name: theirs, read } = typeof reference === 'string' ? { name: reference, read: (value: unknown) => value } : reference;
+    const value = given[theirs];
+    return value === undefined || value === null ? [] : [[name, read(value)] as const];
+  });
+  const width = (name: string): number => tensors[name]?.dims.at(-1) ?? 0;
+  return model.parse({
+    ...Object.fromEntries(own),
+    inputLength: tensors['input/insample_y']!.dims[1],
+    horizon: tensors['input/outsample_y']!.dims[1],
+    outputs,
+    historic: width('input/hist_exog'),
+    future: width('input/futr_exog'),
+    static: width('input/stat_exog'),
+  });
+}
+
+function inputsOf({ tensors }: Fixture): Tensors {
+  const [batch, time] = tensors['input/insample_y']!.dims as [number, number];
+  const horizon = tensors['input/outsample_y']!.dims[1]!;
+  const inputs: Record<string, FloatTensor | undefined> = {
+    past: tensors['input/insample_y'],
+    mask: tensors['input/insample_mask'],
+    historic: tensors['input/hist_exog'],
+    future: tensors['input/futr_exog'] && withSteps(tensors['input/futr_exog'], time + horizon),
+    static: tensors['input/stat_exog'],
+    target: tensors['input/outsample_y'],
+    targetMask: tensors['input/outsample_mask'],
+    shift: tensors['input/loc'],
+    scale: tensors['input/scale'],
+    levels: tensors['random/iq_quantiles'] && { ...tensors['random/iq_quantiles'], dims: [batch, horizon, 1] },
+  };
+  return Object.fromEntries(Object.entries(inputs).filter(([, tensor]) => tensor !== undefined)) as Tensors;
+}
+
+/** Zeros after the last step: a recurrent case has no covariates beyond the window, and its model reads none. */
+function withSteps({ data, dims: [batch, steps, columns] }: FloatTensor, wanted: number): FloatTensor {
+  const padded = new Float32Array(batch! * wanted * columns!);
+  for (let row = 0; row < batch!; row++) padded.set(data.subarray(row * steps! * columns!, (row + 1) * steps! * columns!), row * wanted * columns!);
+  return { data: padded, dims: [batch!, wanted, columns!] };
+}
+
+/** Where a parameter or state of ours is found there. */
+function referenceOf(path: string, { model, hyperparameters }: ForecastSpec): ReferenceParameter | undefined {
+  const [place, rest] = path.split(/\/(.*)/) as [string, string];
+  if (place === 'model') return model.reference.parameter(rest, hyperparameters);
+  const parameter = lossParameter[rest];
+  return parameter && { ...parameter, name: `loss.${parameter.name}` };
+}
+
+/** Their values of our parameters and states, in our layout. */
+function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group: string, tally: Tally): Tensors {
+  const found = [...graph.parameters, ...graph.states].flatMap((leaf) => {
+    const path = leafName(leaf);
+    const reference = referenceOf(path, spec);
+    const theirs = reference && tensors[`${group}/${reference.name}`];
+    if (theirs === undefined) {
+      tally.fault(`${path} has no counterpart (${reference?.name ?? 'no name'})`);
+      return [];
+    }
+    return [[path, { data: transposed(theirs, reference!.transpose).data, dims: leaf.shape as readonly number[] }] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+/** Forward, loss and gradients, in evaluation or training mode. */
+async function comparePass(graph: Graph, feeds: Tensors, spec: ForecastSpec, { tensors, info }: Fixture, group: '' | 'train/', tally: Tally, engine: Engine): Promise<void> {
+  const session = await engine.load(toOnnx(graph));
+  const outputs = session.run(feeds);
+  session.close();
+  const result = group === '' ? 'output/' : group;
+  tally.compare('forward', `${result}forward`, outputs['forecast'], tensors[`${result}forward`]!);
+  tally.compare('loss', `${result}loss`, outputs['loss'], tensors[`${result}loss`]!);
+
+  const covered = new Set<string>();
+  const unused = (info['params_without_gradient'] ?? []) as readonly string[];
+  for (const leaf of graph.parameters) {
+    const reference = referenceOf(leafName(leaf), spec);
+    if (reference === undefined || unused.includes(reference.name)) continue;
+    const name = `${group}grad/${reference.name}`;
+    covered.add(name);
+    const theirs = tensors[name];
+    if (theirs === undefined) tally.fault(`${name} is not in the file`);
+    else tally.compare('gradient', name, outputs[gradientName(leafName(leaf))], transposed(theirs, reference.transpose));
+  }
+  for (const name of Object.keys(tensors)) {
+    if (name.startsWith(`${group}grad/`) && !covered.has(name)) tally.fault(`${name} has no counterpart here`);
+  }
+}
+
+/** Three steps of the real optimizer on the same batch. */
+async function compareSteps(graph: Graph, values: Tensors, spec: ForecastSpec, fixture: Fixture, tally: Tally, engine: Engine): Promise<void> {
+  const { tensors } = fixture;
+  const training = await createTrainingStep({ engine, model: toOnnx(graph), layout: layoutOf(graph), seed: 1 });
+  training.load(Object.fromEntries(Object.entries(values).map(([name, { data }]) => [name, data])));
+  const inputs = inputsOf(fixture);
+  const losses = new Float32Array(adamSteps);
+  for (let step = 0; step < adamSteps; step++) {
+    const drawn = tensors[`random/train.${step}.iq_quantiles`];
+    const levels = drawn && { levels: { ...drawn, dims: inputs['levels']!.dims } };
+    losses[step] = training.step({ ...inputs, ...levels }, { learningRate }).loss;
+  }
+  const after = training.values;
+  training.close();
+
+  tally.compare('adam', 'after_loss', { data: losses, dims: [adamSteps] }, tensors['after_loss']!, { floor: 1e-5 });
+  const covered = new Set<string>();
+  for (const leaf of [...graph.parameters, ...graph.states]) {
+    const reference = referenceOf(leafName(leaf), spec);
+    const theirs = reference && tensors[`after/${reference.name}`];
+    if (theirs === undefined) continue;
+    covered.add(`after/${reference!.name}`);
+    const mask = tensors[`after_mask/${reference!.name}`];
+    tally.compare('adam', `after/${reference!.name}`, after[leafName(leaf)], transposed(theirs, reference!.transpose), {
+      ...(mask && { mask: transposed(mask, reference!.transpose) }),
+    });
+  }
+  for (const name of Object.keys(tensors)) {
+    if (name.startsWith('after/') && !covered.has(name) && !name.endsWith('.num_batches_tracked')) tally.fault(`${name} has no counterpart here`);
+  }
+}
