@@ -26,7 +26,6 @@ export const errorKinds = {
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',
-  ND_GRAPH_DTYPE: 'model',
   ND_GRAPH_DUPLICATE_NAME: 'model',
   ND_GRAPH_INVALID: 'model',
   ND_GRAPH_NOT_STATIC: 'model',
