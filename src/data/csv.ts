@@ -50,7 +50,10 @@ function* fileBlocks(path: string): Generator<string> {
     file = openSync(path, 'r');
   } catch (cause) {
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
-      where: path, what: `The file cannot be opened (${(cause as NodeJS.ErrnoException).code ?? String(cause)}).`, mend: 'Check the path and the right to read it.', cause,
+      where: path,
+      what: `The file cannot be opened (${(cause as NodeJS.ErrnoException).code ?? String(cause)}).`,
+      mend: 'Check the path and the right to read it.',
+      cause,
     });
   }
   try {
@@ -79,9 +82,15 @@ function loadBlocks(blocks: Iterable<string>, options: CsvOptions, where: string
     if (rest !== '') reader.lines(`${rest}\n`);
   } catch (error) {
     // An undecodable byte and a folder in place of a file both show on reading only.
-    if (error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') findings.add('ND_DATA_ENCODING', {});
+    if (error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+      findings.add('ND_DATA_ENCODING', {});
     else if (error instanceof Error && 'code' in error && error.code === 'EISDIR') {
-      throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where, what: 'This is a folder.', mend: 'Name a file in it.', cause: error });
+      throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+        where,
+        what: 'This is a folder.',
+        mend: 'Name a file in it.',
+        cause: error,
+      });
     } else throw error;
     stopOnErrors(where, findings);
   }
@@ -134,7 +143,8 @@ function createReader(options: CsvOptions, findings: FindingList): Reader {
   const readTime = (text: string, name: string, id: string): number => {
     const asIndex = axis === 'index' ? parseInteger(text) : NaN;
     const ms = axis === 'index' ? NaN : parseTime(text);
-    if (axis === undefined) {                                     // the first row decides
+    if (axis === undefined) {
+      // the first row decides
       axis = Number.isNaN(ms) && !Number.isNaN(parseInteger(text)) ? 'index' : 'time';
       if (axis === 'index') return readTime(text, name, id);
     }
@@ -156,7 +166,7 @@ function createReader(options: CsvOptions, findings: FindingList): Reader {
     if (MISSING.has(word)) return NaN;
     if (/^[+-]?inf(?:inity)?$/.test(word)) return word.startsWith('-') ? -Infinity : Infinity;
     findings.add('ND_DATA_COLUMN_TYPE', { series: id, row: line, column: name, value: text });
-    return 0;                                                     // no frame will be made; NaN would be reported as missing, too
+    return 0; // no frame will be made; NaN would be reported as missing, too
   };
 
   const addRow = (fields: readonly string[], at: Layout): void => {
@@ -180,7 +190,12 @@ function createReader(options: CsvOptions, findings: FindingList): Reader {
     if (bare.trim() === '') return;
     const fields = splitLine(bare, at.separator);
     if (fields.length === at.header.length) addRow(fields, at);
-    else findings.add('ND_DATA_ROW_LENGTH', { row: line, value: bare }, { what: `the row has not ${at.header.length} fields as the header has` });
+    else
+      findings.add(
+        'ND_DATA_ROW_LENGTH',
+        { row: line, value: bare },
+        { what: `the row has not ${at.header.length} fields as the header has` },
+      );
   };
 
   return {
@@ -198,7 +213,11 @@ function createReader(options: CsvOptions, findings: FindingList): Reader {
       }
       if (layout === undefined || body === '') return;
       const fast = fastRows(body, layout);
-      if (fast) for (const row of fast) { line++; addRow(row, layout); }
+      if (fast)
+        for (const row of fast) {
+          line++;
+          addRow(row, layout);
+        }
       else for (const each of body.slice(0, -1).split('\n')) addLine(each, layout);
     },
     end() {
@@ -208,19 +227,27 @@ function createReader(options: CsvOptions, findings: FindingList): Reader {
         findings.add('ND_DATA_EMPTY', { row: line });
         return undefined;
       }
-      const columns = Object.fromEntries(layout.values.map(({ name }, i) => [i === 0 ? 'target' : name, values[i]!.subarray(0, rows)]));
+      const columns = Object.fromEntries(
+        layout.values.map(({ name }, i) => [i === 0 ? 'target' : name, values[i]!.subarray(0, rows)]),
+      );
       return {
         axis: axis === 'index' && (options.timeUnit ?? 'index') === 'index' ? 'index' : 'time',
         columns: {
-          ids: [...ids.keys()], series: series.subarray(0, rows), time: time.subarray(0, rows), lines: lineOf.subarray(0, rows),
-          available: available.subarray(0, rows), columns: columns as unknown as FrameColumns['columns'],
+          ids: [...ids.keys()],
+          series: series.subarray(0, rows),
+          time: time.subarray(0, rows),
+          lines: lineOf.subarray(0, rows),
+          available: available.subarray(0, rows),
+          columns: columns as unknown as FrameColumns['columns'],
         },
       };
     },
   };
 }
 
-function enlarged<A extends Float64Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(column: A, length: number): A {
+function enlarged<
+  A extends Float64Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
+>(column: A, length: number): A {
   const larger = new (column.constructor as new (length: number) => A)(length);
   larger.set(column);
   return larger;
@@ -237,11 +264,16 @@ function readHeader(text: string, options: CsvOptions, findings: FindingList, li
     const names = wanted === undefined ? usual : [wanted.toLowerCase()];
     const at = lower.findIndex((name) => names.includes(name));
     if (at < 0 && needed) {
-      findings.add('ND_DATA_COLUMN_MISSING', { row: line, column: wanted ?? usual[0]!, value: text }, {
-        what: `there is no column ${names.map((name) => `“${name}”`).join(', ')}; the header has ${header.map((name) => `“${name}”`).join(', ')}`,
-      });
+      findings.add(
+        'ND_DATA_COLUMN_MISSING',
+        { row: line, column: wanted ?? usual[0]!, value: text },
+        {
+          what: `there is no column ${names.map((name) => `“${name}”`).join(', ')}; the header has ${header.map((name) => `“${name}”`).join(', ')}`,
+        },
+      );
     }
-    if (at >= 0 && lower.indexOf(lower[at]!, at + 1) >= 0) findings.add('ND_DATA_COLUMN_DUPLICATE', { row: line, column: header[at]! });
+    if (at >= 0 && lower.indexOf(lower[at]!, at + 1) >= 0)
+      findings.add('ND_DATA_COLUMN_DUPLICATE', { row: line, column: header[at]! });
     return at;
   };
   const time = find(options.columns?.time, columnNames.time, true);
@@ -249,7 +281,13 @@ function readHeader(text: string, options: CsvOptions, findings: FindingList, li
   const series = find(options.columns?.series, columnNames.series, options.columns?.series !== undefined);
   const available = find(undefined, columnNames.available, false);
   const covariates = (options.covariates ?? []).map((name) => ({ name, at: find(name, [], true) }));
-  if (time < 0 || target < 0 || (series < 0 && options.columns?.series !== undefined) || covariates.some(({ at }) => at < 0)) return undefined;
+  if (
+    time < 0 ||
+    target < 0 ||
+    (series < 0 && options.columns?.series !== undefined) ||
+    covariates.some(({ at }) => at < 0)
+  )
+    return undefined;
   return { separator, header, series, time, available, values: [{ name: header[target]!, at: target }, ...covariates] };
 }
 
@@ -260,7 +298,12 @@ function readHeader(text: string, options: CsvOptions, findings: FindingList, li
 function fastRows(block: string, { separator, header }: Layout): string[][] | undefined {
   if (block.includes('"')) return undefined;
   const schema: Schema & { skip: number } = {
-    skip: 0, col: separator, row: '\n', encl: '', esc: '', trim: false,
+    skip: 0,
+    col: separator,
+    row: '\n',
+    encl: '',
+    esc: '',
+    trim: false,
     cols: header.map((name) => ({ name, type: 's', repl: { empty: undefined, null: undefined, NaN: undefined } })),
   };
   const rows = initParser(schema).stringArrs<string[]>(block);
@@ -322,8 +365,10 @@ function* csvBlocks(columns: CsvColumns): Generator<string> {
   yield `${Object.keys(columns).map(formatField).join(',')}\n`;
   const rows = lists[0]?.length ?? 0;
   for (let from = 0; from < rows; from += ROWS_PER_BLOCK) {
-    const lines = Array.from({ length: Math.min(ROWS_PER_BLOCK, rows - from) }, (_, i) =>
-      `${lists.map((list) => formatField(list[from + i]!)).join(',')}\n`);
+    const lines = Array.from(
+      { length: Math.min(ROWS_PER_BLOCK, rows - from) },
+      (_, i) => `${lists.map((list) => formatField(list[from + i]!)).join(',')}\n`,
+    );
     yield lines.join('');
   }
 }

@@ -41,7 +41,10 @@ export function rowAt(frame: TimeSeriesFrame, series: number, time: number): num
 }
 
 /** Keeps one range of rows per series. Adjacent ranges share memory with the frame; others are copied. */
-export function takeRows(frame: TimeSeriesFrame, range: (series: number) => { from: number; to: number }): TimeSeriesFrame {
+export function takeRows(
+  frame: TimeSeriesFrame,
+  range: (series: number) => { from: number; to: number },
+): TimeSeriesFrame {
   const ranges = frame.ids.map((_, series) => range(series));
   const offsets = new Uint32Array(ranges.length + 1);
   ranges.forEach(({ from, to }, s) => (offsets[s + 1] = offsets[s]! + Math.max(to - from, 0)));
@@ -100,7 +103,7 @@ export function describe(frame: TimeSeriesFrame): SeriesDescription[] {
     let min = Infinity;
     let max = -Infinity;
     let mean = 0;
-    let squares = 0;                                   // Welford: no digits lost to a large level
+    let squares = 0; // Welford: no digits lost to a large level
     for (let row = from; row < to; row++) {
       if (frame.available[row] === 0) continue;
       const value = frame.columns.target[row]!;
@@ -112,9 +115,15 @@ export function describe(frame: TimeSeriesFrame): SeriesDescription[] {
     }
     const known = (value: number): number => (observed > 0 ? value : NaN);
     return {
-      id, rows: to - from, observed,
-      from: frame.time[from] ?? NaN, to: to > from ? frame.time[to - 1]! : NaN,
-      min: known(min), max: known(max), mean: known(mean), standardDeviation: known(Math.sqrt(squares / observed)),
+      id,
+      rows: to - from,
+      observed,
+      from: frame.time[from] ?? NaN,
+      to: to > from ? frame.time[to - 1]! : NaN,
+      min: known(min),
+      max: known(max),
+      mean: known(mean),
+      standardDeviation: known(Math.sqrt(squares / observed)),
     };
   });
 }
@@ -129,7 +138,9 @@ export function validate(frame: TimeSeriesFrame, minLength = 2): Finding[] {
 /** Adds the findings of `validate` to a list; `line` tells how the user numbers a row. */
 export function checkValues(
   frame: Pick<TimeSeriesFrame, 'ids' | 'offsets' | 'columns' | 'available'>,
-  findings: FindingList, minLength: number, line: (row: number) => number,
+  findings: FindingList,
+  minLength: number,
+  line: (row: number) => number,
 ): void {
   frame.ids.forEach((series, s) => {
     const from = frame.offsets[s]!;
@@ -148,9 +159,18 @@ export function checkValues(
     }
     const row = to > from ? line(to - 1) : null;
     if (observed < minLength) {
-      findings.add('ND_DATA_SERIES_TOO_SHORT', { series, row, column: 'target' }, { what: `${observed} observed ${observed === 1 ? 'row' : 'rows'}, at least ${minLength} are needed` });
+      findings.add(
+        'ND_DATA_SERIES_TOO_SHORT',
+        { series, row, column: 'target' },
+        { what: `${observed} observed ${observed === 1 ? 'row' : 'rows'}, at least ${minLength} are needed` },
+      );
     } else if (constant && observed > 1) {
-      findings.add('ND_DATA_CONSTANT', { series, row: line(first), column: 'target', value: String(frame.columns.target[first]) });
+      findings.add('ND_DATA_CONSTANT', {
+        series,
+        row: line(first),
+        column: 'target',
+        value: String(frame.columns.target[first]),
+      });
     }
   });
 }

@@ -1,6 +1,14 @@
 /** From raw columns to a frame: group, sort, merge repeats, find the frequency, lay the grid, fill the gaps. */
 
-import { addSteps, bucketStart, formatFrequency, type Frequency, inferFrequency, parseFrequency, stepsBetween } from '../time/frequency.js';
+import {
+  addSteps,
+  bucketStart,
+  formatFrequency,
+  type Frequency,
+  inferFrequency,
+  parseFrequency,
+  stepsBetween,
+} from '../time/frequency.js';
 import { formatTime } from '../time/parse.js';
 import { checkValues, type Columns, type TimeSeriesFrame } from './frame.js';
 import { createFindings, type Finding, type FindingList, stopOnErrors } from './validate.js';
@@ -68,7 +76,10 @@ interface Table {
  * findings when one of them is an error, `ND_DATA_FREQUENCY_UNKNOWN` when `frequency` is no frequency.
  */
 export function frameFromColumns(
-  input: FrameColumns, options: FrameOptions = {}, where = 'data', findings: FindingList = createFindings(),
+  input: FrameColumns,
+  options: FrameOptions = {},
+  where = 'data',
+  findings: FindingList = createFindings(),
 ): LoadedFrame {
   const given = options.frequency === undefined ? undefined : parseFrequency(options.frequency);
   const axis = options.axis ?? (given?.kind === 'step' ? 'index' : 'time');
@@ -116,33 +127,51 @@ function sortedTable(input: FrameColumns, findings: FindingList, sort: boolean, 
       const time = input.time[segment[i]!]!;
       if (time >= input.time[segment[i - 1]!]!) continue;
       ascending = false;
-      findings.add('ND_DATA_UNSORTED', { series, row: lines[segment[i]!]!, column: 'time', value: show(time) }, { mended: sort });
+      findings.add(
+        'ND_DATA_UNSORTED',
+        { series, row: lines[segment[i]!]!, column: 'time', value: show(time) },
+        { mended: sort },
+      );
     }
     if (ascending) return;
     inPlace = false;
     segment.sort((a, b) => input.time[a]! - input.time[b]! || a - b);
   });
 
-  const arrange = <A extends Float32Array | Float64Array | Uint8Array | Uint32Array>(column: ArrayLike<number>, make: new (rows: number) => A): A => {
+  const arrange = <A extends Float32Array | Float64Array | Uint8Array | Uint32Array>(
+    column: ArrayLike<number>,
+    make: new (rows: number) => A,
+  ): A => {
     if (inPlace && column instanceof make) return column;
     const arranged = new make(rows);
     for (let place = 0; place < rows; place++) arranged[place] = column[order[place]!]!;
     return arranged;
   };
-  const columns = Object.fromEntries(Object.entries(input.columns).map(([name, column]) => [name, arrange(column, Float32Array)])) as unknown as Columns;
+  const columns = Object.fromEntries(
+    Object.entries(input.columns).map(([name, column]) => [name, arrange(column, Float32Array)]),
+  ) as unknown as Columns;
   const available = input.available ? arrange(input.available, Uint8Array).slice() : new Uint8Array(rows).fill(1);
   for (let row = 0; row < rows; row++) if (Number.isNaN(columns.target[row])) available[row] = 0;
-  return { ids, offsets, time: arrange(input.time, Float64Array), columns, available, lines: arrange(lines, Uint32Array) };
+  return {
+    ids,
+    offsets,
+    time: arrange(input.time, Float64Array),
+    columns,
+    available,
+    lines: arrange(lines, Uint32Array),
+  };
 }
 
 /** Infinite values are errors; missing covariates too, unless a rule fills them. A missing target is only masked. */
 function checkFinite(table: Table, findings: FindingList, rule: FillRule): void {
   const missingIsError = rule === 'none' || rule === 'mask';
   for (const [column, values] of Object.entries(table.columns)) {
-    const wrong = (value: number): boolean => (Number.isNaN(value) ? missingIsError && column !== 'target' : !Number.isFinite(value));
+    const wrong = (value: number): boolean =>
+      Number.isNaN(value) ? missingIsError && column !== 'target' : !Number.isFinite(value);
     forEachRow(table, (row, series) => {
       const value = values[row]!;
-      if (wrong(value)) findings.add('ND_DATA_NOT_FINITE', { series, row: table.lines[row]!, column, value: String(value) });
+      if (wrong(value))
+        findings.add('ND_DATA_NOT_FINITE', { series, row: table.lines[row]!, column, value: String(value) });
     });
   }
 }
@@ -153,12 +182,21 @@ function forEachRow(table: Table, visit: (row: number, series: string, first: bo
   });
 }
 
-function mergeRepeats(table: Table, findings: FindingList, rule: Aggregation | undefined, show: (time: number) => string): Table {
+function mergeRepeats(
+  table: Table,
+  findings: FindingList,
+  rule: Aggregation | undefined,
+  show: (time: number) => string,
+): Table {
   let repeats = 0;
   forEachRow(table, (row, series, first) => {
     if (first || table.time[row] !== table.time[row - 1]) return;
     repeats++;
-    findings.add('ND_DATA_DUPLICATE_ROW', { series, row: table.lines[row]!, column: 'time', value: show(table.time[row]!) }, { mended: rule !== undefined });
+    findings.add(
+      'ND_DATA_DUPLICATE_ROW',
+      { series, row: table.lines[row]!, column: 'time', value: show(table.time[row]!) },
+      { mended: rule !== undefined },
+    );
   });
   return repeats === 0 ? table : mergeEqualTimes(table, rule ?? 'last');
 }
@@ -179,7 +217,7 @@ const aggregate: Readonly<Record<Aggregation, (sum: number, value: number) => nu
 
 /** Rows of one series and time become one. A merged row is observed when one of its rows was. */
 function mergeEqualTimes(table: Table, rule: Aggregation): Table {
-  const target = new Uint32Array(table.time.length);   // row of the merged table
+  const target = new Uint32Array(table.time.length); // row of the merged table
   const offsets = new Uint32Array(table.offsets.length);
   let merged = 0;
   for (let s = 0; s + 1 < offsets.length; s++) {
@@ -204,21 +242,29 @@ function mergeEqualTimes(table: Table, rule: Aggregation): Table {
     for (let row = 0; row < target.length; row++) {
       const value = column[row]!;
       const to = target[row]!;
-      const hidden = isTarget && table.available[row] === 0 && available[to] === 1;   // an imputed value yields to an observed one
+      const hidden = isTarget && table.available[row] === 0 && available[to] === 1; // an imputed value yields to an observed one
       if (Number.isNaN(value) || hidden) continue;
       sums[to] = counts[to] === 0 ? value : aggregate[rule](sums[to]!, value);
       counts[to]!++;
     }
     return Float32Array.from(sums, (sum, row) => (rule === 'mean' ? sum / counts[row]! : sum));
   };
-  const columns = Object.fromEntries(Object.entries(table.columns).map(([name, column]) => [name, mergeColumn(column, name === 'target')])) as unknown as Columns;
+  const columns = Object.fromEntries(
+    Object.entries(table.columns).map(([name, column]) => [name, mergeColumn(column, name === 'target')]),
+  ) as unknown as Columns;
   return { ids: table.ids, offsets, time, columns, available, lines };
 }
 
 /** More filled than this, and a mistyped year is likelier than a gap. */
 const maxGapRows = (rows: number): number => Math.max(1_000_000, 20 * rows);
 
-function checkGrid(table: Table, frequency: Frequency, findings: FindingList, rule: FillRule, show: (time: number) => string): void {
+function checkGrid(
+  table: Table,
+  frequency: Frequency,
+  findings: FindingList,
+  rule: FillRule,
+  show: (time: number) => string,
+): void {
   const details = { what: `rows are missing in the grid of ${formatFrequency(frequency)}`, mended: rule !== 'none' };
   let missing = 0;
   forEachRow(table, (row, series, first) => {
@@ -226,12 +272,22 @@ function checkGrid(table: Table, frequency: Frequency, findings: FindingList, ru
     const before = table.time[row - 1]!;
     const steps = stepsBetween(before, table.time[row]!, frequency);
     if (steps === 1) return;
-    const place = { series, row: table.lines[row]!, column: 'time', value: `${show(before)} to ${show(table.time[row]!)}` };
-    if (!Number.isInteger(steps)) findings.add('ND_DATA_IRREGULAR', place, { what: `the time is off the grid of ${formatFrequency(frequency)}` });
+    const place = {
+      series,
+      row: table.lines[row]!,
+      column: 'time',
+      value: `${show(before)} to ${show(table.time[row]!)}`,
+    };
+    if (!Number.isInteger(steps))
+      findings.add('ND_DATA_IRREGULAR', place, { what: `the time is off the grid of ${formatFrequency(frequency)}` });
     else {
       missing += steps - 1;
       if (missing > maxGapRows(table.time.length)) {
-        findings.add('ND_DATA_GAPS', place, { what: 'the gap is many times longer than the data', mend: 'Check this time, or cut the file there.', count: steps - 1 });
+        findings.add('ND_DATA_GAPS', place, {
+          what: 'the gap is many times longer than the data',
+          mend: 'Check this time, or cut the file there.',
+          count: steps - 1,
+        });
       } else findings.add('ND_DATA_GAPS', place, { ...details, count: steps - 1 });
     }
   });
@@ -249,7 +305,7 @@ function onGrid(table: Table, frequency: Frequency): Omit<Table, 'lines'> {
   const rows = offsets.at(-1)!;
   if (rows === table.time.length) return table;
 
-  const place = new Uint32Array(table.time.length);     // row of the regular table
+  const place = new Uint32Array(table.time.length); // row of the regular table
   const time = new Float64Array(rows);
   for (let s = 0; s + 1 < offsets.length; s++) {
     const start = table.time[table.offsets[s]!]!;
@@ -262,7 +318,9 @@ function onGrid(table: Table, frequency: Frequency): Omit<Table, 'lines'> {
     for (let row = 0; row < column.length; row++) spreadOut[place[row]!] = column[row]!;
     return spreadOut;
   };
-  const columns = Object.fromEntries(Object.entries(table.columns).map(([name, column]) => [name, spread(column, new Float32Array(rows).fill(NaN))])) as unknown as Columns;
+  const columns = Object.fromEntries(
+    Object.entries(table.columns).map(([name, column]) => [name, spread(column, new Float32Array(rows).fill(NaN))]),
+  ) as unknown as Columns;
   return { ids: table.ids, offsets, time, columns, available: spread(table.available, new Uint8Array(rows)) };
 }
 

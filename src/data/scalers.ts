@@ -39,7 +39,9 @@ export function fitSeriesScaler(frame: TimeSeriesFrame, name: ScalerName): Serie
   const scale = new Float64Array(frame.ids.length).fill(1);
   frame.ids.forEach((_, s) => {
     const { from, to } = rowsOf(frame, s);
-    const observed = Float64Array.from(frame.columns.target.subarray(from, to)).filter((_, i) => frame.available[from + i] === 1);
+    const observed = Float64Array.from(frame.columns.target.subarray(from, to)).filter(
+      (_, i) => frame.available[from + i] === 1,
+    );
     if (observed.length === 0) return;
     const [centre, spread] = fits[name](observed);
     shift[s] = centre;

@@ -29,8 +29,10 @@ export function splitFrame(frame: TimeSeriesFrame, { validation, test, context =
     const validationFrom = begin(s, validation, testFrom);
     return { from, validationFrom, testFrom, to };
   });
-  const part = (from: number, to: number, first: number): { from: number; to: number } =>
-    ({ from: to > from ? Math.max(first, from - context) : from, to });
+  const part = (from: number, to: number, first: number): { from: number; to: number } => ({
+    from: to > from ? Math.max(first, from - context) : from,
+    to,
+  });
   return {
     train: takeRows(frame, (s) => ({ from: cuts[s]!.from, to: cuts[s]!.validationFrom })),
     validation: takeRows(frame, (s) => part(cuts[s]!.validationFrom, cuts[s]!.testFrom, cuts[s]!.from)),

@@ -7,21 +7,81 @@ export type Severity = 'error' | 'warning';
 /** The closed list of findings. `mend` is what the reader can do; options are named as in the API, flags as in `nd`. */
 export const findingKinds = {
   ND_DATA_EMPTY: { severity: 'error', what: 'there are no rows', mend: 'Give a header line and at least one row.' },
-  ND_DATA_ENCODING: { severity: 'error', what: 'the file is not UTF-8 text', mend: 'Export it as CSV in UTF-8; compressed and binary files are not read.' },
-  ND_DATA_COLUMN_MISSING: { severity: 'error', what: 'the column is missing', mend: 'Add it, or name another one with the option `columns`.' },
-  ND_DATA_COLUMN_DUPLICATE: { severity: 'error', what: 'two columns have this name', mend: 'Rename or remove one of them.' },
-  ND_DATA_COLUMN_TYPE: { severity: 'error', what: 'not readable as this column', mend: 'Write numbers with a decimal point, times as ISO 8601, and leave missing values empty.' },
-  ND_DATA_ROW_LENGTH: { severity: 'error', what: 'the row has another number of fields than the header', mend: 'Add or remove separators, or quote the field that holds one.' },
-  ND_DATA_TIMEZONE_MIXED: { severity: 'error', what: 'some times have a zone and some have none', mend: 'Write an offset on every time or on none (then they are UTC).' },
-  ND_DATA_UNSORTED: { severity: 'error', what: 'times go back', mend: 'Sort the file by time, or pass `sort: true` (`--sort`).' },
-  ND_DATA_DUPLICATE_ROW: { severity: 'error', what: 'the time occurs more than once in the series', mend: "Remove the repeats, or pass `onDuplicate: 'last'` or `'mean'` (`--on-duplicate mean`)." },
-  ND_DATA_FREQUENCY_UNKNOWN: { severity: 'error', what: 'no frequency can be read from the times', mend: "Pass `frequency`, such as '5min' (`--frequency 5min`)." },
-  ND_DATA_IRREGULAR: { severity: 'error', what: 'the time is off the grid of the frequency', mend: "Pass `resample: 'mean'` (`--resample mean`), or another `frequency`." },
-  ND_DATA_GAPS: { severity: 'error', what: 'rows are missing in the grid', mend: "Pass `fillGaps: 'linear'`, `'last'` or `'mask'` (`--fill-gaps linear`); filled rows count as not observed." },
-  ND_DATA_SERIES_TOO_SHORT: { severity: 'error', what: 'too few observed rows', mend: 'Give more rows, or shorten `inputLength` and `horizon`.' },
-  ND_DATA_NOT_FINITE: { severity: 'error', what: 'the value is no finite number', mend: 'Remove it; leave the field empty when the value is missing.' },
-  ND_DATA_MISSING: { severity: 'warning', what: 'values are missing', mend: 'Nothing has to be done: they count as not observed.' },
-  ND_DATA_CONSTANT: { severity: 'warning', what: 'all values are equal', mend: 'Check the sensor: a constant series can be forecast but teaches nothing.' },
+  ND_DATA_ENCODING: {
+    severity: 'error',
+    what: 'the file is not UTF-8 text',
+    mend: 'Export it as CSV in UTF-8; compressed and binary files are not read.',
+  },
+  ND_DATA_COLUMN_MISSING: {
+    severity: 'error',
+    what: 'the column is missing',
+    mend: 'Add it, or name another one with the option `columns`.',
+  },
+  ND_DATA_COLUMN_DUPLICATE: {
+    severity: 'error',
+    what: 'two columns have this name',
+    mend: 'Rename or remove one of them.',
+  },
+  ND_DATA_COLUMN_TYPE: {
+    severity: 'error',
+    what: 'not readable as this column',
+    mend: 'Write numbers with a decimal point, times as ISO 8601, and leave missing values empty.',
+  },
+  ND_DATA_ROW_LENGTH: {
+    severity: 'error',
+    what: 'the row has another number of fields than the header',
+    mend: 'Add or remove separators, or quote the field that holds one.',
+  },
+  ND_DATA_TIMEZONE_MIXED: {
+    severity: 'error',
+    what: 'some times have a zone and some have none',
+    mend: 'Write an offset on every time or on none (then they are UTC).',
+  },
+  ND_DATA_UNSORTED: {
+    severity: 'error',
+    what: 'times go back',
+    mend: 'Sort the file by time, or pass `sort: true` (`--sort`).',
+  },
+  ND_DATA_DUPLICATE_ROW: {
+    severity: 'error',
+    what: 'the time occurs more than once in the series',
+    mend: "Remove the repeats, or pass `onDuplicate: 'last'` or `'mean'` (`--on-duplicate mean`).",
+  },
+  ND_DATA_FREQUENCY_UNKNOWN: {
+    severity: 'error',
+    what: 'no frequency can be read from the times',
+    mend: "Pass `frequency`, such as '5min' (`--frequency 5min`).",
+  },
+  ND_DATA_IRREGULAR: {
+    severity: 'error',
+    what: 'the time is off the grid of the frequency',
+    mend: "Pass `resample: 'mean'` (`--resample mean`), or another `frequency`.",
+  },
+  ND_DATA_GAPS: {
+    severity: 'error',
+    what: 'rows are missing in the grid',
+    mend: "Pass `fillGaps: 'linear'`, `'last'` or `'mask'` (`--fill-gaps linear`); filled rows count as not observed.",
+  },
+  ND_DATA_SERIES_TOO_SHORT: {
+    severity: 'error',
+    what: 'too few observed rows',
+    mend: 'Give more rows, or shorten `inputLength` and `horizon`.',
+  },
+  ND_DATA_NOT_FINITE: {
+    severity: 'error',
+    what: 'the value is no finite number',
+    mend: 'Remove it; leave the field empty when the value is missing.',
+  },
+  ND_DATA_MISSING: {
+    severity: 'warning',
+    what: 'values are missing',
+    mend: 'Nothing has to be done: they count as not observed.',
+  },
+  ND_DATA_CONSTANT: {
+    severity: 'warning',
+    what: 'all values are equal',
+    mend: 'Check the sensor: a constant series can be forecast but teaches nothing.',
+  },
 } as const satisfies Record<string, { severity: Severity; what: string; mend: string }>;
 
 export type FindingCode = keyof typeof findingKinds;
@@ -79,7 +139,12 @@ export function createFindings(): FindingList {
       if (finding === undefined) {
         const kind = findingKinds[code];
         finding = {
-          code, series, row, column, count: 0, examples: [],
+          code,
+          series,
+          row,
+          column,
+          count: 0,
+          examples: [],
           severity: details.mended ? 'warning' : kind.severity,
           what: details.what ?? kind.what,
           mend: details.mend ?? (details.mended ? 'Nothing has to be done: an option mended it.' : kind.mend),
@@ -87,7 +152,8 @@ export function createFindings(): FindingList {
         found.set(key, finding);
       }
       finding.count += details.count ?? 1;
-      if (row !== null && finding.examples.length < MAX_EXAMPLES) finding.examples.push({ row, value: (value ?? '').slice(0, 60) });
+      if (row !== null && finding.examples.length < MAX_EXAMPLES)
+        finding.examples.push({ row, value: (value ?? '').slice(0, 60) });
     },
     list: () => [...found.values()],
   };
@@ -103,8 +169,10 @@ export function formatFinding(finding: Finding): string {
   const shown = finding.examples.filter(({ value }) => value !== '').map(({ row, value }) => `row ${row}: “${value}”`);
   const count = finding.count > 1 ? [`${finding.count} times`] : [];
   const facts = [...count, ...shown];
-  return `${[`${finding.severity} ${finding.code}`, ...place].join(' · ')}: ${finding.what}`
-    + `${facts.length > 0 ? ` (${facts.join('; ')})` : ''}. ${finding.mend}`;
+  return (
+    `${[`${finding.severity} ${finding.code}`, ...place].join(' · ')}: ${finding.what}` +
+    `${facts.length > 0 ? ` (${facts.join('; ')})` : ''}. ${finding.mend}`
+  );
 }
 
 const MAX_LINES = 100;

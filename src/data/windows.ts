@@ -48,19 +48,28 @@ export interface Windows {
  * such as that of a training session. L inputLength, H horizon; X, F, S numbers of covariates.
  */
 export interface WindowBatch {
-  past: Float32Array;             // [batch, L, 1]
-  mask: Float32Array;             // [batch, L, 1], 1 where observed
-  target: Float32Array;           // [batch, H, 1]
-  targetMask: Float32Array;       // [batch, H, 1]
-  historic?: Float32Array;        // [batch, L, X]
-  future?: Float32Array;          // [batch, L + H, F]
-  static?: Float32Array;          // [batch, S]
+  past: Float32Array; // [batch, L, 1]
+  mask: Float32Array; // [batch, L, 1], 1 where observed
+  target: Float32Array; // [batch, H, 1]
+  targetMask: Float32Array; // [batch, H, 1]
+  historic?: Float32Array; // [batch, L, X]
+  future?: Float32Array; // [batch, L + H, F]
+  static?: Float32Array; // [batch, S]
 }
 
 /** Finds the windows, series by series in order of time. `count` is 0 when no window fits; the caller decides what that means. */
 export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): Windows {
-  const { inputLength, horizon, step = 1, align = 'start', minAvailable = 0, padEnd = false, from = -Infinity, to = Infinity } = options;
-  const observed = new Uint32Array(frame.available.length + 1);          // observed rows before each row
+  const {
+    inputLength,
+    horizon,
+    step = 1,
+    align = 'start',
+    minAvailable = 0,
+    padEnd = false,
+    from = -Infinity,
+    to = Infinity,
+  } = options;
+  const observed = new Uint32Array(frame.available.length + 1); // observed rows before each row
   for (let row = 0; row < frame.available.length; row++) observed[row + 1] = observed[row]! + frame.available[row]!;
   const share = (start: number, end: number, length: number): number => (observed[end]! - observed[start]!) / length;
 
@@ -69,7 +78,7 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
   frame.ids.forEach((_, s) => {
     const rows = rowsOf(frame, s);
     const first = Math.max(rows.from, (from === -Infinity ? rows.from : rowAt(frame, s, from)) - inputLength);
-    const end = to === Infinity ? rows.to : rowAt(frame, s, to);          // no target row at or after this one
+    const end = to === Infinity ? rows.to : rowAt(frame, s, to); // no target row at or after this one
     const last = end - inputLength - (padEnd ? 1 : horizon);
     const shift = align === 'end' && last >= first ? (last - first) % step : 0;
     for (let start = first + shift; start <= last; start += step) {
@@ -88,12 +97,19 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
  * The last `inputLength` rows of every series, to forecast what comes next: all of the target is masked. Throws
  * `DataError` naming every series that is shorter.
  */
-export function latestWindows(frame: TimeSeriesFrame, options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static'>): Windows {
+export function latestWindows(
+  frame: TimeSeriesFrame,
+  options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static'>,
+): Windows {
   const findings = createFindings();
   const starts = frame.ids.map((series, s) => {
     const { from, to } = rowsOf(frame, s);
     if (to - from < options.inputLength) {
-      findings.add('ND_DATA_SERIES_TOO_SHORT', { series, column: 'target' }, { what: `${to - from} rows, but the model reads ${options.inputLength}` });
+      findings.add(
+        'ND_DATA_SERIES_TOO_SHORT',
+        { series, column: 'target' },
+        { what: `${to - from} rows, but the model reads ${options.inputLength}` },
+      );
     }
     return to - options.inputLength;
   });
@@ -102,11 +118,15 @@ export function latestWindows(frame: TimeSeriesFrame, options: Pick<WindowOption
 }
 
 function windowsAt(
-  frame: TimeSeriesFrame, { inputLength, horizon, historic = [], future = [], static: fixed }: WindowOptions, starts: Uint32Array, series: Uint32Array,
+  frame: TimeSeriesFrame,
+  { inputLength, horizon, historic = [], future = [], static: fixed }: WindowOptions,
+  starts: Uint32Array,
+  series: Uint32Array,
 ): Windows {
   const findings = createFindings();
   for (const column of [...historic, ...future]) {
-    if (!(column in frame.columns)) findings.add('ND_DATA_COLUMN_MISSING', { column }, { mend: 'Keep it when reading the table (`covariates`).' });
+    if (!(column in frame.columns))
+      findings.add('ND_DATA_COLUMN_MISSING', { column }, { mend: 'Keep it when reading the table (`covariates`).' });
   }
   if (findings.list().length > 0) throw new DataError('windows', findings.list());
   return { frame, inputLength, horizon, count: starts.length, starts, series, historic, future, static: fixed };
@@ -125,18 +145,27 @@ const staticWidth = ({ static: fixed, frame }: Windows): number => (fixed ? fixe
 export function batchShapes(windows: Windows, size: number): Readonly<Record<keyof WindowBatch, readonly number[]>> {
   const { inputLength, horizon, historic, future } = windows;
   return {
-    past: [size, inputLength, 1], mask: [size, inputLength, 1], target: [size, horizon, 1], targetMask: [size, horizon, 1],
-    historic: [size, inputLength, historic.length], future: [size, inputLength + horizon, future.length], static: [size, staticWidth(windows)],
+    past: [size, inputLength, 1],
+    mask: [size, inputLength, 1],
+    target: [size, horizon, 1],
+    targetMask: [size, horizon, 1],
+    historic: [size, inputLength, historic.length],
+    future: [size, inputLength + horizon, future.length],
+    static: [size, staticWidth(windows)],
   };
 }
 
 /** Fresh tensors for batches of up to `size` windows; covariates only when the windows name some. */
 export function createBatch(windows: Windows, size: number): WindowBatch {
-  const entries = Object.entries(batchShapes(windows, size)).map(([name, dims]) => [name, dims.reduce((a, b) => a * b)] as const);
+  const entries = Object.entries(batchShapes(windows, size)).map(
+    ([name, dims]) => [name, dims.reduce((a, b) => a * b)] as const,
+  );
   const optional = new Set(['historic', 'future', 'static']);
-  return Object.fromEntries(entries
-    .filter(([name, length]) => length > 0 || !optional.has(name))
-    .map(([name, length]) => [name, new Float32Array(length)])) as unknown as WindowBatch;
+  return Object.fromEntries(
+    entries
+      .filter(([name, length]) => length > 0 || !optional.has(name))
+      .map(([name, length]) => [name, new Float32Array(length)]),
+  ) as unknown as WindowBatch;
 }
 
 /**
@@ -156,7 +185,16 @@ export function gatherWindows(windows: Windows, indices: ArrayLike<number>, batc
     copyRows(target, cut, Math.min(cut + horizon, end), batch.target, place * horizon, horizon);
     copyRows(frame.available, cut, Math.min(cut + horizon, end), batch.targetMask, place * horizon, horizon);
     if (batch.historic) interleave(windows.historic, frame, start, cut, batch.historic, place, inputLength);
-    if (batch.future) interleave(windows.future, frame, start, Math.min(cut + horizon, end), batch.future, place, inputLength + horizon);
+    if (batch.future)
+      interleave(
+        windows.future,
+        frame,
+        start,
+        Math.min(cut + horizon, end),
+        batch.future,
+        place,
+        inputLength + horizon,
+      );
     if (batch.static) {
       const width = staticWidth(windows);
       batch.static.set(windows.static!.subarray(series[index]! * width, (series[index]! + 1) * width), place * width);
@@ -165,7 +203,14 @@ export function gatherWindows(windows: Windows, indices: ArrayLike<number>, batc
 }
 
 /** Copies rows to `at`, zeros for NaN, and pads with zeros to `length`. */
-function copyRows(column: Float32Array | Uint8Array, from: number, to: number, into: Float32Array, at: number, length: number): void {
+function copyRows(
+  column: Float32Array | Uint8Array,
+  from: number,
+  to: number,
+  into: Float32Array,
+  at: number,
+  length: number,
+): void {
   into.set(column.subarray(from, to), at);
   if (column instanceof Float32Array) {
     for (let i = at; i < at + to - from; i++) if (into[i] !== into[i]) into[i] = 0;
@@ -174,7 +219,15 @@ function copyRows(column: Float32Array | Uint8Array, from: number, to: number, i
 }
 
 /** Copies several columns side by side: [time, columns]. */
-function interleave(names: readonly string[], frame: TimeSeriesFrame, from: number, to: number, into: Float32Array, place: number, length: number): void {
+function interleave(
+  names: readonly string[],
+  frame: TimeSeriesFrame,
+  from: number,
+  to: number,
+  into: Float32Array,
+  place: number,
+  length: number,
+): void {
   const width = names.length;
   const at = place * length * width;
   names.forEach((name, c) => {

@@ -1,7 +1,14 @@
 /** Forecasts from many moments of the past, beside what then happened. */
 
 import { rowsOf, sliceTime, type TimeSeriesFrame } from '../data/frame.js';
-import { createBatch, createWindows, gatherWindows, type WindowBatch, type WindowOptions, type Windows } from '../data/windows.js';
+import {
+  createBatch,
+  createWindows,
+  gatherWindows,
+  type WindowBatch,
+  type WindowOptions,
+  type Windows,
+} from '../data/windows.js';
 
 /** What a backtest asks of a model. Values are in sensor units. */
 export interface BacktestModel {
@@ -14,7 +21,10 @@ export interface BacktestModel {
   predict(batch: WindowBatch, count: number): Float32Array | Promise<Float32Array>;
 }
 
-export interface BacktestOptions extends Pick<WindowOptions, 'inputLength' | 'horizon' | 'from' | 'to' | 'historic' | 'future' | 'static'> {
+export interface BacktestOptions extends Pick<
+  WindowOptions,
+  'inputLength' | 'horizon' | 'from' | 'to' | 'historic' | 'future' | 'static'
+> {
   /** Distance of the cut-offs, default `horizon`; counted from the end of each series. */
   readonly step?: number;
   /** Only the last so many windows of each series. */
@@ -42,10 +52,17 @@ export interface Backtest {
 const BATCH = 256;
 
 /** Runs every model over the rolling windows of a frame. A model never sees a row at or after the cut-off it is asked about. */
-export async function backtest(frame: TimeSeriesFrame, models: readonly BacktestModel[], options: BacktestOptions): Promise<Backtest> {
+export async function backtest(
+  frame: TimeSeriesFrame,
+  models: readonly BacktestModel[],
+  options: BacktestOptions,
+): Promise<Backtest> {
   const { horizon, step = horizon, refit = false } = options;
   const longest = models.reduce((most, model) => Math.max(most, model.inputLength ?? 0), options.inputLength);
-  const windows = lastWindows(createWindows(frame, { ...options, inputLength: longest, step, align: 'end' }), options.windows ?? Infinity);
+  const windows = lastWindows(
+    createWindows(frame, { ...options, inputLength: longest, step, align: 'end' }),
+    options.windows ?? Infinity,
+  );
   const cutoffs = Float64Array.from(windows.starts, (start) => frame.time[start + longest]!);
   const first = cutoffs.reduce((a, b) => Math.min(a, b), Infinity);
   const rounds = refit ? [...new Set(cutoffs)].sort((a, b) => a - b) : windows.count > 0 ? [first] : [];
@@ -70,10 +87,24 @@ export async function backtest(frame: TimeSeriesFrame, models: readonly Backtest
         place(forecasts[model.name]!, await model.predict(batch, chosen.length), chosen, horizon);
       }
       gatherWindows(happened, chosen, truth);
-      place(actual, truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value)), chosen, horizon);
+      place(
+        actual,
+        truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value)),
+        chosen,
+        horizon,
+      );
     }
   }
-  return { ids: frame.ids, horizon, count: windows.count, series: windows.series, cutoffs, actual, forecasts, train: sliceTime(frame, -Infinity, first) };
+  return {
+    ids: frame.ids,
+    horizon,
+    count: windows.count,
+    series: windows.series,
+    cutoffs,
+    actual,
+    forecasts,
+    train: sliceTime(frame, -Infinity, first),
+  };
 }
 
 /** The same cut-offs with a shorter past. */
@@ -86,7 +117,12 @@ function lastWindows(windows: Windows, limit: number): Windows {
   const perSeries = new Uint32Array(windows.frame.ids.length);
   for (const s of windows.series) perSeries[s]!++;
   const kept = [...windows.series.keys()].filter((i) => perSeries[windows.series[i]!]!-- <= limit);
-  return { ...windows, count: kept.length, starts: Uint32Array.from(kept, (i) => windows.starts[i]!), series: Uint32Array.from(kept, (i) => windows.series[i]!) };
+  return {
+    ...windows,
+    count: kept.length,
+    starts: Uint32Array.from(kept, (i) => windows.starts[i]!),
+    series: Uint32Array.from(kept, (i) => windows.series[i]!),
+  };
 }
 
 function place(into: Float32Array, rows: Float32Array, windows: readonly number[], horizon: number): void {
@@ -94,11 +130,17 @@ function place(into: Float32Array, rows: Float32Array, windows: readonly number[
 }
 
 /** Actual values and forecasts of one series, its windows one after the other. */
-export function seriesOf(result: Backtest, name: string, series: number): { actual: Float32Array; forecast: Float32Array } {
+export function seriesOf(
+  result: Backtest,
+  name: string,
+  series: number,
+): { actual: Float32Array; forecast: Float32Array } {
   const mine = [...result.series.keys()].filter((i) => result.series[i] === series);
   const join = (rows: Float32Array): Float32Array => {
     const joined = new Float32Array(mine.length * result.horizon);
-    mine.forEach((window, i) => joined.set(rows.subarray(window * result.horizon, (window + 1) * result.horizon), i * result.horizon));
+    mine.forEach((window, i) =>
+      joined.set(rows.subarray(window * result.horizon, (window + 1) * result.horizon), i * result.horizon),
+    );
     return joined;
   };
   return { actual: join(result.actual), forecast: join(result.forecasts[name]!) };

@@ -45,11 +45,20 @@ export function fitRidge(windows: Windows, maxWindows = 20_000): Ridge {
   const picked = Array.from({ length: Math.ceil(windows.count / stride) }, (_, i) => i * stride);
   const late = new Set(lastFifthBySeries(windows, picked));
 
-  const early = moments(windows, picked.filter((index) => !late.has(index)));
+  const early = moments(
+    windows,
+    picked.filter((index) => !late.has(index)),
+  );
   const held = moments(windows, [...late]);
-  const lambda = held.count === 0 || early.count === 0 ? 1e-3 : LAMBDAS.reduce((best, next) =>
-    (squaredError(held, solve(early, next, inputLength, horizon), inputLength, horizon)
-      < squaredError(held, solve(early, best, inputLength, horizon), inputLength, horizon) ? next : best));
+  const lambda =
+    held.count === 0 || early.count === 0
+      ? 1e-3
+      : LAMBDAS.reduce((best, next) =>
+          squaredError(held, solve(early, next, inputLength, horizon), inputLength, horizon) <
+          squaredError(held, solve(early, best, inputLength, horizon), inputLength, horizon)
+            ? next
+            : best,
+        );
 
   const weights = solve(sum(early, held), lambda, inputLength, horizon);
   const forecast: PointForecast = ({ past }, count) => {
@@ -80,8 +89,8 @@ function lastFifthBySeries({ series }: Windows, picked: readonly number[]): numb
 /** Sums that hold all that least squares has to know of the windows. */
 interface Moments {
   readonly count: number;
-  readonly xx: Float64Array;      // [inputLength, inputLength], upper triangle
-  readonly xy: Float64Array;      // [inputLength, horizon]
+  readonly xx: Float64Array; // [inputLength, inputLength], upper triangle
+  readonly xy: Float64Array; // [inputLength, horizon]
 }
 
 function moments(windows: Windows, indices: readonly number[]): Moments {
@@ -97,7 +106,11 @@ function moments(windows: Windows, indices: readonly number[]): Moments {
     gatherWindows(windows, chosen, batch);
     for (let w = 0; w < chosen.length; w++) {
       const past = w * inputLength;
-      if (batch.mask.subarray(past, past + inputLength).includes(0) || batch.targetMask.subarray(w * horizon, (w + 1) * horizon).includes(0)) continue;
+      if (
+        batch.mask.subarray(past, past + inputLength).includes(0) ||
+        batch.targetMask.subarray(w * horizon, (w + 1) * horizon).includes(0)
+      )
+        continue;
       const level = batch.past[past + inputLength - 1]!;
       for (let i = 0; i < inputLength; i++) x[i] = batch.past[past + i]! - level;
       for (let h = 0; h < horizon; h++) y[h] = batch.target[w * horizon + h]! - level;
@@ -111,10 +124,20 @@ function moments(windows: Windows, indices: readonly number[]): Moments {
   return { count, xx, xy };
 }
 
-const sum = (a: Moments, b: Moments): Moments =>
-  ({ count: a.count + b.count, xx: a.xx.map((v, i) => v + b.xx[i]!), xy: a.xy.map((v, i) => v + b.xy[i]!) });
+const sum = (a: Moments, b: Moments): Moments => ({
+  count: a.count + b.count,
+  xx: a.xx.map((v, i) => v + b.xx[i]!),
+  xy: a.xy.map((v, i) => v + b.xy[i]!),
+});
 
-function addScaled(into: Float64Array, at: number, from: Float64Array, start: number, length: number, factor: number): void {
+function addScaled(
+  into: Float64Array,
+  at: number,
+  from: Float64Array,
+  start: number,
+  length: number,
+  factor: number,
+): void {
   for (let i = 0; i < length; i++) into[at + i] = into[at + i]! + from[start + i]! * factor;
 }
 
@@ -124,7 +147,8 @@ function squaredError({ xx, xy }: Moments, weights: Float64Array, inputLength: n
   const row = new Float64Array(horizon);
   for (let i = 0; i < inputLength; i++) {
     row.fill(0);
-    for (let j = i; j < inputLength; j++) addScaled(row, 0, weights, j * horizon, horizon, xx[i * inputLength + j]! * (i === j ? 1 : 2));
+    for (let j = i; j < inputLength; j++)
+      addScaled(row, 0, weights, j * horizon, horizon, xx[i * inputLength + j]! * (i === j ? 1 : 2));
     for (let h = 0; h < horizon; h++) error += weights[i * horizon + h]! * (row[h]! - 2 * xy[i * horizon + h]!);
   }
   return error;
@@ -134,9 +158,9 @@ function squaredError({ xx, xy }: Moments, weights: Float64Array, inputLength: n
 function solve({ xx, xy }: Moments, lambda: number, size: number, horizon: number): Float64Array {
   let trace = 0;
   for (let i = 0; i < size; i++) trace += xx[i * size + i]!;
-  const penalty = lambda * (trace / size) || 1;            // all windows flat: any penalty gives the zero map
+  const penalty = lambda * (trace / size) || 1; // all windows flat: any penalty gives the zero map
 
-  const factor = new Float64Array(size * size);            // upper, XX + penalty = factor' factor
+  const factor = new Float64Array(size * size); // upper, XX + penalty = factor' factor
   for (let i = 0; i < size; i++) {
     const row = xx.slice(i * size, (i + 1) * size);
     row[i]! += penalty;
@@ -154,7 +178,8 @@ function solve({ xx, xy }: Moments, lambda: number, size: number, horizon: numbe
     scaleRow(i);
   }
   for (let i = size - 1; i >= 0; i--) {
-    for (let k = i + 1; k < size; k++) addScaled(weights, i * horizon, weights, k * horizon, horizon, -factor[i * size + k]!);
+    for (let k = i + 1; k < size; k++)
+      addScaled(weights, i * horizon, weights, k * horizon, horizon, -factor[i * size + k]!);
     scaleRow(i);
   }
   return weights;

@@ -57,7 +57,12 @@ export interface Chart {
   /** One or two sentences on what is to be seen: the caption, and what a screen reader says. */
   readonly description: string;
   readonly x: { readonly kind: ScaleKind; readonly label?: string };
-  readonly y: { readonly kind?: 'linear' | 'log'; readonly label?: string; readonly min?: number; readonly max?: number };
+  readonly y: {
+    readonly kind?: 'linear' | 'log';
+    readonly label?: string;
+    readonly min?: number;
+    readonly max?: number;
+  };
   readonly lines?: readonly ChartLine[];
   readonly bands?: readonly ChartBand[];
   readonly ranges?: { readonly name: string; readonly spans: readonly ChartRange[] };
@@ -80,33 +85,63 @@ export function renderChart(chart: Chart, id: string): string {
   const { lines = [], bands = [], ranges, markers = [] } = chart;
   const colourOf = (given: Colour | undefined, i: number): Colour => given ?? ROTATION[i % ROTATION.length]!;
   const x = scaleOf(chart.x.kind, 8, [...lines.map((line) => line.x), ...bands.map((band) => band.x)], {}, 0);
-  const y = scaleOf(chart.y.kind ?? 'linear', 5, [...lines.map((line) => line.y), ...bands.flatMap(({ lo, hi }) => [lo, hi])], chart.y, 0.04);
+  const y = scaleOf(
+    chart.y.kind ?? 'linear',
+    5,
+    [...lines.map((line) => line.y), ...bands.flatMap(({ lo, hi }) => [lo, hi])],
+    chart.y,
+    0.04,
+  );
   const percent = (share: number): string => `${round(share * 100)}%`;
-  const spans = (ranges?.spans ?? []).filter(({ from, to }) => to >= x.min && from <= x.max)
-    .map(({ from, to, label }) => ({ left: x.place(Math.max(from, x.min)), right: x.place(Math.min(to, x.max)), label }));
+  const spans = (ranges?.spans ?? [])
+    .filter(({ from, to }) => to >= x.min && from <= x.max)
+    .map(({ from, to, label }) => ({
+      left: x.place(Math.max(from, x.min)),
+      right: x.place(Math.min(to, x.max)),
+      label,
+    }));
 
   const drawing = [
-    ...spans.map(({ left, right }) => `<rect class="range" x="${round(left * WIDTH)}" y="0" width="${round(Math.max((right - left) * WIDTH, 1.5))}" height="${HEIGHT}"/>`),
+    ...spans.map(
+      ({ left, right }) =>
+        `<rect class="range" x="${round(left * WIDTH)}" y="0" width="${round(Math.max((right - left) * WIDTH, 1.5))}" height="${HEIGHT}"/>`,
+    ),
     ...y.ticks.map(({ value }) => `<path class="grid" d="M0 ${round((1 - y.place(value)) * HEIGHT)}H${WIDTH}"/>`),
     ...bands.map((band, i) => `<path class="band ${colourOf(band.colour, i)}" d="${bandPath(band, x, y)}"/>`),
-    ...lines.map((line, i) => `<path class="line ${colourOf(line.colour, i)}${line.dashed ? ' dashed' : ''}" d="${linePath(line, x, y)}"/>`),
+    ...lines.map(
+      (line, i) =>
+        `<path class="line ${colourOf(line.colour, i)}${line.dashed ? ' dashed' : ''}" d="${linePath(line, x, y)}"/>`,
+    ),
   ].join('\n');
-  const marks = markers.flatMap(({ shape, colour = 'red', points }) => points
-    .filter((point) => point.x >= x.min && point.x <= x.max)
-    .map((point) => {
-      const top = point.y === undefined ? 0 : 1 - Math.min(Math.max(y.place(point.y), 0), 1);
-      return `<i class="mark ${shape} ${colour}" style="left:${percent(x.place(point.x))};top:${percent(top)}" title="${escapeHtml(point.label)}"></i>`;
-    }));
+  const marks = markers.flatMap(({ shape, colour = 'red', points }) =>
+    points
+      .filter((point) => point.x >= x.min && point.x <= x.max)
+      .map((point) => {
+        const top = point.y === undefined ? 0 : 1 - Math.min(Math.max(y.place(point.y), 0), 1);
+        return `<i class="mark ${shape} ${colour}" style="left:${percent(x.place(point.x))};top:${percent(top)}" title="${escapeHtml(point.label)}"></i>`;
+      }),
+  );
   const labels = [
-    ...x.ticks.map(({ value, label }) => `<span class="x" style="left:${percent(x.place(value))}">${escapeHtml(label)}</span>`),
-    ...y.ticks.map(({ value, label }) => `<span class="y" style="top:${percent(1 - y.place(value))}">${escapeHtml(label)}</span>`),
-    ...spanLabels(spans).map(({ centre, raised, label }) => `<span class="span${raised ? ' raised' : ''}" style="left:${percent(centre)}">${escapeHtml(label)}</span>`),
+    ...x.ticks.map(
+      ({ value, label }) => `<span class="x" style="left:${percent(x.place(value))}">${escapeHtml(label)}</span>`,
+    ),
+    ...y.ticks.map(
+      ({ value, label }) => `<span class="y" style="top:${percent(1 - y.place(value))}">${escapeHtml(label)}</span>`,
+    ),
+    ...spanLabels(spans).map(
+      ({ centre, raised, label }) =>
+        `<span class="span${raised ? ' raised' : ''}" style="left:${percent(centre)}">${escapeHtml(label)}</span>`,
+    ),
   ];
   const legend = [
-    ...lines.map((line, i) => entry(`swatch line ${colourOf(line.colour, i)}${line.dashed ? ' dashed' : ''}`, line.name)),
+    ...lines.map((line, i) =>
+      entry(`swatch line ${colourOf(line.colour, i)}${line.dashed ? ' dashed' : ''}`, line.name),
+    ),
     ...bands.map((band, i) => entry(`swatch band ${colourOf(band.colour, i)}`, band.name)),
     ...(ranges && spans.length > 0 ? [entry('swatch range', ranges.name)] : []),
-    ...markers.filter(({ points }) => points.length > 0).map(({ shape, colour = 'red', name }) => entry(`swatch mark ${shape} ${colour}`, name)),
+    ...markers
+      .filter(({ points }) => points.length > 0)
+      .map(({ shape, colour = 'red', name }) => entry(`swatch mark ${shape} ${colour}`, name)),
   ];
   return `<figure class="chart">
 <h2>${escapeHtml(chart.title)}</h2>
@@ -130,13 +165,16 @@ ${drawing}
 const LETTER = 0.009;
 
 /** A label that would touch the one before moves up a line. */
-function spanLabels(spans: readonly { left: number; right: number; label: string | undefined }[]): { centre: number; raised: boolean; label: string }[] {
+function spanLabels(
+  spans: readonly { left: number; right: number; label: string | undefined }[],
+): { centre: number; raised: boolean; label: string }[] {
   const placed: { centre: number; raised: boolean; label: string }[] = [];
   for (const { left, right, label } of spans) {
     if (label === undefined) continue;
     const centre = (left + right) / 2;
     const before = placed.at(-1);
-    const touches = before !== undefined && centre - before.centre < ((before.label.length + label.length) / 2) * LETTER;
+    const touches =
+      before !== undefined && centre - before.centre < ((before.label.length + label.length) / 2) * LETTER;
     placed.push({ centre, raised: touches && !before.raised, label });
   }
   return placed;
@@ -146,7 +184,13 @@ const entry = (swatch: string, name: string): string => `<li><i class="${swatch}
 const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 const round = (value: number): number => Math.round(value * 10) / 10;
 
-function scaleOf(kind: ScaleKind, count: number, columns: readonly Values[], given: { min?: number; max?: number }, margin: number): Scale {
+function scaleOf(
+  kind: ScaleKind,
+  count: number,
+  columns: readonly Values[],
+  given: { min?: number; max?: number },
+  margin: number,
+): Scale {
   let min = Infinity;
   let max = -Infinity;
   for (const column of columns) {
@@ -202,7 +246,7 @@ function linePath(line: ChartLine, x: Scale, y: Scale): string {
       const ends = min === max ? [min] : minFirst ? [min, max] : [max, min];
       return ends.map((value) => `${round(place)} ${height(value)}`);
     });
-    path += `M${points.join('L')}${points.length === 1 ? 'h.1' : ''}`;      // a lone point would draw nothing
+    path += `M${points.join('L')}${points.length === 1 ? 'h.1' : ''}`; // a lone point would draw nothing
   }
   return path;
 }
@@ -220,7 +264,9 @@ function bandPath(band: ChartBand, x: Scale, y: Scale): string {
 }
 
 /** From value to height in the drawing; far-off values stay near it, and a log scale has no zero. */
-const heightOn = (y: Scale) => (value: number): number => {
-  const place = y.kind === 'log' && value <= 0 ? -1 : y.place(value);
-  return round((1 - Math.min(Math.max(place, -1), 2)) * HEIGHT);
-};
+const heightOn =
+  (y: Scale) =>
+  (value: number): number => {
+    const place = y.kind === 'log' && value <= 0 ? -1 : y.place(value);
+    return round((1 - Math.min(Math.max(place, -1), 2)) * HEIGHT);
+  };

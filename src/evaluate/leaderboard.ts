@@ -21,7 +21,9 @@ export function leaderboard(result: Backtest, { season = 1 }: { season?: number 
     const scores = result.ids.map((_, s) => {
       const { actual, forecast } = seriesOf(result, name, s);
       return {
-        mae: mae(actual, forecast), rmse: rmse(actual, forecast), smape: smape(actual, forecast),
+        mae: mae(actual, forecast),
+        rmse: rmse(actual, forecast),
+        smape: smape(actual, forecast),
         mase: unlessZeroScale(() => mase(actual, forecast, trainingTarget(result, s), season)),
       };
     });
@@ -45,5 +47,8 @@ function unlessZeroScale(score: () => number): number {
 
 /** The leaderboard as a table for a terminal. */
 export function formatLeaderboard(rows: readonly LeaderboardRow[]): string {
-  return formatTable(['model', 'MAE', 'RMSE', 'sMAPE', 'MASE'], rows.map((row) => [row.name, row.mae, row.rmse, row.smape, row.mase]));
+  return formatTable(
+    ['model', 'MAE', 'RMSE', 'sMAPE', 'MASE'],
+    rows.map((row) => [row.name, row.mae, row.rmse, row.smape, row.mase]),
+  );
 }

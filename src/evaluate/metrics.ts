@@ -13,7 +13,9 @@ function meanOver(actual: Values, others: readonly Values[], measure: (actual: n
   for (const other of others) {
     if (other.length === actual.length) continue;
     throw new NeuroDivergentError('ND_EVALUATE_LENGTHS', {
-      where: 'metrics', what: `There are ${actual.length} actual values, but ${other.length} to compare them with.`, mend: 'Compare lists of one length.',
+      where: 'metrics',
+      what: `There are ${actual.length} actual values, but ${other.length} to compare them with.`,
+      mend: 'Compare lists of one length.',
     });
   }
   let sum = 0;

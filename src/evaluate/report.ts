@@ -75,9 +75,12 @@ function renderCard({ label, value, note, tone }: ReportCard): string {
 
 function renderBlock(block: ReportBlock, id: string): string {
   switch (block.kind) {
-    case 'chart': return renderChart(block, id);
-    case 'table': return renderTable(block);
-    case 'text': return `<section><h2>${escapeHtml(block.title)}</h2>${block.paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('')}</section>`;
+    case 'chart':
+      return renderChart(block, id);
+    case 'table':
+      return renderTable(block);
+    case 'text':
+      return `<section><h2>${escapeHtml(block.title)}</h2>${block.paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('')}</section>`;
   }
 }
 

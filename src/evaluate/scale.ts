@@ -12,20 +12,23 @@ export interface Scale {
   readonly min: number;
   readonly max: number;
   /** 0 at `min`, 1 at `max`. */
-  place(value: number): number;
+  readonly place: (value: number) => number;
   readonly ticks: readonly Tick[];
 }
 
 /** A scale from `min` to `max` with about `count` labels. A log scale needs `min > 0`. */
 export function createScale(kind: ScaleKind, min: number, max: number, count: number): Scale {
   const span = kind === 'log' ? Math.log10(max / min) : max - min;
-  const place = (value: number): number => (span === 0 ? 0.5 : (kind === 'log' ? Math.log10(value / min) : value - min) / span);
+  const place = (value: number): number =>
+    span === 0 ? 0.5 : (kind === 'log' ? Math.log10(value / min) : value - min) / span;
   const ticks = ticksOf[kind](min, max, count).filter(({ value }) => value >= min && value <= max);
   return { kind, min, max, place, ticks };
 }
 
 const ticksOf: Readonly<Record<ScaleKind, (min: number, max: number, count: number) => Tick[]>> = {
-  linear: linearTicks, log: logTicks, time: timeTicks,
+  linear: linearTicks,
+  log: logTicks,
+  time: timeTicks,
 };
 
 /** The smallest of 1, 2, 5 times a power of ten that is at least `length`. */
@@ -50,17 +53,34 @@ function logTicks(min: number, max: number): Tick[] {
   const to = Math.ceil(Math.log10(max));
   const factors = to - from <= 3 ? [1, 2, 5] : [1];
   const powers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
-  return powers.flatMap((power) => factors.map((factor) => {
-    const value = Number(`${factor}e${power}`);
-    return { value, label: power < -4 || power > 5 ? `${factor}e${power}` : String(value) };
-  }));
+  return powers.flatMap((power) =>
+    factors.map((factor) => {
+      const value = Number(`${factor}e${power}`);
+      return { value, label: power < -4 || power > 5 ? `${factor}e${power}` : String(value) };
+    }),
+  );
 }
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const STEPS_MS = [
-  1000, 5000, 15_000, 30_000, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY,
+  1000,
+  5000,
+  15_000,
+  30_000,
+  MINUTE,
+  5 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
 ] as const;
 const STEPS_MONTHS = [1, 2, 3, 6, 12, 24, 60, 120] as const;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
@@ -70,7 +90,10 @@ function timeTicks(min: number, max: number, count: number): Tick[] {
   const step = STEPS_MS.find((ms) => ms >= wanted);
   if (step !== undefined) {
     const first = Math.ceil(min / step);
-    return Array.from({ length: Math.floor(max / step) - first + 1 }, (_, i) => ({ value: (first + i) * step, label: timeLabel((first + i) * step, step) }));
+    return Array.from({ length: Math.floor(max / step) - first + 1 }, (_, i) => ({
+      value: (first + i) * step,
+      label: timeLabel((first + i) * step, step),
+    }));
   }
   const months = STEPS_MONTHS.find((n) => n * 30 * DAY >= wanted) ?? 120;
   const start = new Date(min);
@@ -78,7 +101,11 @@ function timeTicks(min: number, max: number, count: number): Tick[] {
   return Array.from({ length: Math.ceil((max - min) / (months * 28 * DAY)) + 1 }, (_, i) => {
     const month = first + i * months;
     const date = new Date(Date.UTC(Math.floor(month / 12), month % 12));
-    return { value: date.getTime(), label: months % 12 === 0 ? String(date.getUTCFullYear()) : `${MONTHS[date.getUTCMonth()]!} ${date.getUTCFullYear()}` };
+    return {
+      value: date.getTime(),
+      label:
+        months % 12 === 0 ? String(date.getUTCFullYear()) : `${MONTHS[date.getUTCMonth()]!} ${date.getUTCFullYear()}`,
+    };
   });
 }
 

@@ -28,7 +28,11 @@ export function autocorrelation(values: ArrayLike<number>, maxLag: number): Floa
 }
 
 function withoutTrend(values: ArrayLike<number>): Float64Array {
-  let count = 0, sumX = 0, sumY = 0, sumXX = 0, sumXY = 0;
+  let count = 0,
+    sumX = 0,
+    sumY = 0,
+    sumXX = 0,
+    sumXY = 0;
   for (let i = 0; i < values.length; i++) {
     const y = values[i]!;
     if (Number.isNaN(y)) continue;
@@ -63,8 +67,8 @@ export function guessSeason(values: ArrayLike<number>, { maxLag = 1000, natural 
   const at = (lag: number): number => (correlation[Math.floor(lag)]! + correlation[Math.ceil(lag)]!) / 2;
 
   const repeats = Float64Array.from({ length: lags + 1 }, (_, m) => {
-    if (m < 2 || at(m) < at(m - 1) || at(m) < at(m + 1)) return 0;                       // no peak
-    const change = Math.max(1 - at(m / 2), MIN_CHANGE);                                  // variance of those changes
+    if (m < 2 || at(m) < at(m - 1) || at(m) < at(m + 1)) return 0; // no peak
+    const change = Math.max(1 - at(m / 2), MIN_CHANGE); // variance of those changes
     return (at(m) - (at(m / 2) + at(m * 1.5)) / 2) / change;
   });
   const best = repeats.reduce((a, b) => Math.max(a, b), 0);

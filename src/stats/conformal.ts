@@ -71,6 +71,10 @@ export interface AdaptiveRule {
  * Adaptive conformal step (https://arxiv.org/abs/2106.00170): after a miss alpha falls and the interval widens, after
  * a hit it rises a little, so that the share of misses tends to the target even when the world drifts.
  */
-export function adaptAlpha(alpha: number, missed: boolean, { target, gamma = 0.01, min = 0.001, max = 0.5 }: AdaptiveRule): number {
+export function adaptAlpha(
+  alpha: number,
+  missed: boolean,
+  { target, gamma = 0.01, min = 0.001, max = 0.5 }: AdaptiveRule,
+): number {
   return Math.min(max, Math.max(min, alpha + gamma * (target - (missed ? 1 : 0))));
 }

@@ -15,11 +15,21 @@ const FIRST_MONDAY_MS = 4 * DAY_MS;
 
 /** Longest first, so that 3600 s is written `h`. */
 const durationMs: readonly (readonly [name: string, ms: number])[] = [
-  ['W', WEEK_MS], ['D', DAY_MS], ['h', 3_600_000], ['min', 60_000], ['s', 1000], ['ms', 1],
+  ['W', WEEK_MS],
+  ['D', DAY_MS],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+  ['ms', 1],
 ];
 
 const monthly: readonly (readonly [name: string, months: number, at: 'start' | 'end'])[] = [
-  ['YS', 12, 'start'], ['YE', 12, 'end'], ['QS', 3, 'start'], ['QE', 3, 'end'], ['MS', 1, 'start'], ['ME', 1, 'end'],
+  ['YS', 12, 'start'],
+  ['YE', 12, 'end'],
+  ['QS', 3, 'start'],
+  ['QE', 3, 'end'],
+  ['MS', 1, 'start'],
+  ['ME', 1, 'end'],
 ];
 
 /**
@@ -46,14 +56,21 @@ export function parseFrequency(text: string): Frequency {
 /** The shortest text that `parseFrequency` reads back as the same frequency. */
 export function formatFrequency(frequency: Frequency): string {
   if (frequency.kind === 'step') return String(frequency.step);
-  const [name, count] = frequency.kind === 'duration'
-    ? divide(durationMs, frequency.ms)
-    : divide(monthly.filter(([, , at]) => at === frequency.at), frequency.months);
+  const [name, count] =
+    frequency.kind === 'duration'
+      ? divide(durationMs, frequency.ms)
+      : divide(
+          monthly.filter(([, , at]) => at === frequency.at),
+          frequency.months,
+        );
   return count === 1 ? name : `${count}${name}`;
 }
 
-function divide(units: readonly (readonly [string, number, ...unknown[]])[], length: number): [name: string, count: number] {
-  const [name, size] = units.find(([, unit]) => length % unit === 0)!;   // the last unit is 1
+function divide(
+  units: readonly (readonly [string, number, ...unknown[]])[],
+  length: number,
+): [name: string, count: number] {
+  const [name, size] = units.find(([, unit]) => length % unit === 0)!; // the last unit is 1
   return [name, length / size];
 }
 
@@ -102,7 +119,8 @@ export function periodMs(frequency: Frequency): number | undefined {
 /** The seasons the calendar suggests, in steps, shortest first: hour, day and week, or the year of months. */
 export function naturalSeasons(frequency: Frequency): number[] {
   if (frequency.kind === 'step') return [];
-  const seasons = frequency.kind === 'month' ? [12 / frequency.months] : [3_600_000, DAY_MS, WEEK_MS].map((ms) => ms / frequency.ms);
+  const seasons =
+    frequency.kind === 'month' ? [12 / frequency.months] : [3_600_000, DAY_MS, WEEK_MS].map((ms) => ms / frequency.ms);
   return seasons.filter((steps) => steps >= 2 && Number.isInteger(steps));
 }
 
@@ -110,7 +128,11 @@ export function naturalSeasons(frequency: Frequency): number[] {
  * Guesses the frequency of a time axis from the most common distance between neighbours. `offsets` cuts `time` into
  * series, each ascending without repeats. Returns undefined when no distance, and no month, makes up half of them.
  */
-export function inferFrequency(time: Float64Array, offsets: ArrayLike<number>, axis: 'time' | 'index'): Frequency | undefined {
+export function inferFrequency(
+  time: Float64Array,
+  offsets: ArrayLike<number>,
+  axis: 'time' | 'index',
+): Frequency | undefined {
   const counts = new Map<number, number>();
   let total = 0;
   for (let s = 0; s + 1 < offsets.length; s++) {
@@ -123,7 +145,8 @@ export function inferFrequency(time: Float64Array, offsets: ArrayLike<number>, a
   if (total === 0) return undefined;
   const [distance, count] = [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best));
   if (axis === 'index') return count * 2 >= total ? { kind: 'step', step: distance } : undefined;
-  if (distance >= 28 * DAY_MS) return inferMonths(time) ?? (count * 2 >= total ? { kind: 'duration', ms: distance } : undefined);
+  if (distance >= 28 * DAY_MS)
+    return inferMonths(time) ?? (count * 2 >= total ? { kind: 'duration', ms: distance } : undefined);
   return count * 2 >= total ? { kind: 'duration', ms: distance } : undefined;
 }
 

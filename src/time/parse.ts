@@ -35,7 +35,7 @@ function parseDate(text: string): number {
   const leapDays = Math.floor(before / 4) - Math.floor(before / 100) + Math.floor(before / 400);
   const leapDayPassed = month > 2 && isLeapYear(year) ? 1 : 0;
   const daysSinceYearOne = before * 365 + leapDays + DAYS_BEFORE_MONTH[month - 1]! + leapDayPassed + day - 1;
-  return (daysSinceYearOne - 719_162) * DAY_MS;   // 719162 days from 0001-01-01 to 1970-01-01
+  return (daysSinceYearOne - 719_162) * DAY_MS; // 719162 days from 0001-01-01 to 1970-01-01
 }
 
 /** Milliseconds to subtract for the zone that ends `text` at `from` (`Z`, `+01:00`, `-0530`, `+01`, or nothing), or NaN. */

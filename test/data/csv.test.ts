@@ -18,7 +18,8 @@ function findingsOf(text: string, options: CsvOptions = {}): readonly Finding[] 
     throw error;
   }
 }
-const brief = (findings: readonly Finding[]): unknown[] => findings.map(({ code, series, row, column, count }) => [code, series, row, column, count]);
+const brief = (findings: readonly Finding[]): unknown[] =>
+  findings.map(({ code, series, row, column, count }) => [code, series, row, column, count]);
 
 const plain = 'timestamp,value\n2020-01-01 00:00:00,1\n2020-01-01 00:05:00,2.5\n2020-01-01 00:10:00,-3e-1\n';
 
@@ -42,7 +43,10 @@ describe('reading', () => {
     ['empty lines', `\n${plain.replaceAll('\n', '\n\n')}\n`],
     ['quotes', plain.replace(/^(.*),(.*)$/gm, '"$1","$2"')],
     ['blanks around fields', plain.replaceAll(',', ' , ')],
-    ['another order and further columns', 'note,value,timestamp\na,1,2020-01-01\nb,2.5,2020-01-01 00:05\n"c, d",-0.3,2020-01-01 00:10\n'],
+    [
+      'another order and further columns',
+      'note,value,timestamp\na,1,2020-01-01\nb,2.5,2020-01-01 00:05\n"c, d",-0.3,2020-01-01 00:10\n',
+    ],
     ['the names of NeuralForecast', plain.replace('timestamp,value', 'ds,Y').replaceAll(/^(2|ds)/gm, '$1')],
   ])('%s make no difference', (_, text) => {
     const { frame } = parseCsv(text);
@@ -70,13 +74,19 @@ describe('reading', () => {
   });
 
   test('columns may be named, covariates kept, an epoch unit given', () => {
-    const { frame } = parseCsv('t,kW,outside\n60,1,5\n120,2,6\n', { columns: { time: 't', target: 'kW' }, covariates: ['outside'], timeUnit: 's' });
+    const { frame } = parseCsv('t,kW,outside\n60,1,5\n120,2,6\n', {
+      columns: { time: 't', target: 'kW' },
+      covariates: ['outside'],
+      timeUnit: 's',
+    });
     expect(frame.frequency).toBe('min');
     expect([...frame.columns['outside']!]).toEqual([5, 6]);
   });
 
   test('times with offsets are read as instants', () => {
-    const { frame } = parseCsv('time,value\n2020-03-29T01:00+01:00,1\n2020-03-29T03:00+02:00,2\n2020-03-29T04:00+02:00,3\n');
+    const { frame } = parseCsv(
+      'time,value\n2020-03-29T01:00+01:00,1\n2020-03-29T03:00+02:00,2\n2020-03-29T04:00+02:00,3\n',
+    );
     expect(frame.frequency).toBe('h');
   });
 
@@ -91,21 +101,36 @@ describe('reading', () => {
 
   test('the fast way and the careful way read the same rows', () => {
     const field = fc.constantFrom('1', '-2.5', '', '7e2');
-    fc.assert(fc.property(fc.array(field, { minLength: 2, maxLength: 40 }), (values) => {
-      const rows = values.map((value, i) => `${i},${value}`);
-      const fast = parseCsv(`time,value\n${rows.join('\n')}\n`, { minLength: 0 });
-      const careful = parseCsv(`time,value\n\n${rows.join('\n')}\n`, { minLength: 0 });
-      expect(careful.frame).toEqual(fast.frame);
-    }));
+    fc.assert(
+      fc.property(fc.array(field, { minLength: 2, maxLength: 40 }), (values) => {
+        const rows = values.map((value, i) => `${i},${value}`);
+        const fast = parseCsv(`time,value\n${rows.join('\n')}\n`, { minLength: 0 });
+        const careful = parseCsv(`time,value\n\n${rows.join('\n')}\n`, { minLength: 0 });
+        expect(careful.frame).toEqual(fast.frame);
+      }),
+    );
   });
 });
 
 describe('findings', () => {
   test('one report lists everything, each with series, row, column and mend', () => {
-    const findings = findingsOf([
-      'unique_id,ds,y', 'a,2020-01-01 00:00,1', 'a,2020-01-01 01:00,x1', 'a,2020-01-01 03:00,2', 'a,2020-01-01 02:00,', 'a,2020-01-01 03:00,inf',
-      'a,2020-01-01 06:00,4', 'b,2020-01-01 00:00', 'b,01/02/2020,5', 'b,2020-01-01 00:00Z,6', 'b,2020-01-01 00:30,7', '',
-    ].join('\n'), { frequency: 'h' });
+    const findings = findingsOf(
+      [
+        'unique_id,ds,y',
+        'a,2020-01-01 00:00,1',
+        'a,2020-01-01 01:00,x1',
+        'a,2020-01-01 03:00,2',
+        'a,2020-01-01 02:00,',
+        'a,2020-01-01 03:00,inf',
+        'a,2020-01-01 06:00,4',
+        'b,2020-01-01 00:00',
+        'b,01/02/2020,5',
+        'b,2020-01-01 00:00Z,6',
+        'b,2020-01-01 00:30,7',
+        '',
+      ].join('\n'),
+      { frequency: 'h' },
+    );
     expect(brief(findings)).toEqual([
       ['ND_DATA_COLUMN_TYPE', 'a', 3, 'y', 1],
       ['ND_DATA_ROW_LENGTH', null, 8, null, 1],
@@ -123,41 +148,79 @@ describe('findings', () => {
 
   test('the error reads well, ends a command with 3 and carries its findings as JSON', () => {
     const error = (() => {
-      try { return parseCsv('time,value\n1,1\n2,x\n3,1\n'); } catch (thrown) { return thrown; }
+      try {
+        return parseCsv('time,value\n1,1\n2,x\n3,1\n');
+      } catch (thrown) {
+        return thrown;
+      }
     })();
     expect(error).toBeInstanceOf(DataError);
     expect(error).toMatchObject({ code: 'ND_DATA_INVALID', exitCode: 3 });
-    expect((error as DataError).message).toContain('error ND_DATA_COLUMN_TYPE · series series · row 3 · column value: not readable as this column (row 3: “x”). Write numbers');
-    expect(JSON.parse(JSON.stringify(error))).toMatchObject({ code: 'ND_DATA_INVALID', findings: [{ code: 'ND_DATA_COLUMN_TYPE', row: 3 }] });
+    expect((error as DataError).message).toContain(
+      'error ND_DATA_COLUMN_TYPE · series series · row 3 · column value: not readable as this column (row 3: “x”). Write numbers',
+    );
+    expect(JSON.parse(JSON.stringify(error))).toMatchObject({
+      code: 'ND_DATA_INVALID',
+      findings: [{ code: 'ND_DATA_COLUMN_TYPE', row: 3 }],
+    });
   });
 
   test.each([
     ['', [['ND_DATA_EMPTY', null, 1, null, 1]]],
     ['\n\n', [['ND_DATA_EMPTY', null, 1, null, 1]]],
     ['time,value\n', [['ND_DATA_EMPTY', null, 1, null, 1]]],
-    ['time,value\n2020-01-01,1\n', [['ND_DATA_SERIES_TOO_SHORT', 'series', 2, 'target', 1], ['ND_DATA_FREQUENCY_UNKNOWN', null, 2, 'time', 1]]],
+    [
+      'time,value\n2020-01-01,1\n',
+      [
+        ['ND_DATA_SERIES_TOO_SHORT', 'series', 2, 'target', 1],
+        ['ND_DATA_FREQUENCY_UNKNOWN', null, 2, 'time', 1],
+      ],
+    ],
     ['when,value\n1,2\n', [['ND_DATA_COLUMN_MISSING', null, 1, 'time', 1]]],
-    ['a;b\n1;2\n', [['ND_DATA_COLUMN_MISSING', null, 1, 'time', 1], ['ND_DATA_COLUMN_MISSING', null, 1, 'target', 1]]],
+    [
+      'a;b\n1;2\n',
+      [
+        ['ND_DATA_COLUMN_MISSING', null, 1, 'time', 1],
+        ['ND_DATA_COLUMN_MISSING', null, 1, 'target', 1],
+      ],
+    ],
     ['time,value,value\n1,2,3\n2,3,4\n', [['ND_DATA_COLUMN_DUPLICATE', null, 1, 'value', 1]]],
     ['time,value\n1,5\n2,5\n', [['ND_DATA_CONSTANT', 'series', 2, 'target', 1]]],
-    ['time;value\n1;1,5\n2;2,5\n', [['ND_DATA_COLUMN_TYPE', 'series', 2, 'value', 2], ['ND_DATA_CONSTANT', 'series', 2, 'target', 1]]],
+    [
+      'time;value\n1;1,5\n2;2,5\n',
+      [
+        ['ND_DATA_COLUMN_TYPE', 'series', 2, 'value', 2],
+        ['ND_DATA_CONSTANT', 'series', 2, 'target', 1],
+      ],
+    ],
   ])('%j', (text, expected) => {
     expect(brief(findingsOf(text))).toEqual(expected);
   });
 
   test('an option that mends a fault turns it into a warning', () => {
-    const text = 'time,value\n2020-01-01 00:00,1\n2020-01-01 02:00,4\n2020-01-01 01:00,2\n2020-01-01 01:00,3\n2020-01-01 03:00,8\n2020-01-01 06:00,2\n';
-    expect(findingsOf(text, { frequency: 'h' }).filter(({ severity }) => severity === 'error').map(({ code }) => code))
-      .toEqual(['ND_DATA_UNSORTED', 'ND_DATA_DUPLICATE_ROW', 'ND_DATA_GAPS']);
+    const text =
+      'time,value\n2020-01-01 00:00,1\n2020-01-01 02:00,4\n2020-01-01 01:00,2\n2020-01-01 01:00,3\n2020-01-01 03:00,8\n2020-01-01 06:00,2\n';
+    expect(
+      findingsOf(text, { frequency: 'h' })
+        .filter(({ severity }) => severity === 'error')
+        .map(({ code }) => code),
+    ).toEqual(['ND_DATA_UNSORTED', 'ND_DATA_DUPLICATE_ROW', 'ND_DATA_GAPS']);
     const { frame, warnings } = parseCsv(text, { sort: true, onDuplicate: 'mean', fillGaps: 'linear' });
-    expect(warnings.map(({ code, severity }) => `${code} ${severity}`)).toEqual(['ND_DATA_UNSORTED warning', 'ND_DATA_DUPLICATE_ROW warning', 'ND_DATA_GAPS warning']);
+    expect(warnings.map(({ code, severity }) => `${code} ${severity}`)).toEqual([
+      'ND_DATA_UNSORTED warning',
+      'ND_DATA_DUPLICATE_ROW warning',
+      'ND_DATA_GAPS warning',
+    ]);
     expect([...frame.columns.target]).toEqual([1, 2.5, 4, 8, 6, 4, 2]);
     expect([...frame.available]).toEqual([1, 1, 1, 1, 0, 0, 1]);
   });
 
   test('a year mistyped is no gap to fill', () => {
-    const text = 'time,value\n2020-01-01 00:00:00,1\n2020-01-01 00:00:01,2\n2020-01-01 00:00:02,3\n2120-01-01 00:00:03,4\n';
-    expect(brief(findingsOf(text, { fillGaps: 'linear' }))).toEqual([['ND_DATA_GAPS', 'series', 5, 'time', 3155673600]]);
+    const text =
+      'time,value\n2020-01-01 00:00:00,1\n2020-01-01 00:00:01,2\n2020-01-01 00:00:02,3\n2120-01-01 00:00:03,4\n';
+    expect(brief(findingsOf(text, { fillGaps: 'linear' }))).toEqual([
+      ['ND_DATA_GAPS', 'series', 5, 'time', 3155673600],
+    ]);
   });
 
   test('a file that is not there, or is a folder, is no data error', () => {
@@ -175,7 +238,11 @@ describe('findings', () => {
 
 describe('writing', () => {
   test('forecasts are written with quotes where they are needed, NaN as an empty field', () => {
-    const columns = { series: ['a', 'b, "c"'], time: ['2020-01-01 00:00:00', '2020-01-01 01:00:00'], NHITS: Float64Array.of(1.5, NaN) };
+    const columns = {
+      series: ['a', 'b, "c"'],
+      time: ['2020-01-01 00:00:00', '2020-01-01 01:00:00'],
+      NHITS: Float64Array.of(1.5, NaN),
+    };
     const text = 'series,time,NHITS\na,2020-01-01 00:00:00,1.5\n"b, ""c""",2020-01-01 01:00:00,\n';
     expect(formatCsv(columns)).toBe(text);
     writeCsv(join(folder, 'forecast.csv'), columns);
@@ -183,9 +250,14 @@ describe('writing', () => {
   });
 
   test('what is written is read back the same', () => {
-    fc.assert(fc.property(fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 2, maxLength: 30 }), (values) => {
-      const text = formatCsv({ time: values.map((_, i) => i), value: values });
-      expect([...parseCsv(text).frame.columns.target]).toEqual(values.map((value) => value + 0));
-    }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 2, maxLength: 30 }),
+        (values) => {
+          const text = formatCsv({ time: values.map((_, i) => i), value: values });
+          expect([...parseCsv(text).frame.columns.target]).toEqual(values.map((value) => value + 0));
+        },
+      ),
+    );
   });
 });

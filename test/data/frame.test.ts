@@ -22,13 +22,17 @@ suite('slicing', () => {
   });
 
   test('splitAt and back is the whole', () => {
-    fc.assert(fc.property(fc.integer({ min: -1, max: 300_000 }), (time) => {
-      const [before, after] = splitAt(frame, time);
-      for (let s = 0; s < 3; s++) {
-        const rows = (part: typeof frame): number[] => [...part.columns.target.subarray(part.offsets[s], part.offsets[s + 1])];
-        expect([...rows(before), ...rows(after)]).toEqual(rows(frame));
-      }
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: -1, max: 300_000 }), (time) => {
+        const [before, after] = splitAt(frame, time);
+        for (let s = 0; s < 3; s++) {
+          const rows = (part: typeof frame): number[] => [
+            ...part.columns.target.subarray(part.offsets[s], part.offsets[s + 1]),
+          ];
+          expect([...rows(before), ...rows(after)]).toEqual(rows(frame));
+        }
+      }),
+    );
   });
 
   test('tail keeps the last rows, or all there are', () => {
@@ -49,7 +53,17 @@ suite('describing', () => {
   test('counts what was observed only', () => {
     const frame = frameOf({ a: [2, NaN, 4, 6], b: [] });
     expect(describe(frame)).toEqual([
-      { id: 'a', rows: 4, observed: 3, from: 0, to: 180_000, min: 2, max: 6, mean: 4, standardDeviation: Math.sqrt(8 / 3) },
+      {
+        id: 'a',
+        rows: 4,
+        observed: 3,
+        from: 0,
+        to: 180_000,
+        min: 2,
+        max: 6,
+        mean: 4,
+        standardDeviation: Math.sqrt(8 / 3),
+      },
       { id: 'b', rows: 0, observed: 0, from: NaN, to: NaN, min: NaN, max: NaN, mean: NaN, standardDeviation: NaN },
     ]);
   });
@@ -57,7 +71,9 @@ suite('describing', () => {
   test('validate names short, constant and gappy series', () => {
     const frame = frameOf({ a: [1, 1, 1], b: [2], c: [1, NaN, 3] });
     expect(validate(frame, 2).map(({ code, series, row }) => [code, series, row])).toEqual([
-      ['ND_DATA_CONSTANT', 'a', 1], ['ND_DATA_SERIES_TOO_SHORT', 'b', 4], ['ND_DATA_MISSING', 'c', 6],
+      ['ND_DATA_CONSTANT', 'a', 1],
+      ['ND_DATA_SERIES_TOO_SHORT', 'b', 4],
+      ['ND_DATA_MISSING', 'c', 6],
     ]);
   });
 });
@@ -70,7 +86,10 @@ suite('building', () => {
     ['last', [1, 1, 1, 4, 4], [1, 0, 0, 1, 0]],
     ['mask', [1, NaN, NaN, 4, NaN], [1, 0, 0, 1, 0]],
   ] as const)('gaps are filled by the rule %s and count as not observed', (fillGaps, values, available) => {
-    const { frame } = frameFromColumns({ time: times([0, 3, 4]), columns: { target: [1, 4, NaN] } }, { frequency: 'min', fillGaps });
+    const { frame } = frameFromColumns(
+      { time: times([0, 3, 4]), columns: { target: [1, 4, NaN] } },
+      { frequency: 'min', fillGaps },
+    );
     expect([...frame.columns.target]).toEqual(values);
     expect([...frame.available]).toEqual(available);
     expect([...frame.time]).toEqual(times([0, 1, 2, 3, 4]));
@@ -78,15 +97,19 @@ suite('building', () => {
 
   test('sorted rows of any order give the frame of the rows in order', () => {
     const order = fc.shuffledSubarray([0, 1, 2, 3, 4, 5], { minLength: 6 });
-    fc.assert(fc.property(order, (places) => {
-      const { frame } = frameFromColumns({ time: times(places), columns: { target: places } }, { sort: true });
-      expect([...frame.columns.target]).toEqual([0, 1, 2, 3, 4, 5]);
-    }));
+    fc.assert(
+      fc.property(order, (places) => {
+        const { frame } = frameFromColumns({ time: times(places), columns: { target: places } }, { sort: true });
+        expect([...frame.columns.target]).toEqual([0, 1, 2, 3, 4, 5]);
+      }),
+    );
   });
 
   test('a mean of repeats leaves missing ones out', () => {
     const { frame } = frameFromColumns(
-      { time: times([0, 1, 1, 1, 2, 2]), columns: { target: [1, 2, NaN, 4, NaN, NaN], x: [1, 1, 2, 3, 4, 5] } }, { onDuplicate: 'mean' });
+      { time: times([0, 1, 1, 1, 2, 2]), columns: { target: [1, 2, NaN, 4, NaN, NaN], x: [1, 1, 2, 3, 4, 5] } },
+      { onDuplicate: 'mean' },
+    );
     expect([...frame.columns.target]).toEqual([1, 3, NaN]);
     expect([...frame.columns['x']!]).toEqual([1, 2, 4.5]);
     expect([...frame.available]).toEqual([1, 1, 0]);
@@ -114,6 +137,8 @@ suite('building', () => {
   });
 
   test('a frequency that is none is refused', () => {
-    expect(() => frameFromColumns({ time: [0], columns: { target: [1] } }, { frequency: 'often' })).toThrow(/ND_DATA_FREQUENCY_UNKNOWN/);
+    expect(() => frameFromColumns({ time: [0], columns: { target: [1] } }, { frequency: 'often' })).toThrow(
+      /ND_DATA_FREQUENCY_UNKNOWN/,
+    );
   });
 });

@@ -2,26 +2,43 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fitSeriesScaler, scaleFrame, unscale } from '../../src/data/scalers.js';
 import { splitFrame } from '../../src/data/split.js';
-import { batchShapes, createBatch, createWindows, forecastTimes, gatherWindows, latestWindows, type WindowOptions } from '../../src/data/windows.js';
+import {
+  batchShapes,
+  createBatch,
+  createWindows,
+  forecastTimes,
+  gatherWindows,
+  latestWindows,
+  type WindowOptions,
+} from '../../src/data/windows.js';
 import { frameOf } from './tables.js';
 
 const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
 
 describe('createWindows', () => {
   test('every window lies within one series', () => {
-    fc.assert(fc.property(
-      fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 4 }), fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 5 }),
-      (lengths, inputLength, horizon, step) => {
-        const frame = frameOf(Object.fromEntries(lengths.map((length, s) => [`s${s}`, count(length)])));
-        const windows = createWindows(frame, { inputLength, horizon, step });
-        const expected = lengths.reduce((sum, length) => sum + Math.max(0, Math.floor((length - inputLength - horizon) / step) + 1), 0);
-        expect(windows.count).toBe(expected);
-        windows.starts.forEach((start, i) => {
-          const s = windows.series[i]!;
-          expect(start).toBeGreaterThanOrEqual(frame.offsets[s]!);
-          expect(start + inputLength + horizon).toBeLessThanOrEqual(frame.offsets[s + 1]!);
-        });
-      }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 1, max: 5 }),
+        (lengths, inputLength, horizon, step) => {
+          const frame = frameOf(Object.fromEntries(lengths.map((length, s) => [`s${s}`, count(length)])));
+          const windows = createWindows(frame, { inputLength, horizon, step });
+          const expected = lengths.reduce(
+            (sum, length) => sum + Math.max(0, Math.floor((length - inputLength - horizon) / step) + 1),
+            0,
+          );
+          expect(windows.count).toBe(expected);
+          windows.starts.forEach((start, i) => {
+            const s = windows.series[i]!;
+            expect(start).toBeGreaterThanOrEqual(frame.offsets[s]!);
+            expect(start + inputLength + horizon).toBeLessThanOrEqual(frame.offsets[s + 1]!);
+          });
+        },
+      ),
+    );
   });
 
   const frame = frameOf({ a: count(10) });
@@ -42,7 +59,9 @@ describe('createWindows', () => {
   });
 
   test('a covariate that the frame lacks is named', () => {
-    expect(() => createWindows(frame, { inputLength: 3, horizon: 2, historic: ['wind'] })).toThrow(/column wind.*ND_DATA_INVALID/s);
+    expect(() => createWindows(frame, { inputLength: 3, horizon: 2, historic: ['wind'] })).toThrow(
+      /column wind.*ND_DATA_INVALID/s,
+    );
   });
 });
 
@@ -60,7 +79,13 @@ describe('gatherWindows', () => {
 
   test('covariates stand side by side, static ones once per window', () => {
     const frame = frameOf({ a: count(4), b: count(4, 10) }, {}, { p: count(8, 100), q: count(8, 200) });
-    const windows = createWindows(frame, { inputLength: 2, horizon: 1, historic: ['p'], future: ['p', 'q'], static: Float32Array.of(7, 8, 70, 80) });
+    const windows = createWindows(frame, {
+      inputLength: 2,
+      horizon: 1,
+      historic: ['p'],
+      future: ['p', 'q'],
+      static: Float32Array.of(7, 8, 70, 80),
+    });
     expect(batchShapes(windows, 1)).toMatchObject({ historic: [1, 2, 1], future: [1, 3, 2], static: [1, 2] });
     const batch = createBatch(windows, 1);
     gatherWindows(windows, [2], batch);
@@ -71,7 +96,9 @@ describe('gatherWindows', () => {
   });
 
   test('a batch without covariates has no tensors for them', () => {
-    expect(Object.keys(createBatch(createWindows(frameOf({ a: count(9) }), { inputLength: 2, horizon: 1 }), 3))).toEqual(['past', 'mask', 'target', 'targetMask']);
+    expect(
+      Object.keys(createBatch(createWindows(frameOf({ a: count(9) }), { inputLength: 2, horizon: 1 }), 3)),
+    ).toEqual(['past', 'mask', 'target', 'targetMask']);
   });
 });
 
@@ -86,7 +113,9 @@ describe('latestWindows', () => {
   });
 
   test('names every series that is too short', () => {
-    expect(() => latestWindows(frameOf({ a: count(5), b: count(2), c: count(1) }), { inputLength: 3, horizon: 2 })).toThrow(/series b.*2 rows.*series c.*1 rows/s);
+    expect(() =>
+      latestWindows(frameOf({ a: count(5), b: count(2), c: count(1) }), { inputLength: 3, horizon: 2 }),
+    ).toThrow(/series b.*2 rows.*series c.*1 rows/s);
   });
 });
 
@@ -125,6 +154,8 @@ describe('series scalers', () => {
   test('scaling back gives the values again', () => {
     const scaler = fitSeriesScaler(frame, 'standard');
     const scaled = scaleFrame(frame, scaler).columns.target;
-    unscale(scaled.subarray(0, 4), scaler, 0).forEach((value, i) => expect(value).toBeCloseTo(frame.columns.target[i]!, 5));
+    unscale(scaled.subarray(0, 4), scaler, 0).forEach((value, i) =>
+      expect(value).toBeCloseTo(frame.columns.target[i]!, 5),
+    );
   });
 });

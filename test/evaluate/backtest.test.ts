@@ -22,9 +22,17 @@ describe('backtest', () => {
     expect([...result.train.columns.target]).toEqual([0, 1, 2, 3, 100, 101, 102, 103]);
   });
 
-  test.each([[false, [6]], [true, [6, 8]]])('refit %s: fit sees only what lies before', async (refit, expected) => {
+  test.each([
+    [false, [6]],
+    [true, [6, 8]],
+  ])('refit %s: fit sees only what lies before', async (refit, expected) => {
     const seen: number[] = [];
-    const model: BacktestModel = { ...last(), fit: (train: TimeSeriesFrame) => { seen.push(train.time.at(-1)! / 60_000 + 1); } };
+    const model: BacktestModel = {
+      ...last(),
+      fit: (train: TimeSeriesFrame) => {
+        seen.push(train.time.at(-1)! / 60_000 + 1);
+      },
+    };
     await backtest(frameOf({ a: count(10) }), [model], { inputLength: 3, horizon: 2, windows: 2, refit });
     expect(seen).toEqual(expected);
   });
@@ -64,9 +72,14 @@ describe('backtest', () => {
 describe('leaderboard', () => {
   test('sorts by MAE and scales by the training part', async () => {
     const weekly = Array.from({ length: 70 }, (_, i) => (i % 7) + i / 70);
-    const result = await backtest(frameOf({ a: weekly }), [
-      { name: 'naive', predict: naive(14, 7) }, { name: 'seasonal naive', predict: seasonalNaive(14, 7, 7) },
-    ], { inputLength: 14, horizon: 7, windows: 3 });
+    const result = await backtest(
+      frameOf({ a: weekly }),
+      [
+        { name: 'naive', predict: naive(14, 7) },
+        { name: 'seasonal naive', predict: seasonalNaive(14, 7, 7) },
+      ],
+      { inputLength: 14, horizon: 7, windows: 3 },
+    );
     const rows = leaderboard(result, { season: 7 });
     expect(rows.map(({ name }) => name)).toEqual(['seasonal naive', 'naive']);
     expect(rows[0]!.mae).toBeCloseTo(0.1, 5);
@@ -75,14 +88,33 @@ describe('leaderboard', () => {
   });
 
   test('a training part that the naive forecast hits gives no MASE', async () => {
-    const result = await backtest(frameOf({ a: [5, 5, 5, 5, 5, 6, 7] }), [last()], { inputLength: 3, horizon: 2, windows: 1 });
+    const result = await backtest(frameOf({ a: [5, 5, 5, 5, 5, 6, 7] }), [last()], {
+      inputLength: 3,
+      horizon: 2,
+      windows: 1,
+    });
     expect(leaderboard(result)[0]!.mase).toBeNaN();
     expect(formatLeaderboard(leaderboard(result))).toContain('–');
   });
 
   test('numbers keep four digits and stand at the right', () => {
-    expect([0, 0.001234, 12.3456, 98765, NaN, 1.5e-9].map(formatNumber)).toEqual(['0', '0.001234', '12.35', '98765', '–', '1.50e-9']);
-    expect(formatTable(['a', 'n'], [['x', 1], ['long', 22.5]])).toBe('a         n\n────  ─────\nx     1.000\nlong  22.50');
+    expect([0, 0.001234, 12.3456, 98765, NaN, 1.5e-9].map(formatNumber)).toEqual([
+      '0',
+      '0.001234',
+      '12.35',
+      '98765',
+      '–',
+      '1.50e-9',
+    ]);
+    expect(
+      formatTable(
+        ['a', 'n'],
+        [
+          ['x', 1],
+          ['long', 22.5],
+        ],
+      ),
+    ).toBe('a         n\n────  ─────\nx     1.000\nlong  22.50');
   });
 });
 

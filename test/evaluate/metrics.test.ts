@@ -2,7 +2,21 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  calibration, coverage, mae, mape, mase, mqLoss, mse, owa, quantileLoss, rmse, rmsse, scrps, smape, wape, winkler,
+  calibration,
+  coverage,
+  mae,
+  mape,
+  mase,
+  mqLoss,
+  mse,
+  owa,
+  quantileLoss,
+  rmse,
+  rmsse,
+  scrps,
+  smape,
+  wape,
+  winkler,
 } from '../../src/evaluate/metrics.js';
 import { missing, shared } from './shared.js';
 
@@ -36,11 +50,17 @@ describe('reference panels', () => {
           const [metric, at] = name.split('@') as [string, string | undefined];
           const quantiles = panel.quantiles.map((q) => of(`${model}-q${q}`));
           const ours: Record<string, () => number> = {
-            mae: () => mae(y, of(model)), mse: () => mse(y, of(model)), rmse: () => rmse(y, of(model)),
-            mape: () => mape(y, of(model)), smape: () => smape(y, of(model)),
-            mase: () => mase(y, of(model), train, panel.seasonality), rmsse: () => rmsse(y, of(model), train, panel.seasonality),
-            quantile_loss: () => quantileLoss(y, of(`${model}-q${at}`), Number(at)), calibration: () => calibration(y, of(`${model}-q${at}`)),
-            mqloss: () => mqLoss(y, quantiles, panel.quantiles), scaled_crps: () => scrps(y, quantiles, panel.quantiles),
+            mae: () => mae(y, of(model)),
+            mse: () => mse(y, of(model)),
+            rmse: () => rmse(y, of(model)),
+            mape: () => mape(y, of(model)),
+            smape: () => smape(y, of(model)),
+            mase: () => mase(y, of(model), train, panel.seasonality),
+            rmsse: () => rmsse(y, of(model), train, panel.seasonality),
+            quantile_loss: () => quantileLoss(y, of(`${model}-q${at}`), Number(at)),
+            calibration: () => calibration(y, of(`${model}-q${at}`)),
+            mqloss: () => mqLoss(y, quantiles, panel.quantiles),
+            scaled_crps: () => scrps(y, quantiles, panel.quantiles),
             coverage: () => coverage(y, of(`${model}-lo-${at}`), of(`${model}-hi-${at}`)),
           };
           const value = ours[metric]!();
@@ -55,10 +75,12 @@ describe('metrics', () => {
   const values = fc.array(fc.double({ min: -1e3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 20 });
 
   test('a perfect forecast scores zero', () => {
-    fc.assert(fc.property(values, (y) => {
-      for (const metric of [mae, mse, rmse, smape]) expect(metric(y, y)).toBe(0);
-      expect(winkler(y, y, y, 0.9)).toBe(0);
-    }));
+    fc.assert(
+      fc.property(values, (y) => {
+        for (const metric of [mae, mse, rmse, smape]) expect(metric(y, y)).toBe(0);
+        expect(winkler(y, y, y, 0.9)).toBe(0);
+      }),
+    );
   });
 
   test('points without an actual value do not count', () => {
@@ -76,10 +98,12 @@ describe('metrics', () => {
   });
 
   test('the median is the forecast of least absolute error: quantile loss at 0.5 is half of it', () => {
-    fc.assert(fc.property(values, (y) => {
-      const flat = y.map(() => 1);
-      expect(quantileLoss(y, flat, 0.5)).toBeCloseTo(mae(y, flat) / 2, 9);
-    }));
+    fc.assert(
+      fc.property(values, (y) => {
+        const flat = y.map(() => 1);
+        expect(quantileLoss(y, flat, 0.5)).toBeCloseTo(mae(y, flat) / 2, 9);
+      }),
+    );
   });
 
   test('different lengths and a scale of zero are refused', () => {

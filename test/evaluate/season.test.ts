@@ -9,19 +9,34 @@ function noise(seed: number): () => number {
 }
 
 test('any season is found, on a trend, under noise, with gaps', () => {
-  fc.assert(fc.property(fc.integer({ min: 4, max: 60 }), fc.double({ min: -0.1, max: 0.1, noNaN: true }), fc.integer({ min: 1, max: 1e6 }), (season, slope, seed) => {
-    const random = noise(seed);
-    const values = Array.from({ length: season * 20 }, (_, i) =>
-      i % 37 === 5 ? NaN : Math.sin((2 * Math.PI * i) / season) + Math.sin((4 * Math.PI * i) / season) * 0.3 + slope * i + 0.3 * random());
-    expect(Math.abs(guessSeason(values) - season)).toBeLessThanOrEqual(season > 15 ? 2 : 0);
-    expect(guessSeason(values, { natural: [season] })).toBe(season);
-  }));
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 4, max: 60 }),
+      fc.double({ min: -0.1, max: 0.1, noNaN: true }),
+      fc.integer({ min: 1, max: 1e6 }),
+      (season, slope, seed) => {
+        const random = noise(seed);
+        const values = Array.from({ length: season * 20 }, (_, i) =>
+          i % 37 === 5
+            ? NaN
+            : Math.sin((2 * Math.PI * i) / season) +
+              Math.sin((4 * Math.PI * i) / season) * 0.3 +
+              slope * i +
+              0.3 * random(),
+        );
+        expect(Math.abs(guessSeason(values) - season)).toBeLessThanOrEqual(season > 15 ? 2 : 0);
+        expect(guessSeason(values, { natural: [season] })).toBe(season);
+      },
+    ),
+  );
 });
 
 test('a level that wanders does not hide the day', () => {
   const random = noise(5);
   let level = 0;
-  expect(guessSeason(Array.from({ length: 3000 }, (_, i) => (level += random() * 0.3) + Math.sin((2 * Math.PI * i) / 24)))).toBe(24);
+  expect(
+    guessSeason(Array.from({ length: 3000 }, (_, i) => (level += random() * 0.3) + Math.sin((2 * Math.PI * i) / 24))),
+  ).toBe(24);
 });
 
 test('noise, a straight line, a constant and two values have no season', () => {

@@ -3,7 +3,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-export const shared = (...path: string[]): string => join(process.env['ND_SHARED'] ?? join(import.meta.dirname, '..', '..', '..', 'shared'), ...path);
+export const shared = (...path: string[]): string =>
+  join(process.env['ND_SHARED'] ?? join(import.meta.dirname, '..', '..', '..', 'shared'), ...path);
 
 /** Why a test of this file cannot run here, or undefined when it can. */
 export function missing(...path: string[]): string | undefined {

@@ -18,10 +18,12 @@ describe('conformalQuantile', () => {
   });
 
   test('leaving one out, at least the promised share of scores is covered', () => {
-    fc.assert(fc.property(scores, fc.double({ min: 0.05, max: 0.95, noNaN: true }), (all, coverage) => {
-      const covered = all.filter((score, i) => score <= conformalQuantile(all.toSpliced(i, 1), coverage)).length;
-      expect(covered / all.length).toBeGreaterThanOrEqual(coverage - 1e-9);
-    }));
+    fc.assert(
+      fc.property(scores, fc.double({ min: 0.05, max: 0.95, noNaN: true }), (all, coverage) => {
+        const covered = all.filter((score, i) => score <= conformalQuantile(all.toSpliced(i, 1), coverage)).length;
+        expect(covered / all.length).toBeGreaterThanOrEqual(coverage - 1e-9);
+      }),
+    );
   });
 });
 
@@ -33,25 +35,34 @@ describe('conformalPValue', () => {
   });
 
   test('falls as the score rises and stays in (0, 1]', () => {
-    fc.assert(fc.property(scores, fc.double({ min: 0, max: 1e6, noNaN: true }), fc.double({ min: 0, max: 1e6, noNaN: true }), (past, a, b) => {
-      const low = conformalPValue(past, Math.min(a, b));
-      const high = conformalPValue(past, Math.max(a, b));
-      expect(high).toBeLessThanOrEqual(low);
-      expect(high).toBeGreaterThan(0);
-      expect(low).toBeLessThanOrEqual(1);
-    }));
+    fc.assert(
+      fc.property(
+        scores,
+        fc.double({ min: 0, max: 1e6, noNaN: true }),
+        fc.double({ min: 0, max: 1e6, noNaN: true }),
+        (past, a, b) => {
+          const low = conformalPValue(past, Math.min(a, b));
+          const high = conformalPValue(past, Math.max(a, b));
+          expect(high).toBeLessThanOrEqual(low);
+          expect(high).toBeGreaterThan(0);
+          expect(low).toBeLessThanOrEqual(1);
+        },
+      ),
+    );
   });
 });
 
 describe('createScoreRing', () => {
   test('holds the last scores, oldest first, whatever was pushed', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 9 }), scores, (capacity, pushed) => {
-      const ring = createScoreRing(capacity);
-      for (const score of pushed) ring.push(score);
-      expect([...ring.scores()]).toEqual(pushed.slice(-capacity));
-      expect(ring.size).toBe(Math.min(capacity, pushed.length));
-      expect([...createScoreRing(capacity, ring.scores()).scores()]).toEqual([...ring.scores()]);
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 }), scores, (capacity, pushed) => {
+        const ring = createScoreRing(capacity);
+        for (const score of pushed) ring.push(score);
+        expect([...ring.scores()]).toEqual(pushed.slice(-capacity));
+        expect(ring.size).toBe(Math.min(capacity, pushed.length));
+        expect([...createScoreRing(capacity, ring.scores()).scores()]).toEqual([...ring.scores()]);
+      }),
+    );
   });
 
   test('answers as the plain functions do on its scores', () => {

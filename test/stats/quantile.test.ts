@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  mean, median, medianAbsoluteDeviation, quantile, quantileOfSorted, ranks, sorted, standardDeviation,
+  mean,
+  median,
+  medianAbsoluteDeviation,
+  quantile,
+  quantileOfSorted,
+  ranks,
+  sorted,
+  standardDeviation,
 } from '../../src/stats/quantile.js';
 
 const numbers = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 50 });
@@ -20,13 +27,20 @@ describe('quantile', () => {
   });
 
   test('lies within the values and never falls as q rises', () => {
-    fc.assert(fc.property(numbers, fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (values, a, b) => {
-      const low = quantile(values, Math.min(a, b));
-      const high = quantile(values, Math.max(a, b));
-      expect(low).toBeLessThanOrEqual(high + 1e-9);
-      expect(low).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9);
-      expect(high).toBeLessThanOrEqual(Math.max(...values) + 1e-9);
-    }));
+    fc.assert(
+      fc.property(
+        numbers,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (values, a, b) => {
+          const low = quantile(values, Math.min(a, b));
+          const high = quantile(values, Math.max(a, b));
+          expect(low).toBeLessThanOrEqual(high + 1e-9);
+          expect(low).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9);
+          expect(high).toBeLessThanOrEqual(Math.max(...values) + 1e-9);
+        },
+      ),
+    );
   });
 });
 
@@ -56,9 +70,11 @@ describe('ranks', () => {
   });
 
   test('the sum of ranks is that of 1 to n', () => {
-    fc.assert(fc.property(numbers, (values) => {
-      const sum = ranks(values).reduce((a, b) => a + b, 0);
-      expect(sum).toBeCloseTo((values.length * (values.length + 1)) / 2, 6);
-    }));
+    fc.assert(
+      fc.property(numbers, (values) => {
+        const sum = ranks(values).reduce((a, b) => a + b, 0);
+        expect(sum).toBeCloseTo((values.length * (values.length + 1)) / 2, 6);
+      }),
+    );
   });
 });

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NeuroDivergentError } from '../../src/errors.js';
 import {
-  addSteps, bucketStart, formatFrequency, inferFrequency, naturalSeasons, parseFrequency, periodMs, stepsBetween,
+  addSteps,
+  bucketStart,
+  formatFrequency,
+  inferFrequency,
+  naturalSeasons,
+  parseFrequency,
+  periodMs,
+  stepsBetween,
 } from '../../src/time/frequency.js';
 
 const names = ['s', 'min', '5min', 'h', 'D', 'W', '2W', 'MS', 'ME', 'QS', 'QE', 'YS', '250ms', '1', '10'];
@@ -43,27 +50,33 @@ test('natural seasons are whole numbers of steps', () => {
 
 describe('the grid', () => {
   test('stepsBetween undoes addSteps', () => {
-    fc.assert(fc.property(anyFrequency, anyTime, fc.integer({ min: -200, max: 200 }), (frequency, time, steps) => {
-      const start = bucketStart(time, frequency);
-      expect(stepsBetween(start, addSteps(start, frequency, steps), frequency)).toBe(steps);
-    }));
+    fc.assert(
+      fc.property(anyFrequency, anyTime, fc.integer({ min: -200, max: 200 }), (frequency, time, steps) => {
+        const start = bucketStart(time, frequency);
+        expect(stepsBetween(start, addSteps(start, frequency, steps), frequency)).toBe(steps);
+      }),
+    );
   });
 
   test('a time off the grid is no whole number of steps away', () => {
-    fc.assert(fc.property(fc.constantFrom('min', 'h', 'MS', 'ME', '5').map(parseFrequency), anyTime, (frequency, time) => {
-      const start = bucketStart(time, frequency);
-      expect(Number.isInteger(stepsBetween(start, start + 1, frequency))).toBe(false);
-    }));
+    fc.assert(
+      fc.property(fc.constantFrom('min', 'h', 'MS', 'ME', '5').map(parseFrequency), anyTime, (frequency, time) => {
+        const start = bucketStart(time, frequency);
+        expect(Number.isInteger(stepsBetween(start, start + 1, frequency))).toBe(false);
+      }),
+    );
   });
 
   test('a bucket holds its times, and its start is its own bucket', () => {
-    fc.assert(fc.property(anyFrequency, anyTime, (frequency, time) => {
-      const start = bucketStart(time, frequency);
-      expect(bucketStart(start, frequency)).toBe(start);
-      if (frequency.kind === 'month') return;
-      expect(start).toBeLessThanOrEqual(time);
-      expect(addSteps(start, frequency, 1)).toBeGreaterThan(time);
-    }));
+    fc.assert(
+      fc.property(anyFrequency, anyTime, (frequency, time) => {
+        const start = bucketStart(time, frequency);
+        expect(bucketStart(start, frequency)).toBe(start);
+        if (frequency.kind === 'month') return;
+        expect(start).toBeLessThanOrEqual(time);
+        expect(addSteps(start, frequency, 1)).toBeGreaterThan(time);
+      }),
+    );
   });
 
   test('months end on their last day, weeks start on Monday, quarters in January', () => {
@@ -82,12 +95,19 @@ describe('inferFrequency', () => {
   };
 
   test('any axis tells its own frequency, with a gap or without', () => {
-    fc.assert(fc.property(fc.constantFrom(...names.filter((name) => /[a-zA-Z]/.test(name))), anyTime, fc.boolean(), (name, time, gap) => {
-      const frequency = parseFrequency(name);
-      const start = bucketStart(time, frequency);
-      const steps = gap ? [0, 1, 2, 3, 4, 5, 9, 10, 11, 12] : [0, 1, 2, 3, 4, 5];
-      expect(infer(steps.map((step) => addSteps(start, frequency, step)))).toBe(name);
-    }));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...names.filter((name) => /[a-zA-Z]/.test(name))),
+        anyTime,
+        fc.boolean(),
+        (name, time, gap) => {
+          const frequency = parseFrequency(name);
+          const start = bucketStart(time, frequency);
+          const steps = gap ? [0, 1, 2, 3, 4, 5, 9, 10, 11, 12] : [0, 1, 2, 3, 4, 5];
+          expect(infer(steps.map((step) => addSteps(start, frequency, step)))).toBe(name);
+        },
+      ),
+    );
   });
 
   test('an index counts in steps', () => {
