@@ -4,7 +4,17 @@ export { gradients } from './autodiff.js';
 export { evaluate } from './evaluate.js';
 export { verify } from './verify.js';
 export { printGraph } from './print.js';
-export { defineOp, operands, registry, topological, type Node, type Op, type Operand, type OpSpec, type Tensor } from './ir.js';
+export {
+  defineOp,
+  operands,
+  registry,
+  topological,
+  type Node,
+  type Op,
+  type Operand,
+  type OpSpec,
+  type Tensor,
+} from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export type { Dim, Shape } from './shape.js';
 export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
@@ -19,6 +29,7 @@ export { bindParameters } from './passes/bind.js';
 export { foldAffine } from './passes/fold-affine.js';
 export { foldConstants } from './passes/fold-constants.js';
 export { fuseBias } from './passes/fuse-bias.js';
+export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
 export { simplify } from './passes/simplify.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';

@@ -60,8 +60,11 @@ export const patchtst = defineModel({
     const patches = reshape(gather(normalized, { axis: 1, indices }), { shape: [g.batch, tokens, length] });
 
     const embedded = reshape(linear(g.scope('embedding'), rows(patches), hidden), { shape: [g.batch, tokens, hidden] });
-    const declare = options.learnPositions ? g.parameter : g.state;
-    const placed = add(embedded, declare('positions', [tokens, hidden], { kind: 'uniform', bound: 0.02 })); // [batch, token, hidden]
+    const drawn = { kind: 'uniform', bound: 0.02 } as const;
+    const positions = options.learnPositions
+      ? g.parameter('positions', [tokens, hidden], drawn)
+      : g.state('positions', [tokens, hidden], drawn); // [token, hidden]
+    const placed = add(embedded, positions); // [batch, token, hidden]
 
     let x = dropout(g, rows(placed), options.dropout); // [batch·token, hidden]
     let scores: Tensor | undefined;
