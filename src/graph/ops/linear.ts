@@ -1,7 +1,7 @@
 /** Matrix products and convolution. */
 import { ShapeError } from '../../errors.js';
 import { defineOp, type Binary, type BinaryWith, type Tensor, type Ternary } from '../ir.js';
-import { at, broadcastPosition, fill, type NdArray } from '../ndarray.js';
+import { at, broadcastPosition, fill } from '../ndarray.js';
 import { broadcastShapes, size, staticDim, type Dim, type Shape } from '../shape.js';
 import { concat, flip, pad, reshape, slice, swapLast, transpose } from './layout.js';
 import { sum, sumTo } from './reduce.js';
@@ -35,16 +35,13 @@ export const matmul: Binary = defineOp({
   onnx: () => ({ type: 'MatMul' }),
   run: ({ x, w }, _, [shape]) => {
     const inner = x.shape.at(-1)!;
-    const line = (array: NdArray, lead: readonly number[], tail: readonly number[]): number => {
-      const matrix = { data: array.data, shape: array.shape };
-      return broadcastPosition(matrix, [...lead, ...tail]);
-    };
+    const columns = w.shape.at(-1)!;
     return fill(shape!, (index) => {
       const lead = index.slice(0, -2);
+      const row = broadcastPosition(x, [...lead, index.at(-2)!, 0]);
+      const column = broadcastPosition(w, [...lead, 0, index.at(-1)!]);
       let total = 0;
-      for (let k = 0; k < inner; k++) {
-        total += x.data[line(x, lead, [index.at(-2)!, k])]! * w.data[line(w, lead, [k, index.at(-1)!])]!;
-      }
+      for (let k = 0; k < inner; k++) total += x.data[row + k]! * w.data[column + k * columns]!;
       return total;
     });
   },
@@ -85,12 +82,14 @@ export const gemm: Ternary = defineOp({
   },
   grad: ({ x, w }, { dy }) => ({ x: matmul(dy, swapLast(w)), w: matmul(swapLast(x), dy), b: sum(dy, { axes: [0] }) }),
   onnx: () => ({ type: 'Gemm' }),
-  run: ({ x, w, b }, _, [shape]) =>
-    fill(shape!, ([row, column]) => {
+  run: ({ x, w, b }, _, [shape]) => {
+    const [inner, columns] = w.shape as [number, number];
+    return fill(shape!, ([row, column]) => {
       let total = b.data[column!]!;
-      for (let k = 0; k < w.shape[0]!; k++) total += at(x, [row!, k]) * at(w, [k, column!]);
+      for (let k = 0; k < inner; k++) total += x.data[row! * inner + k]! * w.data[k * columns + column!]!;
       return total;
-    }),
+    });
+  },
   samples: [[[2, 3], [3, 4], [4]]],
   affine: true,
 });

@@ -31,11 +31,20 @@ function isAffine({ op, inputs, outputs, attributes }: Node): boolean {
   return axis !== 0 && axis !== -outputs[0]!.shape.length && (order === undefined || order[0] === 0);
 }
 
-/** The one tensor an affine region starts from, and how many nodes lie in it; undefined when there is no such tensor. */
-function regionOf(output: Tensor): { source: Tensor; size: number } | undefined {
+/** An affine region: the one tensor it starts from, how many nodes lie in it, how many numbers its constants hold. */
+interface Region {
+  readonly source: Tensor;
+  readonly size: number;
+  readonly weights: number;
+}
+
+/** Undefined when the region starts from several tensors, or from one that cannot be read as rows. */
+function regionOf(output: Tensor): Region | undefined {
   const inside = new Set<Node>();
+  const known = new Set<Tensor>();
   const sources = new Set<Tensor>();
   const visit = (tensor: Tensor): void => {
+    if (isKnown(tensor)) known.add(tensor);
     if (isKnown(tensor) || inside.has(tensor.node)) return;
     if (!isAffine(tensor.node)) {
       sources.add(tensor);
@@ -46,10 +55,14 @@ function regionOf(output: Tensor): { source: Tensor; size: number } | undefined 
   };
   visit(output);
   const [source] = sources;
-  return sources.size === 1 && source !== undefined && batchFirst(source.shape) ? { source, size: inside.size } : undefined;
+  if (sources.size !== 1 || source === undefined || !batchFirst(source.shape)) return undefined;
+  const weights = [...known].reduce((sum, tensor) => sum + constantValues(tensor)!.length, 0);
+  return { source, size: inside.size, weights };
 }
 
-const worthwhile = 2;
+/** Worth it when there are fewer nodes and no more weights: a narrow layer before a wide one is cheaper as it stands. */
+const worthwhile = (output: Tensor, { source, size, weights }: Region): boolean => size > 2 && (rowLength(source) + 1) * rowLength(output) <= weights;
+const rowLength = ({ shape }: Tensor): number => elements(shape.slice(1) as number[]);
 
 export const foldAffine: Pass = {
   name: 'fold-affine',
@@ -59,7 +72,7 @@ export const foldAffine: Pass = {
       if (node.outputs.length > 1) continue;
       const output = node.outputs[0]!;
       const region = regionOf(output);
-      if (region === undefined || region.size <= worthwhile || alreadyOne(output, region.source)) continue;
+      if (region === undefined || !worthwhile(output, region) || alreadyOne(output, region.source)) continue;
       return foldAffine.run(substitute(graph, new Map([[output, oneGemm(output, region.source)]])));
     }
     return graph;
@@ -77,8 +90,8 @@ const alreadyOne = (output: Tensor, source: Tensor): boolean => {
 };
 
 function oneGemm(output: Tensor, source: Tensor): Tensor {
-  const width = elements(source.shape.slice(1) as number[]);
-  const columns = elements(output.shape.slice(1) as number[]);
+  const width = rowLength(source);
+  const columns = rowLength(output);
   const probe = leaf(inputOp, { name: 'probe', shape: source.shape });
   const [map] = Object.values(substitute({ inputs: [], parameters: [], states: [], draws: [], updates: {}, outputs: { output } }, new Map([[source, probe]])).outputs);
   const units: NdArray = { data: new Float64Array((width + 1) * width), shape: [width + 1, ...(source.shape.slice(1) as number[])] };
