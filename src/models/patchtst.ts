@@ -73,6 +73,7 @@ export const patchtst = defineModel({
         ...options,
         tokens,
         earlier: options.residualAttention ? scores : undefined,
+        last: layer === layers - 1,
       }));
     }
 
@@ -136,28 +137,35 @@ interface LayerOptions extends Pick<
   readonly tokens: number;
   /** Attention scores of the layer before. */
   readonly earlier: Tensor | undefined;
+  readonly last: boolean;
 }
 
 /** Attention, then two linear maps, each added to what came in. `x [batch·token, hidden]` */
 function encoderLayer(
   g: Scope,
   x: Tensor,
-  { tokens, earlier, normFirst, ...options }: LayerOptions,
+  { tokens, earlier, last, normFirst, ...options }: LayerOptions,
 ): { x: Tensor; scores: Tensor } {
   let scores: Tensor;
+  // In training, normalisation takes out what is the same for the whole batch, unless some of it is dropped on the way.
+  const takenOut = g.training && options.dropout === 0;
   const attend = (part: Scope, input: Tensor): Tensor => {
     const attention = selfAttention(part, input, {
       tokens,
       heads: options.heads,
       dropout: options.attentionDropout,
       earlier,
+      normalizedNext: takenOut,
     });
     scores = attention.scores;
     return dropout(part.scope('projected'), attention.output, options.dropout);
   };
   const feedForward = (part: Scope, input: Tensor): Tensor => {
     const wide = activations[options.activation](linear(part.scope('wide'), input, options.feedForward));
-    return linear(part.scope('narrow'), dropout(part.scope('wide'), wide, options.dropout), input.shape[1] as number);
+    const kept = dropout(part.scope('wide'), wide, options.dropout);
+    return linear(part.scope('narrow'), kept, input.shape[1] as number, {
+      idleBias: takenOut && !(normFirst && last),
+    });
   };
   // With `normFirst` the normalised tokens are also what is added to, as in the reference.
   const residual = (part: Scope, input: Tensor, change: (part: Scope, input: Tensor) => Tensor): Tensor => {

@@ -1,12 +1,23 @@
 /** Fully connected layers. Weights are `[inputs, outputs]`, so a layer reads `x · w + b`. */
-import { add, matmul, type Init, type Scope, type Tensor } from '../../graph/index.js';
+import { add, matmul, stopGradient, type Init, type Scope, type Tensor } from '../../graph/index.js';
 
 /** PyTorch's start of a linear layer: uniform within 1/√inputs (https://arxiv.org/abs/1502.01852 with a = √5). */
 export const fanIn = (inputs: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt(inputs) });
 
+interface LinearOptions {
+  readonly bias?: boolean;
+  /**
+   * What follows takes a constant out again, so the true gradient of the bias is zero. Without this, Adam would turn the
+   * rounding noise around that zero into steps.
+   */
+  readonly idleBias?: boolean;
+}
+
 /** `[…, inputs]` → `[…, outputs]` */
-export function linear(g: Scope, x: Tensor, outputs: number, { bias = true } = {}): Tensor {
+export function linear(g: Scope, x: Tensor, outputs: number, { bias = true, idleBias = false }: LinearOptions = {}): Tensor {
   const inputs = x.shape.at(-1) as number;
   const product = matmul(x, g.parameter('weight', [inputs, outputs], fanIn(inputs)));
-  return bias ? add(product, g.parameter('bias', [outputs], fanIn(inputs))) : product;
+  if (!bias) return product;
+  const constant = g.parameter('bias', [outputs], fanIn(inputs));
+  return add(product, idleBias ? stopGradient(constant) : constant);
 }
