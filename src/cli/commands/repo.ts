@@ -33,7 +33,7 @@ export async function verifyCommand(dir: string, { json = false }: Options): Pro
     { findings },
     findings.length === 0
       ? 'The bundle is sound.'
-      : findings.map((finding) => `${finding.code}  ${finding.where}: ${finding.what}`).join('\n'),
+      : findings.map((finding) => `${finding.code}  ${finding.where}: ${finding.detail}`).join('\n'),
     json,
   );
   if (findings.length > 0) process.exitCode = exitCode.io;

@@ -1,0 +1,142 @@
+/** The way from a trained model to a bundle, shared by `nd quantize`, `nd pack` and the demo. */
+import type { Bundle } from '../bundle/pack.js';
+import { sliceTime, type TimeSeriesFrame } from '../data/frame.js';
+import { createBatch, createWindows, gatherWindows } from '../data/windows.js';
+import { NeuroDivergentError } from '../errors.js';
+import type { Engine, FloatTensor } from '../engine/port.js';
+import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtest.js';
+import { conformalHalfWidths, intervalAround } from '../evaluate/conformal.js';
+import { coverage as coverageOf, mae } from '../evaluate/metrics.js';
+import { shippedGraph } from '../forecaster/compile.js';
+import type { TrainedModel } from '../forecaster/forecaster.js';
+import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
+import type { WindowArrays } from '../quantize/index.js';
+import { parseFrequency } from '../time/frequency.js';
+import { makeBundle, type BundleParts } from './make-bundle.js';
+
+interface Task {
+  readonly inputLength: number;
+  readonly horizon: number;
+}
+const taskOf = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
+  const { inputLength, horizon } = spec.hyperparameters as unknown as Task;
+  return { inputLength, horizon };
+};
+
+/** Up to `limit` windows, evenly spread over the frame. */
+export function windowArrays(frame: TimeSeriesFrame, task: Task, limit: number): WindowArrays & Record<string, Float32Array> {
+  const windows = createWindows(frame, { ...task, minAvailable: 1 });
+  const count = Math.min(limit, windows.count);
+  const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count));
+  const batch = createBatch(windows, count);
+  gatherWindows(windows, chosen, batch);
+  return { ...batch } as unknown as WindowArrays & Record<string, Float32Array>;
+}
+
+const calibrationWindows = 512;
+const gateWindows = 1024;
+
+export interface Compressed extends Quantized {
+  readonly latency: { readonly fp32: Latency; readonly small: Latency };
+}
+
+/** Quantizes a trained model, calibrated on one part of the data and gated on another, and times both. */
+export async function compress(
+  model: TrainedModel,
+  { engine, to, calibration, validation, maxLoss }: { engine: Engine; to: 'int8' | 'fp16'; calibration: TimeSeriesFrame; validation: TimeSeriesFrame; maxLoss?: number | undefined },
+): Promise<Compressed> {
+  const task = taskOf(model);
+  const graph = shippedGraph(model);
+  const { loss, model: definition } = model.spec;
+  const windows = windowArrays(validation, task, gateWindows);
+  const result = await quantize({
+    graph,
+    to,
+    engine,
+    calibration: windowArrays(calibration, task, calibrationWindows),
+    validation: windows,
+    family: definition.capabilities.quantization,
+    point: loss.point,
+    ...(maxLoss !== undefined && { maxLoss }),
+  });
+  const [fp32, small] = await measureLatency([result.fp32Model, result.model], { engine, graph: result.graph, windows });
+  return { ...result, latency: { fp32: fp32!, small: small! } };
+}
+
+/** An ONNX forecast model in a backtest: its point column. */
+export async function onnxModel(name: string, model: Uint8Array, engine: Engine, { inputLength, horizon }: Task, point: number): Promise<BacktestModel & { close(): void }> {
+  const session = await engine.load(model);
+  return {
+    name,
+    predict: (batch, count) => {
+      const rows = (values: Float32Array): FloatTensor => ({ data: values.subarray(0, count * inputLength), dims: [count, inputLength, 1] });
+      const offered: Record<string, FloatTensor> = { past: rows(batch.past), mask: rows(batch.mask) };
+      const forecast = session.run(Object.fromEntries(session.inputNames.map((input) => [input, offered[input]!])))['forecast']!;
+      const columns = forecast.data.length / (count * horizon);
+      return Float32Array.from({ length: count * horizon }, (_, row) => forecast.data[row * columns + point]!);
+    },
+    close: () => session.close(),
+  };
+}
+
+const coverage = 0.9;
+
+export interface PackOptions extends Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs' | 'notes'> {
+  readonly model: TrainedModel;
+  /** Rows the model was not fitted to: they give the interval, the golden windows and the figures on the card. */
+  readonly heldOut: TimeSeriesFrame;
+  readonly dataset: string;
+  readonly engine: Engine;
+}
+
+/** Measures the model that ships on rows it has not learned from, and packs it with what the device needs. */
+export async function packModel({ model, heldOut, dataset, engine, ...options }: PackOptions): Promise<{ bundle: Bundle; measured: Backtest }> {
+  const task = taskOf(model);
+  const { quantiles, point } = model.spec.loss;
+  const shipped = await onnxModel(model.name, Object.values(options.models)[0]!, engine, task, point);
+  const measured = await backtest(heldOut, [shipped], { ...task, step: 1 });
+  shipped.close();
+  const forecast = measured.forecasts[model.name]!;
+  const halfWidths = Array.from(conformalHalfWidths(measured, model.name, coverage));
+  const { lo, hi } = intervalAround(forecast, halfWidths);
+  const bundle = await makeBundle(
+    {
+      ...options,
+      ...task,
+      model: model.name,
+      quantiles,
+      cadenceMs: cadenceOf(heldOut),
+      golden: goldenWindows(heldOut, task),
+      calibration: { coverage, halfWidths },
+      metrics: { dataset, mae: mae(measured.actual, forecast), coverage: coverageOf(measured.actual, lo, hi) },
+    },
+    engine,
+  );
+  return { bundle, measured };
+}
+
+const goldenCases = 4;
+
+function goldenWindows(frame: TimeSeriesFrame, { inputLength, horizon }: Task): Record<string, FloatTensor>[] {
+  const windows = windowArrays(frame, { inputLength, horizon }, goldenCases);
+  const cut = (values: Float32Array, i: number): FloatTensor => ({ data: values.slice(i * inputLength, (i + 1) * inputLength), dims: [1, inputLength, 1] });
+  return Array.from({ length: windows['past']!.length / inputLength }, (_, i) => ({ past: cut(windows['past']!, i), mask: cut(windows['mask']!, i) }));
+}
+
+/** Milliseconds between two rows. Devices work on a fixed grid: months and plain indices have none. */
+function cadenceOf(frame: TimeSeriesFrame): number {
+  const frequency = parseFrequency(frame.frequency);
+  if (frequency.kind === 'duration') return frequency.ms;
+  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+    where: 'pack',
+    what: `A device cannot keep the cadence "${frame.frequency}".`,
+    mend: 'Resample to a fixed step of weeks or less, such as 5min, h or D.',
+  });
+}
+
+/** Cuts the last rows off; those held out keep enough past for their first window. For a frame of one series. */
+export function holdOut(frame: TimeSeriesFrame, rows: number, context: number): { rest: TimeSeriesFrame; held: TimeSeriesFrame } {
+  const last = frame.time.length;
+  const cut = frame.time[last - rows]!;
+  return { rest: sliceTime(frame, Number.NEGATIVE_INFINITY, cut), held: sliceTime(frame, frame.time[Math.max(0, last - rows - context)]!, Number.POSITIVE_INFINITY) };
+}
