@@ -1,6 +1,10 @@
 /** FP16 storage: half the file, computed in FP32, since processors mostly emulate FP16 (ENGINE.md §5). */
 import { constant, constantValues, substitute, toFloat, topological, type Graph, type Tensor } from '../graph/index.js';
 import { fromHalf, toHalf } from '../graph/onnx/half.js';
+import { findLayers } from './layers.js';
+import { signalToNoise } from './noise.js';
+import type { Found, Task } from './task.js';
+import { forecastError } from './windows.js';
 
 /** Shorter constants save nothing, and many of them are settings that must stay exact. */
 const worthwhile = 64;
@@ -17,4 +21,19 @@ export function storeFp16(graph: Graph): Graph {
     stored.set(outputs[0]!, toFloat(constant(rounded, outputs[0]!.shape as readonly number[], 'float16'), {}));
   }
   return substitute(graph, stored);
+}
+
+export async function fp16(task: Task): Promise<Found> {
+  const graph = storeFp16(task.float);
+  const mae = await forecastError(task.engine, graph, task.validation, task.point);
+  const layers = findLayers(task.float, { activations: false });
+  const noise = await signalToNoise(task, layers, storeFp16, task.validation);
+  return {
+    graph,
+    mae,
+    method: 'none',
+    layers: layers.map(({ name }, i) => ({ name, precision: 'float16', signalToNoiseDb: noise[i]! })),
+    keptFp32: [],
+    saturations: 0,
+  };
 }

@@ -1,115 +1,149 @@
-/** Static INT8: what calibration saw decides the scales, the error on validation windows decides everything else. */
-import type { Engine } from '../engine/port.js';
-import {
-  constant,
-  constantValues,
-  conv1d,
-  definePass,
-  dequantizeLinear,
-  gemm,
-  mergeEqual,
-  mul,
-  quantizeLinear,
-  runPasses,
-  substitute,
-  toFloat,
+/** Static INT8: tries the ways to choose ranges, then takes layers back to FP32, step by step, until the error is small enough. */
+import { NeuroDivergentError } from '../errors.js';
+import { constantValues, quantizeLinear } from '../graph/index.js';
+import { findLayers, type Layer } from './layers.js';
+import { signalToNoise } from './noise.js';
+import { activationScale, methods, type Method } from './range.js';
+import { integerWeight, observe, rewrite, type Histograms, type Precisions } from './rewrite.js';
+import { asProduct, saturatedPairs } from './saturation.js';
+import type { Found, Task } from './task.js';
+import { firstWindows, forecastError, runWindows, windowCount, withSession, type WindowArrays } from './windows.js';
 
-  type Graph,
-  type Node,
-  type Rule,
-  type Tensor,
-} from '../graph/index.js';
-import { createNode } from '../graph/ir.js';
-import { quantizeWeight, type Layer, type Precision } from './layers.js';
-import { activationScale, countInto, createHistogram, type ActivationScale, type Histogram, type Method } from './range.js';
-import { runWindows, withSession, type WindowArrays } from './windows.js';
-
-/** What each tensor that gets quantized looked like over the calibration windows. */
-export type Histograms = ReadonlyMap<Tensor, Histogram>;
-
-/** The tensors a node has in uint8 when it is quantized. ONNX Runtime's integer convolution gives integers, its products floats. */
-export const quantizedTensors = (node: Node): Tensor[] => [node.inputs[0]!, ...(node.op === conv1d.op ? [node.outputs[0]!] : [])];
-
-/** Runs the float graph over the windows, twice: for the ends of each range, then for what lies between. */
-export async function observe(engine: Engine, graph: Graph, layers: readonly Layer[], windows: WindowArrays): Promise<Histograms> {
-  const tensors = new Map<Tensor, string>();
-  for (const { name, nodes, precisions } of layers) {
-    if (precisions.includes('int8')) for (const tensor of nodes.flatMap(quantizedTensors)) tensors.set(tensor, name);
+/** Throws what `quantize` lists. */
+export async function int8(task: Task): Promise<Found> {
+  const { engine, float, validation, point, maxLoss, lossOf } = task;
+  const calibration = calibrationOf(task);
+  const layers = findLayers(float, { activations: task.family !== 'C' });
+  if (layers.length === 0) {
+    throw new NeuroDivergentError('ND_QUANTIZE_OP_UNSUPPORTED', {
+      where: 'quantize',
+      what: 'The graph has no product with 1024 known weights or more, so INT8 would save nothing.',
+      mend: 'Bind the parameters first; ship a model this small in FP32 or FP16.',
+    });
   }
-  const watched = [...tensors.keys()];
-  if (watched.length === 0) return new Map();
-  const watching = { ...graph, outputs: Object.fromEntries(watched.map((tensor, i) => [`watched${i}`, tensor])) };
-  return withSession(engine, watching, (session) => {
-    const ends = watched.map(() => ({ low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY }));
-    runWindows(session, watching, windows, (outputs) => {
-      for (const [i, end] of ends.entries()) {
-        for (const value of outputs[`watched${i}`]!.data) {
-          // Written so that a NaN stays: it must be found, not skipped.
-          if (!(value >= end.low)) end.low = value;
-          if (!(value <= end.high)) end.high = value;
-        }
-      }
-    });
-    const histograms = watched.map((tensor, i) => createHistogram(tensors.get(tensor)!, ends[i]!.low, ends[i]!.high));
-    runWindows(session, watching, windows, (outputs) => {
-      for (const [i, histogram] of histograms.entries()) countInto(histogram, outputs[`watched${i}`]!.data);
-    });
-    return new Map(watched.map((tensor, i) => [tensor, histograms[i]!]));
+  const histograms = await observe(engine, float, layers, calibration);
+  const errorOf = (precisions: Precisions, method: Method): Promise<number> =>
+    forecastError(engine, rewrite(float, precisions, histograms, method), validation, point);
+
+  let precisions: Precisions = new Map(layers.map((layer) => [layer, layer.precisions[0]!]));
+  let method: Method = 'minmax';
+  let mae = Number.POSITIVE_INFINITY;
+  for (const candidate of histograms.size === 0 ? [method] : methods) {
+    const error = await errorOf(precisions, candidate);
+    if (error < mae) [method, mae] = [candidate, error];
+  }
+
+  if (lossOf(mae) > maxLoss)
+    [precisions, mae] = await mixedPrecision(task, layers, precisions, (p) => errorOf(p, method));
+
+  const saturations = await countSaturations(task, calibration, precisions, histograms, method);
+  const noise = await signalToNoise(
+    task,
+    layers,
+    (graph) => rewrite(graph, precisions, histograms, method),
+    calibration,
+  );
+  return {
+    graph: rewrite(float, precisions, histograms, method),
+    mae,
+    method: [...precisions.values()].includes('int8') ? method : 'none',
+    layers: layers.map((layer, i) => ({
+      name: layer.name,
+      precision: precisions.get(layer)!,
+      signalToNoiseDb: noise[i]!,
+    })),
+    keptFp32: layers.filter((layer) => precisions.get(layer) === 'float32').map(({ name }) => name),
+    saturations,
+  };
+}
+
+/**
+ * Takes layers a step back, those first that cost the most error for the bytes they save, until the limit holds; then
+ * gives back what was taken without need. Ends with all layers in FP32 when nothing helps.
+ */
+async function mixedPrecision(
+  { fp32Mae, lossOf, maxLoss }: Task,
+  layers: readonly Layer[],
+  start: Precisions,
+  errorOf: (precisions: Precisions) => Promise<number>,
+): Promise<[Precisions, number]> {
+  const cost = new Map<Layer, number>();
+  for (const layer of layers) {
+    const alone = await errorOf(new Map([[layer, layer.precisions[0]!]]));
+    cost.set(layer, (alone - fp32Mae) / constantValues(layer.weight)!.length);
+  }
+  const order = [...layers].sort((a, b) => cost.get(b)! - cost.get(a)!);
+
+  let precisions = start;
+  let mae = Number.POSITIVE_INFINITY;
+  const holds = (error: number): boolean => lossOf(error) <= maxLoss;
+  for (const precision of ['int8-weights', 'float32'] as const) {
+    for (const layer of order) {
+      if (holds(mae) || precisions.get(layer) === precision) continue;
+      precisions = new Map(precisions).set(layer, precision);
+      mae = await errorOf(precisions);
+    }
+  }
+  if (!holds(mae)) return [precisions, mae];
+  for (const layer of order.toReversed()) {
+    for (const better of layer.precisions) {
+      if (better === precisions.get(layer)) break;
+      const tried = new Map(precisions).set(layer, better);
+      const error = await errorOf(tried);
+      if (!holds(error)) continue;
+      [precisions, mae] = [tried, error];
+      break;
+    }
+  }
+  return [precisions, mae];
+}
+
+function calibrationOf({ calibration, float }: Task): WindowArrays {
+  if (calibration !== undefined && windowCount(float, calibration) > 0) return calibration;
+  throw new NeuroDivergentError('ND_QUANTIZE_NO_CALIBRATION', {
+    where: 'quantize',
+    what: 'There are no windows to calibrate on.',
+    mend: 'Pass 256 to 1024 windows from the training part.',
   });
 }
 
-export type Precisions = ReadonlyMap<Layer, Precision>;
-
-/** The graph with each layer at its precision. */
-export function rewrite(graph: Graph, precisions: Precisions, histograms: Histograms, method: Method): Graph {
-  const stored = [...precisions].flatMap(([layer, precision]) => (precision === 'int8-weights' ? [[layer.weight, storedInt8(layer)] as const] : []));
-  const scaleOf = (tensor: Tensor): ActivationScale => activationScale(histograms.get(tensor)!, method);
-  const scales = new Map<Tensor, readonly ActivationScale[]>();
-  const layers = new Map<Tensor, Layer>();
-  for (const [layer, precision] of precisions) {
-    if (precision !== 'int8') continue;
-    layers.set(layer.weight, layer);
-    // A weight used in several places gets the widest range of them.
-    const choices = layer.nodes.map((node) => quantizedTensors(node).map(scaleOf));
-    scales.set(layer.weight, choices.reduce((a, b) => (a[0]!.scale[0] >= b[0]!.scale[0] ? a : b)));
-  }
-  const integerProduct: Rule = (node) => {
-    const weight = node.inputs[1];
-    const layer = weight && layers.get(weight);
-    if (!layer?.nodes.some(({ op }) => op === node.op)) return undefined;
-    return integerNode(node, layer, scales.get(layer.weight)!);
+/** Counts what x86 without VNNI would clip, on a few calibration windows. Throws `ND_QUANTIZE_SATURATION` when anything is. */
+async function countSaturations(
+  { engine, float }: Task,
+  calibration: WindowArrays,
+  precisions: Precisions,
+  histograms: Histograms,
+  method: Method,
+): Promise<number> {
+  const layers = [...precisions].flatMap(([layer, precision]) => (precision === 'int8' ? [layer] : []));
+  if (layers.length === 0) return 0;
+  const watching = {
+    ...float,
+    outputs: Object.fromEntries(layers.map(({ nodes: [node] }, i) => [`input${i}`, node.inputs[0]!])),
   };
-  return runPasses(substitute(graph, new Map(stored)), [definePass('quantize-int8', [integerProduct]), mergeEqual]);
-}
-
-/** Weights in int8, computed with in FP32: the runtime multiplies them out once, at load. */
-function storedInt8(layer: Layer): Tensor {
-  const { values, scale } = quantizeWeight(layer);
-  const shape = layer.weight.shape as readonly number[];
-  return mul(toFloat(constant(values, shape, 'int8'), {}), constant(Float32Array.from(scale), shape.map((dim, axis) => (axis === layer.axis ? dim : 1))));
-}
-
-const throughInteger = (x: Tensor, scale: ActivationScale): Tensor => dequantizeLinear(quantizeLinear(x, scale), scale);
-
-/** The node between quantize and dequantize nodes, in the pattern that runtimes turn into one integer product. */
-function integerNode({ op, inputs, attributes }: Node, layer: Layer, [input, output]: readonly ActivationScale[]): Tensor {
-  const bias = op === gemm.op ? constantValues(inputs[2]!) : undefined;
-  const { values, scale } = integerWeight(layer, input!, bias);
-  const zero = scale.map(() => 0); // may be left out by ONNX's rules, but then ONNX Runtime does not recognise the pattern
-  const weight = dequantizeLinear(constant(values, layer.weight.shape as readonly number[], 'int8'), { scale, zero, axis: layer.axis });
-  const rest = bias === undefined ? inputs.slice(2) : [integerBias(bias, input!, scale)];
-  const [y] = createNode(op, [throughInteger(inputs[0]!, input!), weight, ...rest], attributes).outputs;
-  return output === undefined ? y! : throughInteger(y!, output);
-}
-
-/** A bias is counted in int32 steps of input scale times weight scale, so that scale must not be too fine for it. */
-const largestBias = 2 ** 30;
-
-export const integerWeight = (layer: Layer, input: ActivationScale, bias?: ArrayLike<number>) =>
-  quantizeWeight(layer, (channel) => Math.abs(bias?.[channel] ?? 0) / (input.scale[0] * largestBias));
-
-function integerBias(bias: ArrayLike<number>, input: ActivationScale, weightScale: readonly number[]): Tensor {
-  const scale = weightScale.map((value) => Math.fround(value * input.scale[0]));
-  const steps = Int32Array.from(bias, (value, channel) => Math.round(value / scale[channel]!));
-  return dequantizeLinear(constant(steps, [steps.length], 'int32'), { scale, axis: 0 });
+  const few = firstWindows(float, calibration, 16);
+  let count = 0;
+  await withSession(engine, watching, (session) =>
+    runWindows(session, watching, few, (found) => {
+      for (const [i, layer] of layers.entries()) {
+        const [node] = layer.nodes;
+        const scale = activationScale(histograms.get(node.inputs[0]!)!, method);
+        const { data, dims } = found[`input${i}`]!;
+        const x = quantizeLinear.op.run(
+          { x: { data: Float64Array.from(data), shape: dims } },
+          scale,
+          [dims],
+          [],
+        ) as Float64Array;
+        const product = asProduct(node, Uint8Array.from(x), integerWeight(layer, scale).values);
+        count += saturatedPairs(product.x, product.w, product.inner);
+      }
+    }),
+  );
+  if (count === 0) return 0;
+  throw new NeuroDivergentError('ND_QUANTIZE_SATURATION', {
+    where: 'quantize',
+    what: `${count} sums of two products exceed 16 bits on the calibration windows; some processors would clip them silently.`,
+    mend: 'Keep weights within 7 bits.',
+  });
 }

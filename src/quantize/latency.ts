@@ -19,7 +19,10 @@ export interface LatencyOptions {
 }
 
 /** Times single windows on models taken in turn, so that what else the machine does hits all of them. One per model. */
-export async function measureLatency(models: readonly Uint8Array[], { engine, graph, windows, runs = 1000, warmUps = 50 }: LatencyOptions): Promise<Latency[]> {
+export async function measureLatency(
+  models: readonly Uint8Array[],
+  { engine, graph, windows, runs = 1000, warmUps = 50 }: LatencyOptions,
+): Promise<Latency[]> {
   const feeds = Object.fromEntries(
     graph.inputs.map((input): [string, FloatTensor] => {
       // A fixed batch is filled with the first windows; a symbolic one is 1.

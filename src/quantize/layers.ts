@@ -1,5 +1,17 @@
 /** What can be quantized in a graph: the products with known weights. */
-import { conv1d, constantValues, gemm, gru, lstm, matmul, topological, type Graph, type Node, type Op, type Tensor } from '../graph/index.js';
+import {
+  conv1d,
+  constantValues,
+  gemm,
+  gru,
+  lstm,
+  matmul,
+  topological,
+  type Graph,
+  type Node,
+  type Op,
+  type Tensor,
+} from '../graph/index.js';
 
 /** `int8`: weights and activations; `int8-weights`: the weights are stored in int8 and computed with in FP32. */
 export type Precision = 'int8' | 'int8-weights' | 'float32';
@@ -34,7 +46,8 @@ export function findLayers(graph: Graph, { activations }: { activations: boolean
   for (const node of topological(Object.values(graph.outputs))) {
     const weight = node.inputs[1];
     const kind = kinds.get(node.op);
-    if (kind === undefined || weight?.shape.length !== kind.rank || constantValues(node.inputs[0]!) !== undefined) continue;
+    if (kind === undefined || weight?.shape.length !== kind.rank || constantValues(node.inputs[0]!) !== undefined)
+      continue;
     if ((constantValues(weight)?.length ?? 0) < worthwhile) continue;
     users.set(weight, [...(users.get(weight) ?? []), node]);
   }
@@ -65,17 +78,24 @@ export interface QuantizedWeight {
 export const largestWeight = 63;
 
 /** Symmetric int8 for each output channel. `atLeast` keeps a channel's scale from getting too fine. */
-export function quantizeWeight({ weight, axis }: Pick<Layer, 'weight' | 'axis'>, atLeast?: (channel: number) => number, largest = largestWeight): QuantizedWeight {
+export function quantizeWeight(
+  { weight, axis }: Pick<Layer, 'weight' | 'axis'>,
+  atLeast?: (channel: number) => number,
+  largest = largestWeight,
+): QuantizedWeight {
   const data = constantValues(weight)!;
   const shape = weight.shape as readonly number[];
   const inner = shape.slice(axis + 1).reduce((product, dim) => product * dim, 1);
   const channelOf = (i: number): number => Math.floor(i / inner) % shape[axis]!;
   const scale = new Array<number>(shape[axis]!).fill(0);
-  for (let i = 0; i < data.length; i++) scale[channelOf(i)] = Math.max(scale[channelOf(i)]!, Math.abs(data[i]!) / largest);
+  for (let i = 0; i < data.length; i++)
+    scale[channelOf(i)] = Math.max(scale[channelOf(i)]!, Math.abs(data[i]!) / largest);
   for (const [channel, value] of scale.entries()) {
     const chosen = Math.max(value, atLeast?.(channel) ?? 0);
     scale[channel] = Math.fround(chosen === 0 ? 1 : chosen); // a channel of zeros takes any scale
   }
-  const values = Int8Array.from(data, (value, i) => Math.max(-largest, Math.min(largest, Math.round(value / scale[channelOf(i)]!))));
+  const values = Int8Array.from(data, (value, i) =>
+    Math.max(-largest, Math.min(largest, Math.round(value / scale[channelOf(i)]!))),
+  );
   return { values, scale };
 }

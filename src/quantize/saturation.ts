@@ -25,7 +25,11 @@ export function saturatedPairs(x: Uint8Array, w: Int8Array, inner: number): numb
 }
 
 /** A node's product as a plain one: rows of inputs `[rows, inner]`, weights `[inner, columns]`. Convolutions are unrolled. */
-export function asProduct({ op, inputs, attributes }: Node, x: Uint8Array, w: Int8Array): { x: Uint8Array; w: Int8Array; inner: number } {
+export function asProduct(
+  { op, inputs, attributes }: Node,
+  x: Uint8Array,
+  w: Int8Array,
+): { x: Uint8Array; w: Int8Array; inner: number } {
   const shape = inputs[1]!.shape as readonly number[];
   if (op !== conv1d.op) return { x, w, inner: shape[0]! };
   const [out, channels, kernel] = shape as [number, number, number];
@@ -38,12 +42,14 @@ export function asProduct({ op, inputs, attributes }: Node, x: Uint8Array, w: In
   let to = 0;
   for (let b = 0; b < windows; b++) {
     for (let t = 0; t < steps; t++) {
-      for (let k = 0; k < kernel; k++) for (let c = 0; c < channels; c++) unrolled[to++] = x[(b * channels + c) * time + t + k * dilation]!;
+      for (let k = 0; k < kernel; k++)
+        for (let c = 0; c < channels; c++) unrolled[to++] = x[(b * channels + c) * time + t + k * dilation]!;
     }
   }
   const weights = new Int8Array(inner * out);
   for (let o = 0; o < out; o++) {
-    for (let c = 0; c < channels; c++) for (let k = 0; k < kernel; k++) weights[(k * channels + c) * out + o] = w[(o * channels + c) * kernel + k]!;
+    for (let c = 0; c < channels; c++)
+      for (let k = 0; k < kernel; k++) weights[(k * channels + c) * out + o] = w[(o * channels + c) * kernel + k]!;
   }
   return { x: unrolled, w: weights, inner };
 }

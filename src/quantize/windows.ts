@@ -36,6 +36,16 @@ export function windowCount(graph: Graph, windows: WindowArrays): number {
   });
 }
 
+/** The first windows, or all when there are fewer. */
+export const firstWindows = (graph: Graph, windows: WindowArrays, count: number): WindowArrays => {
+  const total = windowCount(graph, windows);
+  const entries = Object.entries(windows).map(([name, data]) => [
+    name,
+    data?.subarray(0, (data.length / total) * Math.min(count, total)),
+  ]);
+  return Object.fromEntries(entries) as unknown as WindowArrays;
+};
+
 /** Runs all windows, batch by batch; `visit` gets the outputs of `count` windows that start with number `first`. */
 export function runWindows(
   session: Session,
@@ -45,7 +55,7 @@ export function runWindows(
 ): void {
   const total = windowCount(graph, windows);
   const fixed = graph.inputs[0]!.shape[0]!;
-  for (let first = 0; first < total; ) {
+  for (let first = 0; first < total;) {
     // A graph of a fixed batch gets its last batch filled up with windows it has already seen.
     const size = typeof fixed === 'number' ? fixed : Math.min(batchSize, total - first);
     const count = Math.min(size, total - first);

@@ -56,13 +56,22 @@ export async function trainBriefly(
   step.load(plan.values);
   for (let i = 0; i < steps; i++) {
     const arrays = windows(batch, 0, train);
-    const feeds = Object.fromEntries(plan.layout.inputs.map(({ name, shape }) => [name, { data: arrays[name]!, dims: shape }]));
+    const feeds = Object.fromEntries(
+      plan.layout.inputs.map(({ name, shape }) => [name, { data: arrays[name]!, dims: shape }]),
+    );
     step.step(feeds, { learningRate, clipNorm: 1 });
   }
   const graph = bindParameters(inferenceGraph(spec), step.copyValues());
   step.close();
-  return { graph, calibration: windows(256, 0, train), validation: windows(256, train, Math.floor(series.length * 0.8)) };
+  return {
+    graph,
+    calibration: windows(256, 0, train),
+    validation: windows(256, train, Math.floor(series.length * 0.8)),
+  };
 }
 
 const gather = (series: Float32Array, starts: readonly number[], skip: number, length: number): Float32Array =>
-  Float32Array.from({ length: starts.length * length }, (_, i) => series[starts[Math.floor(i / length)]! + skip + (i % length)]!);
+  Float32Array.from(
+    { length: starts.length * length },
+    (_, i) => series[starts[Math.floor(i / length)]! + skip + (i % length)]!,
+  );

@@ -37,7 +37,10 @@ export const quantizeLinear: UnaryWith<ToInteger> = defineOp({
   shape: ({ x }, scaling: ToInteger) => fitting('quantizeLinear', x, scaling),
   grad: 'none',
   onnx: (scaling, emit, { inputs, outputs }) => {
-    emit.node('QuantizeLinear', [inputs[0]!, ...constantsOf(scaling, scaling.dtype, emit)], { attributes: axisOf(scaling), outputs });
+    emit.node('QuantizeLinear', [inputs[0]!, ...constantsOf(scaling, scaling.dtype, emit)], {
+      attributes: axisOf(scaling),
+      outputs,
+    });
   },
   run: ({ x }, scaling) => {
     const [low, high] = integerRange[scaling.dtype];
@@ -65,7 +68,8 @@ export const dequantizeLinear: UnaryWith<IntegerScale> = defineOp({
     const given = scaling.zero === undefined || dtype === 'int32' ? constants.slice(0, 1) : constants;
     emit.node('DequantizeLinear', [inputs[0]!, ...given], { attributes: axisOf(scaling), outputs });
   },
-  run: ({ x }, scaling) => perChannel(x, scaling, (value, scale, zero) => Math.fround((value - zero) * Math.fround(scale))),
+  run: ({ x }, scaling) =>
+    perChannel(x, scaling, (value, scale, zero) => Math.fround((value - zero) * Math.fround(scale))),
   samples: [
     { shapes: [[2, 5]], with: { scale: [1 / 128], zero: [117] }, dtype: 'uint8' },
     { shapes: [[3, 2]], with: { scale: [0.01, 0.02, 0.005], axis: 0 }, dtype: 'int8' },
@@ -81,7 +85,10 @@ export const toFloat: UnaryWith<object> = defineOp({
   grad: 'none',
   onnx: () => ({ type: 'Cast', attributes: { to: 1 } }),
   run: ({ x }) => x.data,
-  samples: [{ shapes: [[2, 3]], with: {}, dtype: 'int8' }, { shapes: [[4]], with: {}, dtype: 'float16' }],
+  samples: [
+    { shapes: [[2, 3]], with: {}, dtype: 'int8' },
+    { shapes: [[4]], with: {}, dtype: 'float16' },
+  ],
 });
 
 /**
@@ -112,10 +119,17 @@ const axisOf = ({ axis }: IntegerScale): { axis?: number } => (axis === undefine
 function constantsOf({ scale, zero, axis }: IntegerScale, dtype: 'int8' | 'uint8', emit: OnnxEmitter): string[] {
   const dims = axis === undefined ? [] : [scale.length];
   const zeros = zero ?? scale.map(() => 0);
-  return [emit.constant(Float32Array.from(scale), dims), emit.constant(dtype === 'int8' ? Int8Array.from(zeros) : Uint8Array.from(zeros), dims)];
+  return [
+    emit.constant(Float32Array.from(scale), dims),
+    emit.constant(dtype === 'int8' ? Int8Array.from(zeros) : Uint8Array.from(zeros), dims),
+  ];
 }
 
-function perChannel(x: NdArray, { scale, zero, axis }: IntegerScale, f: (value: number, scale: number, zero: number) => number): Float64Array {
+function perChannel(
+  x: NdArray,
+  { scale, zero, axis }: IntegerScale,
+  f: (value: number, scale: number, zero: number) => number,
+): Float64Array {
   const result = new Float64Array(x.data.length);
   forEachIndex(x.shape, (index, position) => {
     const channel = axis === undefined ? 0 : index[axis]!;

@@ -30,7 +30,9 @@ function ortTensor(dtype: DType, { data, shape }: NdArray): OrtTensor {
 
 async function runOnnx(graph: Graph, feeds: Record<string, NdArray>): Promise<Record<string, Float32Array>> {
   const session = await InferenceSession.create(toOnnx(graph), { intraOpNumThreads: 1, logSeverityLevel: 3 });
-  const given = Object.fromEntries(graph.inputs.map((input) => [leafName(input), ortTensor(input.dtype, feeds[leafName(input)]!)]));
+  const given = Object.fromEntries(
+    graph.inputs.map((input) => [leafName(input), ortTensor(input.dtype, feeds[leafName(input)]!)]),
+  );
   const result = await session.run(given);
   return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, tensor.data as Float32Array]));
 }
@@ -53,7 +55,10 @@ describe.each(opCases())('$title', ({ op, graph, inputs, outputs, feeds }) => {
     });
     const found = gradients(probeLoss(outputs), wrt);
     const names = wrt.map((_, i) => `d${i}`);
-    const result = await runOnnx({ ...graph, outputs: Object.fromEntries(names.map((name, i) => [name, found[i]!])) }, feeds);
+    const result = await runOnnx(
+      { ...graph, outputs: Object.fromEntries(names.map((name, i) => [name, found[i]!])) },
+      feeds,
+    );
     const expected = evaluate(found, feeds);
     for (const [i, name] of names.entries()) expectClose(result[name]!, expected[i]!.data);
   });
@@ -61,5 +66,6 @@ describe.each(opCases())('$title', ({ op, graph, inputs, outputs, feeds }) => {
 
 function expectClose(actual: Float32Array, expected: Float64Array): void {
   expect(actual.length).toBe(expected.length);
-  for (const [i, value] of expected.entries()) expect(Math.abs(actual[i]! - value)).toBeLessThan(1e-5 * (1 + Math.abs(value)));
+  for (const [i, value] of expected.entries())
+    expect(Math.abs(actual[i]! - value)).toBeLessThan(1e-5 * (1 + Math.abs(value)));
 }

@@ -38,7 +38,11 @@ const representable: Record<DType, (value: number) => number> = {
 export function opCases(): OpCase[] {
   return [...registry.values()].flatMap((op) =>
     op.samples.map((sample, number) => {
-      const { shapes, with: attributes, dtype = 'float32' } = 'shapes' in sample ? sample : { shapes: sample, with: {} };
+      const {
+        shapes,
+        with: attributes,
+        dtype = 'float32',
+      } = 'shapes' in sample ? sample : { shapes: sample, with: {} };
       const inputs = shapes.map((shape, i) => leaf(inputOp, { name: `x${i}`, shape, dtype }));
       const node = createNode(op, inputs, attributes);
       const names = op.outputs ?? ['y'];
@@ -46,9 +50,18 @@ export function opCases(): OpCase[] {
       const random = seeded(number + 1);
       const [low, high] = op.domain ?? [-1, 1];
       const draw = (): number => representable[dtype](low + (high - low) * random());
-      const feeds = Object.fromEntries(shapes.map((shape, i) => [`x${i}`, { data: Float64Array.from({ length: elements(shape) }, draw), shape }]));
+      const feeds = Object.fromEntries(
+        shapes.map((shape, i) => [`x${i}`, { data: Float64Array.from({ length: elements(shape) }, draw), shape }]),
+      );
       const graph: Graph = { inputs, parameters: [], states: [], draws: [], updates: {}, outputs };
-      return { title: `${op.name} on ${shapes.map((shape) => `[${shape}]`).join(' ')}`, op, graph, inputs, outputs: node.outputs, feeds };
+      return {
+        title: `${op.name} on ${shapes.map((shape) => `[${shape}]`).join(' ')}`,
+        op,
+        graph,
+        inputs,
+        outputs: node.outputs,
+        feeds,
+      };
     }),
   );
 }

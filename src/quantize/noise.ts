@@ -1,0 +1,36 @@
+/** How much each layer loses by being quantized. */
+import type { Graph } from '../graph/index.js';
+import type { Layer } from './layers.js';
+import type { Task } from './task.js';
+import { firstWindows, runWindows, withSession, type WindowArrays } from './windows.js';
+
+/** How much stronger each layer's output is than the error in it, in decibel, everything before it being quantized too. */
+export async function signalToNoise(
+  { engine, float }: Task,
+  layers: readonly Layer[],
+  change: (graph: Graph) => Graph,
+  windows: WindowArrays,
+): Promise<number[]> {
+  const outputs = Object.fromEntries(layers.map(({ nodes: [node] }, i) => [`layer${i}`, node.outputs[0]!]));
+  const watching = { ...float, outputs: { forecast: float.outputs.forecast!, ...outputs } };
+  const few = firstWindows(float, windows, 64);
+  const values = async (graph: Graph): Promise<number[][]> => {
+    const collected = layers.map((): number[] => []);
+    await withSession(engine, graph, (session) =>
+      runWindows(session, graph, few, (found) => {
+        for (const [i, list] of collected.entries()) for (const value of found[`layer${i}`]!.data) list.push(value);
+      }),
+    );
+    return collected;
+  };
+  const [expected, actual] = [await values(watching), await values(change(watching))];
+  return expected.map((signal, i) => {
+    let power = 0;
+    let noise = 0;
+    for (const [j, value] of signal.entries()) {
+      power += value * value;
+      noise += (value - actual[i]![j]!) ** 2;
+    }
+    return 10 * Math.log10(power / noise);
+  });
+}
