@@ -34,7 +34,14 @@ export interface Watch {
   readonly alert: AlertPayload | undefined;
 }
 
-export const newWatch: Watch = { state: 'warming', exceeded: [], calm: 0, quietUntilMs: 0, toldMs: 0, alert: undefined };
+export const newWatch: Watch = {
+  state: 'warming',
+  exceeded: [],
+  calm: 0,
+  quietUntilMs: 0,
+  toldMs: 0,
+  alert: undefined,
+};
 
 export interface Observation {
   /** Start of the bucket. */
@@ -94,7 +101,12 @@ export interface Judgement {
   readonly alert: AlertPayload | undefined;
 }
 
-export function judge(watch: Watch, { timeMs, value, surprise, ready }: Observation, rules: AlertRules, subject: Subject): Judgement {
+export function judge(
+  watch: Watch,
+  { timeMs, value, surprise, ready }: Observation,
+  rules: AlertRules,
+  subject: Subject,
+): Judgement {
   const quiet = timeMs < watch.quietUntilMs;
   const exceeds = !quiet && surprise !== undefined && surprise.p < rules.threshold;
   const exceeded = [...watch.exceeded, exceeds].slice(-rules.openWindow);
@@ -109,22 +121,44 @@ export function judge(watch: Watch, { timeMs, value, surprise, ready }: Observat
     worse: watch.alert !== undefined && grades.indexOf(severity) > grades.indexOf(watch.alert.severity),
     due: rules.repeatMs > 0 && timeMs - watch.toldMs >= rules.repeatMs,
   };
-  const row = alertTable.find(([state, when]) => state === watch.state && (when === 'not any' ? !facts.any : facts[when]));
+  const row = alertTable.find(
+    ([state, when]) => state === watch.state && (when === 'not any' ? !facts.any : facts[when]),
+  );
   const next = { ...watch, state: row?.[2] ?? watch.state, exceeded: watch.state === 'warming' ? [] : exceeded, calm };
 
   switch (row?.[3]) {
     case 'opened': {
-      const alert = describe({ timeMs, value, surprise: surprise!, rules, subject, severity, reason: openedBecause(value, surprise!, count, exceeded.length, subject.unit) });
+      const alert = describe({
+        timeMs,
+        value,
+        surprise: surprise!,
+        rules,
+        subject,
+        severity,
+        reason: openedBecause(value, surprise!, count, exceeded.length, subject.unit),
+      });
       return { watch: { ...next, calm: 0, toldMs: timeMs, alert }, alert };
     }
     case 'updated': {
       const rose = facts.worse ? `now ${severity}: ` : 'still firing: ';
-      const alert = update(watch.alert!, value, surprise, facts.worse ? severity : watch.alert!.severity, rose + (surprise === undefined ? 'no verdict on this bucket' : sentence(value, surprise, subject.unit)));
+      const alert = update(
+        watch.alert!,
+        value,
+        surprise,
+        facts.worse ? severity : watch.alert!.severity,
+        rose + (surprise === undefined ? 'no verdict on this bucket' : sentence(value, surprise, subject.unit)),
+      );
       return { watch: { ...next, toldMs: timeMs, alert }, alert };
     }
     case 'resolved': {
       const reason = `${rules.clearCount} buckets in a row as expected (p above ${rules.clearThreshold})`;
-      return endWith(next, update(watch.alert!, value, surprise, watch.alert!.severity, reason), 'resolved', timeMs, rules);
+      return endWith(
+        next,
+        update(watch.alert!, value, surprise, watch.alert!.severity, reason),
+        'resolved',
+        timeMs,
+        rules,
+      );
     }
     default:
       return { watch: next, alert: undefined };
@@ -132,7 +166,13 @@ export function judge(watch: Watch, { timeMs, value, surprise, ready }: Observat
 }
 
 /** Ends an open alert for another reason than calm: no data (`stale`), or another model (`superseded`). */
-export function endAlert(watch: Watch, event: 'stale' | 'superseded', timeMs: number, reason: string, rules: AlertRules): Judgement {
+export function endAlert(
+  watch: Watch,
+  event: 'stale' | 'superseded',
+  timeMs: number,
+  reason: string,
+  rules: AlertRules,
+): Judgement {
   if (watch.alert === undefined) return { watch, alert: undefined };
   return endWith(watch, { ...watch.alert, seq: watch.alert.seq + 1, reason }, event, timeMs, rules);
 }
@@ -140,7 +180,14 @@ export function endAlert(watch: Watch, event: 'stale' | 'superseded', timeMs: nu
 function endWith(watch: Watch, last: AlertPayload, event: AlertEvent, timeMs: number, rules: AlertRules): Judgement {
   const alert: AlertPayload = { ...last, state: 'normal', event, ended: timeMs };
   return {
-    watch: { ...watch, state: 'normal', exceeded: [], calm: 0, quietUntilMs: timeMs + rules.cooldownMs, alert: undefined },
+    watch: {
+      ...watch,
+      state: 'normal',
+      exceeded: [],
+      calm: 0,
+      quietUntilMs: timeMs + rules.cooldownMs,
+      alert: undefined,
+    },
     alert,
   };
 }
@@ -176,8 +223,21 @@ function describe({ timeMs, value, surprise, rules, subject, severity, reason }:
   };
 }
 
-function update(alert: AlertPayload, value: number, surprise: Surprise | undefined, severity: Severity, reason: string): AlertPayload {
-  return { ...alert, ...(surprise === undefined ? { value } : seen(value, surprise)), event: 'updated', seq: alert.seq + 1, severity, reason };
+function update(
+  alert: AlertPayload,
+  value: number,
+  surprise: Surprise | undefined,
+  severity: Severity,
+  reason: string,
+): AlertPayload {
+  return {
+    ...alert,
+    ...(surprise === undefined ? { value } : seen(value, surprise)),
+    event: 'updated',
+    seq: alert.seq + 1,
+    severity,
+    reason,
+  };
 }
 
 function seen(value: number, { expected, halfWidth, score, p }: Surprise) {

@@ -99,7 +99,7 @@ export function createCalibration(horizon: number, settings: CalibrationSettings
   const first = rings.get(1)!;
   const target = 1 - settings.coverage;
   let alpha = storedAlpha ?? target;
-  let stretches: Map<number, number> | undefined;   // sorting 2,000 scores for each forecast would be waste
+  let stretches: Map<number, number> | undefined; // sorting 2,000 scores for each forecast would be waste
   let learned = 0;
 
   const stretchOf = (ring: ScoreRing): number => {
@@ -119,7 +119,10 @@ export function createCalibration(horizon: number, settings: CalibrationSettings
       return first.size >= settings.ringMinimum;
     },
     surprise(found) {
-      const judged = found.map((deviation) => ({ ...deviation, p: tailPValue(rings.get(deviation.lead)!, deviation.score) }));
+      const judged = found.map((deviation) => ({
+        ...deviation,
+        p: tailPValue(rings.get(deviation.lead)!, deviation.score),
+      }));
       if (judged.length === 0) return undefined;
       const worst = judged.reduce((a, b) => (b.p < a.p ? b : a));
       return { ...worst, p: Math.min(1, worst.p * judged.length) };
@@ -152,7 +155,10 @@ interface Stored {
 function restore(stored: Buffer | undefined, leads: readonly number[]): Stored {
   if (stored === undefined || stored.length < 4) return { rings: new Map() };
   const headEnd = 4 + stored.readUInt32LE(0);
-  const head = JSON.parse(stored.toString('utf8', 4, headEnd)) as { alpha: number; rings: [lead: number, count: number][] };
+  const head = JSON.parse(stored.toString('utf8', 4, headEnd)) as {
+    alpha: number;
+    rings: [lead: number, count: number][];
+  };
   if (head.rings.some(([lead]) => !leads.includes(lead))) return { rings: new Map() };
   const rings = new Map<number, Float32Array>();
   let at = headEnd;

@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeviceConfig } from '../contracts/config.js';
-import { alertPayload, forecastPayload, healthPayload, infoPayload, reportedPayload, scorePayload, statusPayload } from '../contracts/payload.js';
+import {
+  alertPayload,
+  forecastPayload,
+  healthPayload,
+  infoPayload,
+  reportedPayload,
+  scorePayload,
+  statusPayload,
+} from '../contracts/payload.js';
 import type { AlertPayload } from '../contracts/payload.js';
 import { createTopics, parseTopic } from '../contracts/topic.js';
 import { wireText } from '../contracts/wire.js';
@@ -40,7 +48,12 @@ const LEARN_BUDGET_MS = 2000;
 const RING_STEPS = 50;
 
 /** Runs until the signal aborts, then stops intake, tells that it goes, and returns. `onReady` sees it from inside. */
-export async function runDevice(config: DeviceConfig, ports: Ports, signal: AbortSignal, onReady?: (probe: Probe) => void): Promise<void> {
+export async function runDevice(
+  config: DeviceConfig,
+  ports: Ports,
+  signal: AbortSignal,
+  onReady?: (probe: Probe) => void,
+): Promise<void> {
   const { clock, store, machine, tell } = ports;
   const topics = createTopics(config);
   const metrics = createMetrics();
@@ -52,7 +65,7 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
   const stepsSinceRings = new WeakMap<Lane, number>();
   const boot = ports.newId();
   let engine: Engine | undefined;
-  let link: MqttLink | undefined;
+  let link: MqttLink | undefined = undefined;
 
   const updater = createUpdater({
     ...config,
@@ -68,7 +81,8 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     repositoryUrl: config.repository?.url,
     openRepository: ports.openRepository,
     selfTest: ports.selfTest,
-    report: (reported) => outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true }),
+    report: (reported) =>
+      outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true }),
   });
 
   if (store.setAside !== undefined) tell('database-set-aside', { reason: store.start, path: store.setAside });
@@ -86,7 +100,14 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
   onReady?.({ metrics, lanes });
   tell('running', { boot });
 
-  const loops = [outbox.drain(link, signal), updater.run(signal), every(config.healthMs, sendHealth), every(STALE_CHECK_MS, endStale), every(PRUNE_MS, prune), measureLag()];
+  const loops = [
+    outbox.drain(link, signal),
+    updater.run(signal),
+    every(config.healthMs, sendHealth),
+    every(STALE_CHECK_MS, endStale),
+    every(PRUNE_MS, prune),
+    measureLag(),
+  ];
   await Promise.all(loops);
   await stop();
 
@@ -100,7 +121,10 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
 
     const readings = ingest.read(topic.stream!, message);
     const flags = readings.map(addToLane);
-    const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({ lane: lanes.get(name), steps: stepAll(lanes.get(name)) }));
+    const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
+      lane: lanes.get(name),
+      steps: stepAll(lanes.get(name)),
+    }));
     const alerts = steps.some((group) => group.steps.some(({ alert }) => alert !== undefined));
     commit(alerts ? 'full' : 'normal', () => {
       readings.forEach((reading, i) => storeReading(reading, flags[i]!));
@@ -143,7 +167,9 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     const { stream } = lane.settings.subject;
     const payload = wireText(alertPayload, alert);
     store.sql
-      .prepare('INSERT INTO alert(id, key, state, seq, body, updated) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, seq = excluded.seq, body = excluded.body, updated = excluded.updated')
+      .prepare(
+        'INSERT INTO alert(id, key, state, seq, body, updated) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, seq = excluded.seq, body = excluded.body, updated = excluded.updated',
+      )
       .run(alert.id, alert.key, alert.state, alert.seq, payload, clock.now());
     outbox.put('alert', { topic: topics.alert(stream, 'anomaly'), payload, retain: true });
     outbox.put('alert', { topic: topics.event(stream), payload, expiresInMs: 86_400_000 });
@@ -153,12 +179,27 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
   function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
     const { subject, series } = lane.settings;
     const { slot, arm } = lane.settings.active.pointer;
-    const message = forecastMessage(lane, forecast, { id: ports.newId(), issuedMs: clock.now(), slot, arm, late: metrics.samples.late, inferenceMs });
-    outbox.put('forecast', { topic: topics.forecast(subject.stream), payload: wireText(forecastPayload, message), expiresInMs: 2 * series.cadenceMs });
+    const message = forecastMessage(lane, forecast, {
+      id: ports.newId(),
+      issuedMs: clock.now(),
+      slot,
+      arm,
+      late: metrics.samples.late,
+      inferenceMs,
+    });
+    outbox.put('forecast', {
+      topic: topics.forecast(subject.stream),
+      payload: wireText(forecastPayload, message),
+      expiresInMs: 2 * series.cadenceMs,
+    });
     metrics.forecasts.issued++;
     if (metrics.coldStartMs !== null) return;
     metrics.coldStartMs = machine.uptimeMs();
-    tell('first-forecast', { ms: metrics.coldStartMs, rssMb: machine.rssBytes() / 1024 / 1024, stream: subject.stream });
+    tell('first-forecast', {
+      ms: metrics.coldStartMs,
+      rssMb: machine.rssBytes() / 1024 / 1024,
+      stream: subject.stream,
+    });
   }
 
   /** What need not survive: scores, and the updater's probation. */
@@ -166,13 +207,30 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     const { subject, series } = lane.settings;
     const { line } = lane.settings.active;
     for (const { bucket, surprise, alert, failed, forecast, inferenceMs } of steps) {
-      if (alert !== undefined) tell('alert', { stream: subject.stream, event: alert.event, severity: alert.severity, started: alert.started, ended: alert.ended, reason: alert.reason });
+      if (alert !== undefined)
+        tell('alert', {
+          stream: subject.stream,
+          event: alert.event,
+          severity: alert.severity,
+          started: alert.started,
+          ended: alert.ended,
+          reason: alert.reason,
+        });
       if (failed !== undefined) metrics.forecasts.failed++;
       if (forecast !== undefined) metrics.inference.add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
       if (surprise === undefined || link?.online !== true) continue;
-      const score = wireText(scorePayload, { v: 1, ts: bucket.startMs, score: surprise.score, p: surprise.p, model: subject.model });
-      void link.publish(topics.score(subject.stream), score, { qos: 0, expirySeconds: Math.ceil((2 * series.cadenceMs) / 1000) });
+      const score = wireText(scorePayload, {
+        v: 1,
+        ts: bucket.startMs,
+        score: surprise.score,
+        p: surprise.p,
+        model: subject.model,
+      });
+      void link.publish(topics.score(subject.stream), score, {
+        qos: 0,
+        expirySeconds: Math.ceil((2 * series.cadenceMs) / 1000),
+      });
     }
   }
 
@@ -194,7 +252,15 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     models.set(active.line, active);
     for (const name of active.pointer.streams) {
       const stream = ingest.admit(name);
-      const { lane, readings, continued } = bindLane({ config, store, clock, active, forecaster, stream, newId: ports.newId });
+      const { lane, readings, continued } = bindLane({
+        config,
+        store,
+        clock,
+        active,
+        forecaster,
+        stream,
+        newId: ports.newId,
+      });
       for (const { timeMs, value } of readings.slice(-REMEMBERED)) ingest.remember(stream, timeMs, value ?? undefined);
       const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
       const forecast = lane.rehearse(readings, continued ? 0 : Math.min(affordable, config.alerts.ringSize));
@@ -229,7 +295,8 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     publishInfo();
     say(topics.reported, wireText(reportedPayload, updater.reported()));
     for (const { watch, settings } of lanes.values()) {
-      if (watch.alert !== undefined) say(topics.alert(settings.subject.stream, 'anomaly'), wireText(alertPayload, watch.alert));
+      if (watch.alert !== undefined)
+        say(topics.alert(settings.subject.stream, 'anomaly'), wireText(alertPayload, watch.alert));
     }
     outbox.resume();
   }
@@ -241,7 +308,12 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
 
   function status(state: 'online' | 'offline'): string {
     const since = clock.now();
-    return wireText(statusPayload, state === 'offline' ? { v: 1, state, boot } : { v: 1, state, boot, since, clock: clock.synced() ? 'synced' : 'unsynced' });
+    return wireText(
+      statusPayload,
+      state === 'offline'
+        ? { v: 1, state, boot }
+        : { v: 1, state, boot, since, clock: clock.synced() ? 'synced' : 'unsynced' },
+    );
   }
 
   function health(): string {
@@ -255,7 +327,10 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
   /** `cmd/ping` and `cmd/status`; a retained command is old and refused. */
   function command(message: MqttMessage): void {
     const name = message.topic.startsWith(`${topics.prefix}/cmd/`) ? message.topic.slice(topics.prefix.length + 5) : '';
-    const replies: Readonly<Record<string, () => string>> = { status: health, ping: () => JSON.stringify({ v: 1, boot, ts: clock.now() }) };
+    const replies: Readonly<Record<string, () => string>> = {
+      status: health,
+      ping: () => JSON.stringify({ v: 1, boot, ts: clock.now() }),
+    };
     const reply = replies[name];
     if (message.retain || reply === undefined) return;
     void link?.publish(`${topics.prefix}/reply/${name}`, reply(), { qos: 1, expirySeconds: 60 });
@@ -266,13 +341,23 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
     for (const [name, lane] of lanes) {
       const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? 0);
       const limitMs = Math.max(3 * lane.settings.series.cadenceMs, MIN_SILENCE_MS);
-      const alert = silentMs > limitMs ? lane.end('stale', lane.closedUntilMs, `no reading for ${Math.round(silentMs / 1000)} s`) : undefined;
+      const alert =
+        silentMs > limitMs
+          ? lane.end('stale', lane.closedUntilMs, `no reading for ${Math.round(silentMs / 1000)} s`)
+          : undefined;
       if (alert === undefined) continue;
       commit('full', () => {
         putAlert(lane, alert);
         storeLane(store, lane, true);
       });
-      tell('alert', { stream: name, event: alert.event, severity: alert.severity, started: alert.started, ended: alert.ended, reason: alert.reason });
+      tell('alert', {
+        stream: name,
+        event: alert.event,
+        severity: alert.severity,
+        started: alert.started,
+        ended: alert.ended,
+        reason: alert.reason,
+      });
     }
   }
 
@@ -299,7 +384,10 @@ export async function runDevice(config: DeviceConfig, ports: Ports, signal: Abor
   async function stop(): Promise<void> {
     for (const lane of lanes.values()) commit('normal', () => storeLane(store, lane, true));
     const timeout = new AbortController();
-    await Promise.race([link!.publish(topics.status, status('offline'), { qos: 1, retain: true }), clock.sleep(STOP_WAIT_MS, timeout.signal)]);
+    await Promise.race([
+      link!.publish(topics.status, status('offline'), { qos: 1, retain: true }),
+      clock.sleep(STOP_WAIT_MS, timeout.signal),
+    ]);
     timeout.abort();
     await link!.close();
     for (const { settings } of lanes.values()) settings.forecaster.close();

@@ -52,18 +52,24 @@ export async function createForecaster(engine: Engine, choice: Choice, model: Ui
       mend: 'This runtime feeds `past` and, if it is there, `mask`, and reads `forecast`.',
     });
   }
-  return { ...choice, engine: engine.name, forecast: (window) => run(session, choice.manifest, window), close: () => session.close() };
+  return {
+    ...choice,
+    engine: engine.name,
+    forecast: (window) => run(session, choice.manifest, window),
+    close: () => session.close(),
+  };
 }
 
 function run(session: Session, manifest: Manifest, window: Window): Forecast | undefined {
   const { inputLength, horizon, quantiles, calibration } = manifest;
-  const past = { data: window.past, dims: [1, inputLength, 1] };                       // [batch, time, series]
-  const mask = { data: window.mask, dims: [1, inputLength, 1] };                       // [batch, time, series]
+  const past = { data: window.past, dims: [1, inputLength, 1] }; // [batch, time, series]
+  const mask = { data: window.mask, dims: [1, inputLength, 1] }; // [batch, time, series]
   const output = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
-  const width = Math.max(1, quantiles.length);                                         // [batch, horizon, quantile]
+  const width = Math.max(1, quantiles.length); // [batch, horizon, quantile]
   if (output.data.length < horizon * width || !output.data.every(Number.isFinite)) return undefined;
 
-  const column = (index: number): Float32Array => Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
+  const column = (index: number): Float32Array =>
+    Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
   const p50 = column(Math.max(0, quantiles.indexOf(0.5)));
   const base = { startMs: window.nextMs, p50, imputed: window.imputed };
   if (calibration !== null && calibration.method === 'conformal' && calibration.scores.length === horizon) {
@@ -74,7 +80,11 @@ function run(session: Session, manifest: Manifest, window: Window): Forecast | u
   const highest = Math.max(...quantiles);
   const low = column(quantiles.indexOf(lowest));
   const high = column(quantiles.indexOf(highest));
-  return { ...base, halfWidth: Float32Array.from(high, (hi, step) => positive((hi - low[step]!) / 2)), coverage: highest - lowest };
+  return {
+    ...base,
+    halfWidth: Float32Array.from(high, (hi, step) => positive((hi - low[step]!) / 2)),
+    coverage: highest - lowest,
+  };
 }
 
 /** A width of zero (a constant series) would make every other value infinitely unusual. */

@@ -36,13 +36,24 @@ export interface Ingest {
   remember(stream: IngestStream, timeMs: number, value: number | undefined): void;
 }
 
-const defaultStream: StreamSettings = { unit: null, min: null, max: null, acceptRetained: false, latenessMs: null, maxGap: 3 };
+const defaultStream: StreamSettings = {
+  unit: null,
+  min: null,
+  max: null,
+  acceptRetained: false,
+  latenessMs: null,
+  maxGap: 3,
+};
 
 export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics): Ingest {
   const streams = new Map<string, IngestStream>();
 
   function admit(name: string): IngestStream {
-    const stream = streams.get(name) ?? { name, settings: config.streams[name] ?? defaultStream, seen: new Map<number, number | undefined>() };
+    const stream = streams.get(name) ?? {
+      name,
+      settings: config.streams[name] ?? defaultStream,
+      seen: new Map<number, number | undefined>(),
+    };
     streams.set(name, stream);
     return stream;
   }
@@ -65,7 +76,10 @@ export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metric
   function check(stream: IngestStream, reading: Reading): NewReading | RejectionReason | undefined {
     const { unit, min, max } = stream.settings;
     const { timeMs, timeSource } = reading;
-    const value = reading.value === undefined || unit === null || reading.unit === undefined ? reading.value : convertUnit(reading.value, reading.unit, unit);
+    const value =
+      reading.value === undefined || unit === null || reading.unit === undefined
+        ? reading.value
+        : convertUnit(reading.value, reading.unit, unit);
     if (value === undefined && reading.value !== undefined) return 'unit_mismatch';
     if (value !== undefined && ((min !== null && value < min) || (max !== null && value > max))) return 'out_of_range';
     if (clock.synced() && timeMs < clock.now() - config.retentionDays * 86_400_000) return 'too_old';

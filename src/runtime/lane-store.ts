@@ -35,7 +35,8 @@ interface StoredWatch {
 }
 
 /** Two steps of lateness, at least two seconds, unless the stream says otherwise (EDGE.md §4). */
-const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number => settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
+const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number =>
+  settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
 
 /** Puts a model on a stream, and continues where the same pair stopped. */
 export function bindLane({ config, store, clock, active, forecaster, stream, newId }: Binding): BoundLane {
@@ -70,13 +71,26 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
         // Forecasts made during an alert have seen it, and go on judging for one horizon.
         cooldownMs: Math.max(alerts.cooldownMs, manifest.horizon * input.cadenceMs),
       },
-      subject: { key: `${config.device}/${stream.name}/anomaly`, stream: stream.name, unit: stream.settings.unit ?? input.unit, model, newId },
+      subject: {
+        key: `${config.device}/${stream.name}/anomaly`,
+        stream: stream.name,
+        unit: stream.settings.unit ?? input.unit,
+        model,
+        newId,
+      },
     },
     stored?.watch,
     stored && store.get(`calibration/${stream.name}`),
   );
-  const spanSteps = manifest.inputLength + manifest.horizon + 2 * (alerts.openWindow + stream.settings.maxGap) + latenessOf(stream, input.cadenceMs) / input.cadenceMs;
-  const sinceMs = stored === undefined ? 0 : stored.closedUntilMs - Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs;
+  const spanSteps =
+    manifest.inputLength +
+    manifest.horizon +
+    2 * (alerts.openWindow + stream.settings.maxGap) +
+    latenessOf(stream, input.cadenceMs) / input.cadenceMs;
+  const sinceMs =
+    stored === undefined
+      ? 0
+      : stored.closedUntilMs - Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs;
   const readings = [...store.readings(store.stream(stream.name, stream.settings.unit), sinceMs)];
   return { lane, readings, continued: stored !== undefined };
 }
@@ -90,6 +104,7 @@ function readWatch(store: Store, stream: string): StoredWatch | undefined {
 export function storeLane(store: Store, lane: Lane, withRings: boolean): void {
   const { stream, model } = lane.settings.subject;
   const { closedUntilMs, watch } = lane;
-  if (Number.isFinite(closedUntilMs)) store.put(`watch/${stream}`, JSON.stringify({ model, closedUntilMs, watch } satisfies StoredWatch));
+  if (Number.isFinite(closedUntilMs))
+    store.put(`watch/${stream}`, JSON.stringify({ model, closedUntilMs, watch } satisfies StoredWatch));
   if (withRings) store.put(`calibration/${stream}`, lane.saveCalibration());
 }

@@ -70,16 +70,19 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
     try {
       const forecast = forecaster.forecast(window);
       const inferenceMs = monotonicMs() - began;
-      if (forecast === undefined) return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
+      if (forecast === undefined)
+        return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
       expectations.set(forecast.startMs, forecast);
-      for (const startMs of expectations.keys()) if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
+      for (const startMs of expectations.keys())
+        if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
       return { forecast, failed: undefined, inferenceMs };
     } catch (error) {
-      return { forecast: undefined, failed: (error as Error).message, inferenceMs: 0 };   // counted; the next bucket tries again
+      return { forecast: undefined, failed: (error as Error).message, inferenceMs: 0 }; // counted; the next bucket tries again
     }
   }
 
-  const deviationsOf = ({ value, startMs }: Bucket) => deviations(value, startMs, cadenceMs, calibration.leads, expectations);
+  const deviationsOf = ({ value, startMs }: Bucket) =>
+    deviations(value, startMs, cadenceMs, calibration.leads, expectations);
 
   return {
     settings,
@@ -93,13 +96,23 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
     step() {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (bucket.imputed) return { bucket, surprise: undefined, alert: undefined, ...forecastNext() };   // a guess is not judged
+      if (bucket.imputed) return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
-      const judged = judge(watch, { timeMs: bucket.startMs, value: bucket.value, surprise, ready: calibration.ready }, settings.rules, settings.subject);
+      const judged = judge(
+        watch,
+        { timeMs: bucket.startMs, value: bucket.value, surprise, ready: calibration.ready },
+        settings.rules,
+        settings.subject,
+      );
       watch = judged.watch;
-      if (watch.state !== 'firing') calibration.learn(found);   // an open alert must not become the new normal
-      return { bucket, surprise: watch.state === 'warming' ? undefined : surprise, alert: judged.alert, ...forecastNext() };
+      if (watch.state !== 'firing') calibration.learn(found); // an open alert must not become the new normal
+      return {
+        bucket,
+        surprise: watch.state === 'warming' ? undefined : surprise,
+        alert: judged.alert,
+        ...forecastNext(),
+      };
     },
     rehearse(readings, learnSteps) {
       let newestMs = -Infinity;
@@ -110,7 +123,8 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
       for (const { timeMs, value } of readings) {
         series.add(timeMs, value ?? undefined);
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
-          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed) calibration.learn(deviationsOf(bucket));
+          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed)
+            calibration.learn(deviationsOf(bucket));
           if (bucket.startMs >= expectFromMs) newest = forecastNext().forecast;
         }
       }
@@ -124,7 +138,11 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
     interval({ p50, halfWidth, coverage }) {
       if (coverage === null) return undefined;
       const half = halfWidth.map((width, step) => width * calibration.stretch(step + 1));
-      return { lo: Array.from(p50, (value, step) => value - half[step]!), hi: Array.from(p50, (value, step) => value + half[step]!), coverage };
+      return {
+        lo: Array.from(p50, (value, step) => value - half[step]!),
+        hi: Array.from(p50, (value, step) => value + half[step]!),
+        coverage,
+      };
     },
     saveCalibration: () => calibration.save(),
   };

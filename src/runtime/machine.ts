@@ -14,10 +14,11 @@ export function describeMachine(stateDir: string): Machine {
     node: process.versions.node,
     runtime: runtimeVersion,
     rssBytes: () => process.memoryUsage.rss(),
-    diskFreeBytes: () => attempt(() => {
-      const { bavail, bsize } = statfsSync(stateDir);
-      return bavail * bsize;
-    }),
+    diskFreeBytes: () =>
+      attempt(() => {
+        const { bavail, bsize } = statfsSync(stateDir);
+        return bavail * bsize;
+      }),
     temperatureC: () => attempt(() => Number(readFileSync(THERMAL_FILE, 'utf8')) / 1000),
     uptimeMs: () => process.uptime() * 1000,
   };

@@ -32,7 +32,11 @@ const STOP_LIMIT_MS = 10_000;
  */
 export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
   if (!existsSync(path)) {
-    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: 'There is no such file.', mend: 'Give the path of a device.yaml.' });
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+      where: path,
+      what: 'There is no such file.',
+      mend: 'Give the path of a device.yaml.',
+    });
   }
   const text = readFileSync(path, 'utf8');
   const config = parseConfig(await parseYaml(text, path), path);
@@ -42,7 +46,14 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
     ...config,
     stateDir: from(config.stateDir),
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
-    mqtt: { ...mqtt, ...Object.fromEntries((['passwordFile', 'caFile', 'certFile', 'keyFile'] as const).flatMap((key) => (mqtt[key] === undefined ? [] : [[key, from(mqtt[key])]]))) },
+    mqtt: {
+      ...mqtt,
+      ...Object.fromEntries(
+        (['passwordFile', 'caFile', 'certFile', 'keyFile'] as const).flatMap((key) =>
+          mqtt[key] === undefined ? [] : [[key, from(mqtt[key])]],
+        ),
+      ),
+    },
   };
 }
 
@@ -59,13 +70,21 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
   const document = parseDocument(text, { merge: false, strict: true });
   const [problem] = document.errors;
   if (problem !== undefined) {
-    throw new NeuroDivergentError('ND_FILE_CORRUPT', { where: `${path}:${problem.linePos?.[0].line ?? 1}`, what: problem.message, mend: 'Correct the YAML.', cause: problem });
+    throw new NeuroDivergentError('ND_FILE_CORRUPT', {
+      where: `${path}:${problem.linePos?.[0].line ?? 1}`,
+      what: problem.message,
+      mend: 'Correct the YAML.',
+      cause: problem,
+    });
   }
   return document.toJS({ maxAliasCount: 0 }) as unknown;
 }
 
 /** Runs a device until it is told to stop. Resolves with the exit code of the process. */
-export async function runDeviceProcess(configPath: string, { events = false, signal }: DeviceProcessOptions = {}): Promise<number> {
+export async function runDeviceProcess(
+  configPath: string,
+  { events = false, signal }: DeviceProcessOptions = {},
+): Promise<number> {
   const tell: Ports['tell'] = (event, facts) => {
     if (events) process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
   };
@@ -107,7 +126,8 @@ export async function runDeviceProcess(configPath: string, { events = false, sig
 
 /** Everything heavy is imported when it is first used: a restart forecasts before it connects. */
 function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, tell: Ports['tell']): Ports {
-  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readFileSync(path, 'utf8'));
+  const read = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : readFileSync(path, 'utf8');
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
   const { mqtt, repository } = config;
   return {
@@ -119,14 +139,26 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
     newId: () => createId(clock.now()),
     connect: async (options) => {
       const { connectMqtt } = await import('../transport/mqtt.js');
-      const secrets = { username: mqtt.username, password: read(mqtt.passwordFile)?.trimEnd(), ca: read(mqtt.caFile), cert: read(mqtt.certFile), key: read(mqtt.keyFile) };
+      const secrets = {
+        username: mqtt.username,
+        password: read(mqtt.passwordFile)?.trimEnd(),
+        ca: read(mqtt.caFile),
+        cert: read(mqtt.certFile),
+        key: read(mqtt.keyFile),
+      };
       const given = Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== undefined));
       return connectMqtt({ ...options, ...given, url: mqtt.url, clientId: clientId(config) });
     },
     openRepository: async (url) => {
       const { createUpdateClient } = await import('../transport/update-client.js');
       const pinnedRoot = readFileSync(repository!.rootFile);
-      return createUpdateClient({ trustDir: join(config.stateDir, 'trust'), url, pinnedRoot, now: () => clock.now(), clockSynced: () => clock.synced() });
+      return createUpdateClient({
+        trustDir: join(config.stateDir, 'trust'),
+        url,
+        pinnedRoot,
+        now: () => clock.now(),
+        clockSynced: () => clock.synced(),
+      });
     },
     selfTest: async (job) => (await import('./self-test-process.js')).selfTestInChild(job),
   };

@@ -48,7 +48,13 @@ export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastF
   };
 }
 
-export function infoMessage(config: DeviceConfig, machine: Machine, streams: readonly string[], models: readonly Active[], provider: string): InfoPayload {
+export function infoMessage(
+  config: DeviceConfig,
+  machine: Machine,
+  streams: readonly string[],
+  models: readonly Active[],
+  provider: string,
+): InfoPayload {
   return {
     v: 1,
     runtime: machine.runtime,
@@ -57,7 +63,12 @@ export function infoMessage(config: DeviceConfig, machine: Machine, streams: rea
     cpu: machine.cpu,
     provider,
     streams: [...streams],
-    models: models.map(({ line, pointer, precision }) => ({ line, release: pointer.release, slot: pointer.slot, precision })),
+    models: models.map(({ line, pointer, precision }) => ({
+      line,
+      release: pointer.release,
+      slot: pointer.slot,
+      precision,
+    })),
     limits: { streams: config.maxStreams, messageBytes: limits.messageBytes, databaseBytes: config.databaseBytes },
     capabilities: ['forecast', 'anomaly', 'update-http'],
   };

@@ -13,7 +13,10 @@ export interface OutboxCaps {
   readonly bytes: number;
 }
 
-const defaultCaps: OutboxCaps = { rows: { alert: 10_000, model: 1000, forecast: 20_000, health: 1000 }, bytes: 64 * 1024 * 1024 };
+const defaultCaps: OutboxCaps = {
+  rows: { alert: 10_000, model: 1000, forecast: 20_000, health: 1000 },
+  bytes: 64 * 1024 * 1024,
+};
 
 export interface OutboxMessage {
   readonly topic: string;
@@ -54,13 +57,23 @@ interface Row {
 export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defaultCaps): Outbox {
   const { sql } = store;
   const statement = {
-    put: sql.prepare('INSERT INTO outbox(class, topic, payload, qos, retain, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)'),
-    next: sql.prepare<[number], Row>('SELECT id, topic, payload, qos, retain, expires, created FROM outbox ORDER BY class, id LIMIT ?'),
-    remove: sql.prepare<[number], { class: number; bytes: number }>('DELETE FROM outbox WHERE id = ? RETURNING class, length(payload) AS bytes'),
+    put: sql.prepare(
+      'INSERT INTO outbox(class, topic, payload, qos, retain, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
+    next: sql.prepare<[number], Row>(
+      'SELECT id, topic, payload, qos, retain, expires, created FROM outbox ORDER BY class, id LIMIT ?',
+    ),
+    remove: sql.prepare<[number], { class: number; bytes: number }>(
+      'DELETE FROM outbox WHERE id = ? RETURNING class, length(payload) AS bytes',
+    ),
     oldest: sql.prepare<[number], { id: number }>('SELECT id FROM outbox WHERE class = ? ORDER BY id LIMIT 1'),
     // Of an alert, the opening and the end must arrive; what happened between is the first to go.
-    oldestUpdate: sql.prepare<[number], { id: number }>(`SELECT id FROM outbox WHERE class = ? AND instr(payload, '"event":"updated"') ORDER BY id LIMIT 1`),
-    totals: sql.prepare<[], { class: number; rows: number; bytes: number }>('SELECT class, count(*) AS rows, total(length(payload)) AS bytes FROM outbox GROUP BY class'),
+    oldestUpdate: sql.prepare<[number], { id: number }>(
+      `SELECT id FROM outbox WHERE class = ? AND instr(payload, '"event":"updated"') ORDER BY id LIMIT 1`,
+    ),
+    totals: sql.prepare<[], { class: number; rows: number; bytes: number }>(
+      'SELECT class, count(*) AS rows, total(length(payload)) AS bytes FROM outbox GROUP BY class',
+    ),
   };
   const rows = outboxClasses.map(() => 0);
   let bytes = 0;
@@ -81,7 +94,7 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
 
   function remove(id: number): void {
     const gone = statement.remove.get(id);
-    if (gone === undefined) return;   // dropped over a cap while it was in flight
+    if (gone === undefined) return; // dropped over a cap while it was in flight
     rows[gone.class]!--;
     bytes -= gone.bytes;
   }
@@ -96,11 +109,12 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
 
   function send(link: OutboxLink, row: Row): void {
     inFlight.add(row.id);
-    const expiry = row.expires === null ? {} : { expirySeconds: Math.max(1, Math.ceil((row.expires - clock.now()) / 1000)) };
+    const expiry =
+      row.expires === null ? {} : { expirySeconds: Math.max(1, Math.ceil((row.expires - clock.now()) / 1000)) };
     void link.publish(row.topic, row.payload, { qos: row.qos, retain: row.retain === 1, ...expiry }).then((taken) => {
       inFlight.delete(row.id);
       if (taken) store.write(() => remove(row.id));
-      else paused = !link.online;   // PUBACKs come in order, so what was not taken is sent again in order
+      else paused = !link.online; // PUBACKs come in order, so what was not taken is sent again in order
       ring();
     });
   }
@@ -110,7 +124,15 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       const rank = outboxClasses.indexOf(kind);
       const body = Buffer.from(payload);
       const now = clock.now();
-      statement.put.run(rank, topic, body, qos, retain ? 1 : 0, expiresInMs === undefined ? null : now + expiresInMs, now);
+      statement.put.run(
+        rank,
+        topic,
+        body,
+        qos,
+        retain ? 1 : 0,
+        expiresInMs === undefined ? null : now + expiresInMs,
+        now,
+      );
       rows[rank]!++;
       bytes += body.length;
       while (rows[rank]! > caps.rows[kind] && drop(rank));
@@ -121,7 +143,8 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       signal.addEventListener('abort', ring, { once: true });
       while (!signal.aborted) {
         const next = changed;
-        if (!paused && inFlight.size < IN_FLIGHT) {
+        if (!paused && inFlight.size <= IN_FLIGHT / 2) {
+          // refilled by halves: one query per 16 rows
           for (const row of statement.next.all(IN_FLIGHT)) {
             if (inFlight.has(row.id) || inFlight.size >= IN_FLIGHT) continue;
             if (row.expires !== null && row.expires <= clock.now()) {

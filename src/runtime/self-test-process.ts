@@ -11,9 +11,15 @@ const TIME_LIMIT_MS = 60_000;
 const HEAP_LIMIT_MB = 128;
 
 /** Never throws: a child that ends without an answer has failed the test. */
-export function selfTestInChild(job: SelfTestJob, modulePath = fileURLToPath(import.meta.url)): Promise<Outcome<SelfTestResult>> {
+export function selfTestInChild(
+  job: SelfTestJob,
+  modulePath = fileURLToPath(import.meta.url),
+): Promise<Outcome<SelfTestResult>> {
   return new Promise((resolve) => {
-    const child = fork(modulePath, ['--self-test'], { execArgv: [`--max-old-space-size=${HEAP_LIMIT_MB}`], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = fork(modulePath, ['--self-test'], {
+      execArgv: [`--max-old-space-size=${HEAP_LIMIT_MB}`],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS);
     const end = (outcome: Outcome<SelfTestResult>): void => {
       clearTimeout(timer);
@@ -21,7 +27,9 @@ export function selfTestInChild(job: SelfTestJob, modulePath = fileURLToPath(imp
     };
     child.once('message', (outcome) => end(outcome as Outcome<SelfTestResult>));
     child.once('error', (error) => end(refuse('self_test_failed', error.message)));
-    child.once('exit', (code, signal) => end(refuse('self_test_failed', `the test process ended with ${signal ?? code}`)));
+    child.once('exit', (code, signal) =>
+      end(refuse('self_test_failed', `the test process ended with ${signal ?? code}`)),
+    );
     child.send(job);
   });
 }

@@ -60,9 +60,9 @@ export function createSeries(settings: SeriesSettings): Series {
   const { cadenceMs, inputLength, maxGap, latenessMs } = settings;
   const seasonSteps = DAY_MS % cadenceMs === 0 ? DAY_MS / cadenceMs : 0;
   const capacity = Math.max(inputLength, settings.impute === 'seasonal' ? seasonSteps : 0);
-  const open = new Map<number, Map<number, number>>();   // bucket start -> reading time -> value
-  const steps: Bucket[] = [];                            // closed, without holes, at most `capacity`
-  const ready: Bucket[] = [];                            // closed, not yet handed out
+  const open = new Map<number, Map<number, number>>(); // bucket start -> reading time -> value
+  const steps: Bucket[] = []; // closed, without holes, at most `capacity`
+  const ready: Bucket[] = []; // closed, not yet handed out
   let newestMs = -Infinity;
   let closedUntilMs = -Infinity;
 
@@ -92,7 +92,10 @@ export function createSeries(settings: SeriesSettings): Series {
 
   function imputed(startMs: number, before: Bucket, after: Bucket, share: number): number {
     if (settings.impute === 'linear') return before.value + share * (after.value - before.value);
-    const dayBefore = settings.impute === 'seasonal' ? [...steps, ...ready].find((step) => step.startMs === startMs - DAY_MS) : undefined;
+    const dayBefore =
+      settings.impute === 'seasonal'
+        ? [...steps, ...ready].find((step) => step.startMs === startMs - DAY_MS)
+        : undefined;
     return (dayBefore ?? before).value;
   }
 
@@ -103,7 +106,7 @@ export function createSeries(settings: SeriesSettings): Series {
       if (start < closedUntilMs) return 'late';
       if (value !== undefined) {
         const bucket = open.get(start) ?? new Map<number, number>();
-        open.set(start, bucket.set(timeMs, value));      // the same time again: the last value counts
+        open.set(start, bucket.set(timeMs, value)); // the same time again: the last value counts
       }
       newestMs = Math.max(newestMs, timeMs);
       return 'taken';
@@ -113,7 +116,7 @@ export function createSeries(settings: SeriesSettings): Series {
       const bucket = ready.shift();
       if (bucket === undefined) return undefined;
       const last = steps.at(-1);
-      if (last !== undefined && bucket.startMs !== last.startMs + cadenceMs) steps.length = 0;   // a long gap: begin again
+      if (last !== undefined && bucket.startMs !== last.startMs + cadenceMs) steps.length = 0; // a long gap: begin again
       steps.push(bucket);
       if (steps.length > capacity) steps.shift();
       return bucket;

@@ -48,7 +48,8 @@ export function openSlots(stateDir: string): Slots {
     dir,
     stagingDir,
     lines: () => (existsSync(root) ? readdirSync(root) : []),
-    pointer: (line) => (existsSync(pointerFile(line)) ? parsePointer(readFileSync(pointerFile(line), 'utf8')) : undefined),
+    pointer: (line) =>
+      existsSync(pointerFile(line)) ? parsePointer(readFileSync(pointerFile(line), 'utf8')) : undefined,
     point(line, pointer) {
       mkdirSync(join(root, line), { recursive: true });
       if (pointer === null) rmSync(pointerFile(line), { force: true });
@@ -70,7 +71,9 @@ export function openSlots(stateDir: string): Slots {
       const manifest = parseWire(manifestSchema, bytes, limits.manifestBytes);
       if (!manifest.ok) return undefined;
       const models = manifest.value.files.filter(({ role }) => role === 'model');
-      const intact = models.every((file) => existsSync(join(at, file.path)) && sha256(readFileSync(join(at, file.path))) === file.sha256);
+      const intact = models.every(
+        (file) => existsSync(join(at, file.path)) && sha256(readFileSync(join(at, file.path))) === file.sha256,
+      );
       return intact ? manifest.value : undefined;
     },
   };
@@ -78,9 +81,9 @@ export function openSlots(stateDir: string): Slots {
 
 function parsePointer(text: string): Pointer | undefined {
   try {
-    return JSON.parse(text) as Pointer;   // written by us, whole or not at all
+    return JSON.parse(text) as Pointer; // written by us, whole or not at all
   } catch {
-    return undefined;                     // the line starts without a model and takes the next offer
+    return undefined; // the line starts without a model and takes the next offer
   }
 }
 

@@ -1,5 +1,15 @@
 /** The device's one SQLite file (EDGE.md §10): opening, mending, durability, readings and the key-value table. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from './clock.js';
@@ -78,7 +88,7 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
   try {
     sql = openFile(path, maxBytes, start === 'unclean');
   } catch (cause) {
-    if (!existed) throw cause;   // nothing to set aside: the folder itself is the trouble
+    if (!existed) throw cause; // nothing to set aside: the folder itself is the trouble
     start = cause instanceof NewerFile ? 'newer' : 'damaged';
     setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
     sql = openFile(path, maxBytes, false);
@@ -89,8 +99,12 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     findStream: sql.prepare<[string], { id: number }>('SELECT id FROM stream WHERE name = ?'),
     addStream: sql.prepare('INSERT INTO stream(name, unit, cadence_ms) VALUES (?, ?, 0)'),
     append: sql.prepare('INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)'),
-    readings: sql.prepare<[number, number], PastReading>(`SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`),
-    prune: sql.prepare(`DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`),
+    readings: sql.prepare<[number, number], PastReading>(
+      `SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`,
+    ),
+    prune: sql.prepare(
+      `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`,
+    ),
     get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
     put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
   };
@@ -103,7 +117,7 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     write(work, durability = 'normal') {
       const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
       if (!full) return sql.transaction(work).immediate();
-      sql.pragma('synchronous = FULL');   // only possible outside a transaction
+      sql.pragma('synchronous = FULL'); // only possible outside a transaction
       try {
         return sql.transaction(work).immediate();
       } finally {
@@ -111,18 +125,21 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
         lastFullMs = clock.monotonicMs();
       }
     },
-    stream: (name, unit) => statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid),
+    stream: (name, unit) =>
+      statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid),
     append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
     readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
     prune(beforeMs) {
       let deleted = 0;
-      for (let changes = PRUNE_ROWS; changes === PRUNE_ROWS; deleted += changes) changes = statement.prune.run(beforeMs).changes;
+      for (let changes = PRUNE_ROWS; changes === PRUNE_ROWS; deleted += changes)
+        changes = statement.prune.run(beforeMs).changes;
       if (deleted > 0) sql.pragma('incremental_vacuum(64)');
       return deleted;
     },
     get: (key) => statement.get.get(key)?.v,
     put: (key, value) => void statement.put.run(key, Buffer.from(value)),
-    sizeBytes: () => Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    sizeBytes: () =>
+      Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
     close() {
       sql.close();
       rmSync(marker, { force: true });
@@ -137,7 +154,7 @@ function openFile(path: string, maxBytes: number, check: boolean): Database.Data
   const sql = new Database(path);
   try {
     sql.pragma('page_size = 4096');
-    sql.pragma('auto_vacuum = INCREMENTAL');   // both act only on a file without tables
+    sql.pragma('auto_vacuum = INCREMENTAL'); // both act only on a file without tables
     sql.pragma('journal_mode = WAL');
     sql.pragma('synchronous = NORMAL');
     sql.pragma('busy_timeout = 5000');
@@ -156,11 +173,13 @@ function openFile(path: string, maxBytes: number, check: boolean): Database.Data
     if (check && sql.pragma('quick_check(1)', { simple: true }) !== 'ok') throw new Error('quick_check found damage');
 
     for (let next = version; next < migrations.length; next++) {
-      sql.transaction(() => {
-        sql.exec(migrations[next]!);
-        sql.pragma(`application_id = ${APPLICATION_ID}`);
-        sql.pragma(`user_version = ${next + 1}`);
-      }).exclusive();
+      sql
+        .transaction(() => {
+          sql.exec(migrations[next]!);
+          sql.pragma(`application_id = ${APPLICATION_ID}`);
+          sql.pragma(`user_version = ${next + 1}`);
+        })
+        .exclusive();
     }
     return sql;
   } catch (error) {
@@ -171,7 +190,8 @@ function openFile(path: string, maxBytes: number, check: boolean): Database.Data
 
 /** Renames the database with its -wal and -shm. Returns where it went. */
 function moveAside(path: string, suffix: string): string {
-  for (const part of ['', '-wal', '-shm']) if (existsSync(path + part)) renameSync(path + part, `${path}.${suffix}${part}`);
+  for (const part of ['', '-wal', '-shm'])
+    if (existsSync(path + part)) renameSync(path + part, `${path}.${suffix}${part}`);
   return `${path}.${suffix}`;
 }
 

@@ -21,8 +21,19 @@ import type { Pointer, Slots } from './slots.js';
 import type { Store } from './store.js';
 
 export type UpdateEvent =
-  | 'offer' | 'accept' | 'fetched' | 'verified' | 'test' | 'passed' | 'activated' | 'proven'
-  | 'refuse' | 'disproven' | 'restored' | 'restart' | 'stop';
+  | 'offer'
+  | 'accept'
+  | 'fetched'
+  | 'verified'
+  | 'test'
+  | 'passed'
+  | 'activated'
+  | 'proven'
+  | 'refuse'
+  | 'disproven'
+  | 'restored'
+  | 'restart'
+  | 'stop';
 
 /** Any pair that is not here cannot happen; `nextState` says so. */
 export const updateTable: readonly (readonly [state: UpdateState, event: UpdateEvent, next: UpdateState])[] = [
@@ -72,7 +83,13 @@ export function nextState(state: UpdateState, event: UpdateEvent): UpdateState |
 }
 
 /** Reasons that time may mend: tried again after a while. All others wait for another desired state. */
-const passing: ReadonlySet<UpdateReason> = new Set(['unreachable', 'timed_out', 'slow_retrieval', 'no_space', 'endless_data']);
+const passing: ReadonlySet<UpdateReason> = new Set([
+  'unreachable',
+  'timed_out',
+  'slow_retrieval',
+  'no_space',
+  'endless_data',
+]);
 const RETRY_MS = [5000, 30_000, 300_000] as const;
 
 /** What is known of a line; one JSON value in `kv`. */
@@ -150,16 +167,38 @@ export function createUpdater(options: UpdaterOptions): Updater {
 
   const recordOf = (line: string): LineRecord =>
     records.get(line) ?? {
-      line, state: 'idle', release: null, since: clock.now(), code: null, detail: null, metrics: {}, floor: slots.pointer(line)?.release ?? 0,
-      crashes: 0, probation: { untilMs: 0, forecasts: 0 }, candidate: null,
+      line,
+      state: 'idle',
+      release: null,
+      since: clock.now(),
+      code: null,
+      detail: null,
+      metrics: {},
+      floor: slots.pointer(line)?.release ?? 0,
+      crashes: 0,
+      probation: { untilMs: 0, forecasts: 0 },
+      candidate: null,
     };
 
   function reported(): ReportedPayload {
     const models = [...records.values()].map(({ line, state, release, since, code, detail, metrics }) => {
       const pointer = slots.pointer(line);
       return {
-        line, state, release, since, code, detail, metrics: { ...metrics }, arm: pointer?.arm ?? null, slot: pointer?.slot ?? null,
-        previous: pointer === undefined ? null : pointer.release === release ? (pointer.previous?.release ?? null) : pointer.release,
+        line,
+        state,
+        release,
+        since,
+        code,
+        detail,
+        metrics: { ...metrics },
+        arm: pointer?.arm ?? null,
+        slot: pointer?.slot ?? null,
+        previous:
+          pointer === undefined
+            ? null
+            : pointer.release === release
+              ? (pointer.previous?.release ?? null)
+              : pointer.release,
       };
     });
     return { v: 1, seqSeen, models, refused };
@@ -176,7 +215,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   function move(line: string, event: UpdateEvent, change: Partial<LineRecord> = {}): void {
     const record = recordOf(line);
     const state = nextState(record.state, event);
-    if (state === undefined) return;   // a late word about something that has already ended
+    if (state === undefined) return; // a late word about something that has already ended
     save({ ...record, state, since: clock.now(), ...change });
     options.tell('model-state', { line, state, release: recordOf(line).release, code: recordOf(line).code });
   }
@@ -190,7 +229,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
   function activeOf(line: string, pointer: Pointer): Active | undefined {
     const manifest = slots.read(line, pointer);
     const choice = manifest && chooseTarget(manifest, options.arch);
-    return choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: recordOf(line).metrics['p95Ms'] };
+    return (
+      choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: recordOf(line).metrics['p95Ms'] }
+    );
   }
 
   /** True when the model at the pointer serves. */
@@ -235,7 +276,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
       move(line, 'stop', { release: null, candidate: null });
       return accept(undefined);
     }
-    const same = running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
+    const same =
+      running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
     const streams = boundStreams(wanted, same ? slots.read(line, running) : undefined);
     if (same && streams !== undefined && String(streams) === String(running.streams)) return accept(undefined);
 
@@ -250,7 +292,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
     slots.install(line, slot);
     const { previous: _, ...previous } = running ?? { previous: null };
     const candidate: Pointer = {
-      slot, release, manifestSha256: wanted.manifestSha256, streams: boundStreams(wanted, manifest)!, arm: wanted.arm ?? null,
+      slot,
+      release,
+      manifestSha256: wanted.manifestSha256,
+      streams: boundStreams(wanted, manifest)!,
+      arm: wanted.arm ?? null,
       previous: 'slot' in previous ? previous : null,
     };
     move(line, 'passed', { candidate, metrics });
@@ -258,15 +304,28 @@ export function createUpdater(options: UpdaterOptions): Updater {
     return accept(undefined);
   }
 
-  async function fetchAndTest(wanted: DesiredModel, client: UpdateClient, running: Pointer | undefined): Promise<Outcome<{ manifest: Manifest; metrics: Record<string, number> }>> {
+  async function fetchAndTest(
+    wanted: DesiredModel,
+    client: UpdateClient,
+    running: Pointer | undefined,
+  ): Promise<Outcome<{ manifest: Manifest; metrics: Record<string, number> }>> {
     const { line, release } = wanted;
     if (wanted.mode === 'shadow') return refuse('unsupported', 'shadow mode is not built into this runtime');
     const { checkRelease } = await import('../bundle/verify.js');
-    const checks = { wanted, floor: recordOf(line).floor, previous: running?.previous?.release, runtimeVersion: options.runtimeVersion, arch: options.arch };
+    const checks = {
+      wanted,
+      floor: recordOf(line).floor,
+      previous: running?.previous?.release,
+      runtimeVersion: options.runtimeVersion,
+      arch: options.arch,
+    };
 
     move(line, 'accept');
     const download = await client.downloadBundle({
-      line, release, manifestSha256: wanted.manifestSha256, stagingDir: slots.stagingDir(line),
+      line,
+      release,
+      manifestSha256: wanted.manifestSha256,
+      stagingDir: slots.stagingDir(line),
       accept: (manifest) => {
         const checked = checkRelease(manifest, checks);
         return checked.ok ? checkServable(manifest, wanted, options.arch) : checked;
@@ -276,7 +335,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const { manifest, dir } = download.value;
     move(line, 'fetched');
 
-    const choice = chooseTarget(manifest, options.arch)!;   // `checkServable` has seen it
+    const choice = chooseTarget(manifest, options.arch)!; // `checkServable` has seen it
     const { checkModel } = await import('../bundle/onnx.js');
     const model = checkModel(readFileSync(join(dir, choice.modelFile)), manifest);
     if (!model.ok) return model;
@@ -315,16 +374,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const keys = parseWire(fleetKeysSchema, target.value, limits.desiredBytes);
     if (!keys.ok) return keys;
     const { site, device } = options;
-    return verifyDesired(bytes, { fleetKeys: keys.value, site, device, lastSeq: seqSeen, nowMs: clock.now(), clockSynced: clock.synced() });
+    return verifyDesired(bytes, {
+      fleetKeys: keys.value,
+      site,
+      device,
+      lastSeq: seqSeen,
+      nowMs: clock.now(),
+      clockSynced: clock.synced(),
+    });
   }
 
   /** Applies one offer; true when it should be tried again later. */
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = Buffer.from(bytes).toString('latin1');
-    if (text === appliedText) return false;   // the broker repeats the retained message on each connect
-    const attempt = await apply(bytes).catch((error: unknown) => refuse('unreachable', (error as Error).message) as Refusal);
+    if (text === appliedText) return false; // the broker repeats the retained message on each connect
+    const attempt = await apply(bytes).catch(
+      (error: unknown) => refuse('unreachable', (error as Error).message) as Refusal,
+    );
     const refusal = attempt.ok ? null : { code: attempt.reason, detail: attempt.detail.slice(0, 500) };
-    const told = refusal !== null && [...records.values()].some(({ state, code }) => state === 'failed' && code === refusal.code);
+    const told =
+      refusal !== null && [...records.values()].some(({ state, code }) => state === 'failed' && code === refusal.code);
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
     const again = refusal !== null && passing.has(refusal.code);
@@ -383,10 +452,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
           if (!again) attempt = 0;
           else {
             retry = new AbortController();
-            void clock.sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, retry.signal])).then(() => {
-              offered ??= bytes;
-              wake();
-            });
+            void clock
+              .sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, retry.signal]))
+              .then(() => {
+                offered ??= bytes;
+                wake();
+              });
           }
         }
         if (offered === undefined) await woken;
@@ -419,8 +490,10 @@ export function boundStreams(wanted: DesiredModel, manifest: Manifest | undefine
 
 /** Is this a model for this machine, its streams and this runtime? */
 function checkServable(manifest: Manifest, wanted: DesiredModel, arch: string): Outcome<Manifest> {
-  if (manifest.inputs.length !== 1 || manifest.inputs[0]!.kind !== 'target') return refuse('unsupported', 'this runtime serves models of one target input');
+  if (manifest.inputs.length !== 1 || manifest.inputs[0]!.kind !== 'target')
+    return refuse('unsupported', 'this runtime serves models of one target input');
   if (chooseTarget(manifest, arch) === undefined) return refuse('unsupported', `no target for the CPU of ${arch}`);
-  if (boundStreams(wanted, manifest) === undefined) return refuse('malformed', `bind must name a stream for “${manifest.inputs[0]!.role}”`);
+  if (boundStreams(wanted, manifest) === undefined)
+    return refuse('malformed', `bind must name a stream for “${manifest.inputs[0]!.role}”`);
   return accept(manifest);
 }

@@ -6,11 +6,23 @@ import { alertTable, endAlert, judge, newWatch, severityOf } from '../../src/run
 import type { AlertRules, Subject, Watch } from '../../src/runtime/anomaly.js';
 
 const rules: AlertRules = {
-  threshold: 0.001, openCount: 2, openWindow: 3, clearThreshold: 0.01, clearCount: 3, cooldownMs: 120_000, repeatMs: 600_000,
+  threshold: 0.001,
+  openCount: 2,
+  openWindow: 3,
+  clearThreshold: 0.01,
+  clearCount: 3,
+  cooldownMs: 120_000,
+  repeatMs: 600_000,
   severity: { info: 1e-2, warning: 1e-3, critical: 1e-4 },
 };
 let ids = 0;
-const subject: Subject = { key: 'pi7/boiler/anomaly', stream: 'boiler', unit: '°C', model: 'boiler@1', newId: () => `id${++ids}` };
+const subject: Subject = {
+  key: 'pi7/boiler/anomaly',
+  stream: 'boiler',
+  unit: '°C',
+  model: 'boiler@1',
+  newId: () => `id${++ids}`,
+};
 const minute = 60_000;
 
 /** Feeds one p-value per minute; null is a bucket nothing was expected of. */
@@ -39,20 +51,41 @@ describe('each row of the alert table', () => {
     'firing worse firing': () => feed([1e-5], firing.watch, 3).watch.state,
     'firing due firing': () => feed([5e-4], firing.watch, 30).watch.state,
   };
-  test.each(alertTable.map(([state, when, next]) => [state, when, next] as const))('%s, %s -> %s', (state, when, next) => {
-    expect(reached[`${state} ${when} ${next}`]!()).toBe(next);
-  });
+  test.each(alertTable.map(([state, when, next]) => [state, when, next] as const))(
+    '%s, %s -> %s',
+    (state, when, next) => {
+      expect(reached[`${state} ${when} ${next}`]!()).toBe(next);
+    },
+  );
 });
 
 test('nothing is said while warming, however strange the value', () => {
-  const judged = judge(newWatch, { timeMs: 0, value: 1, surprise: { lead: 1, expected: 0, halfWidth: 1, score: 9, p: 1e-9 }, ready: false }, rules, subject);
+  const judged = judge(
+    newWatch,
+    { timeMs: 0, value: 1, surprise: { lead: 1, expected: 0, halfWidth: 1, score: 9, p: 1e-9 }, ready: false },
+    rules,
+    subject,
+  );
   expect(judged).toMatchObject({ watch: { state: 'warming', exceeded: [] }, alert: undefined });
 });
 
 test('an alert explains itself and keeps its id from opened to resolved, seq rising', () => {
   const [opened] = firing.alerts;
-  expect(opened).toMatchObject({ event: 'opened', state: 'firing', seq: 1, severity: 'warning', started: 2 * minute, ended: null, value: 70, expected: 60, lo: 58, hi: 62 });
-  expect(opened!.reason).toBe('70 °C is 10 above the 60 expected 4 steps earlier, 5 times the usual error (p 0.00050); unusual in 2 of the last 2 buckets');
+  expect(opened).toMatchObject({
+    event: 'opened',
+    state: 'firing',
+    seq: 1,
+    severity: 'warning',
+    started: 2 * minute,
+    ended: null,
+    value: 70,
+    expected: 60,
+    lo: 58,
+    hi: 62,
+  });
+  expect(opened!.reason).toBe(
+    '70 °C is 10 above the 60 expected 4 steps earlier, 5 times the usual error (p 0.00050); unusual in 2 of the last 2 buckets',
+  );
   const { alerts } = feed([1e-5, 0.5, null, 0.5, 0.5, 0.5], firing.watch, 3);
   expect(alerts.map(({ id, event, seq, severity, ended }) => [id, event, seq, severity, ended])).toEqual([
     [opened!.id, 'updated', 2, 'critical', null],
@@ -62,7 +95,10 @@ test('an alert explains itself and keeps its id from opened to resolved, seq ris
 
 test('severity only rises while firing, and a long alert is repeated', () => {
   const { alerts } = feed([1e-5, 5e-4, ...Array.from({ length: 10 }, () => 0.005), null], firing.watch, 3);
-  expect(alerts.map(({ event, severity }) => [event, severity])).toEqual([['updated', 'critical'], ['updated', 'critical']]);
+  expect(alerts.map(({ event, severity }) => [event, severity])).toEqual([
+    ['updated', 'critical'],
+    ['updated', 'critical'],
+  ]);
   expect(alerts[1]!.reason).toMatch(/^still firing: /);
   expect(feed([null], firing.watch, 30).alerts[0]!.reason).toBe('still firing: no verdict on this bucket');
 });
@@ -74,21 +110,38 @@ test('after an alert has ended nothing opens until the cooldown is over', () => 
 });
 
 test('an alert ends as stale or superseded too; without one there is nothing to end', () => {
-  expect(endAlert(firing.watch, 'stale', 9 * minute, 'no reading', rules)).toMatchObject({ watch: { state: 'normal', alert: undefined }, alert: { event: 'stale', state: 'normal', ended: 9 * minute, seq: 2 } });
+  expect(endAlert(firing.watch, 'stale', 9 * minute, 'no reading', rules)).toMatchObject({
+    watch: { state: 'normal', alert: undefined },
+    alert: { event: 'stale', state: 'normal', ended: 9 * minute, seq: 2 },
+  });
   expect(endAlert(normal, 'superseded', 9, 'x', rules)).toEqual({ watch: normal, alert: undefined });
 });
 
 test('a value below the expectation and a stream without unit read well too', () => {
-  const judged = judge(normal, { timeMs: minute, value: 50, surprise: { lead: 1, expected: 60, halfWidth: 2, score: 5, p: 1e-6 }, ready: true }, { ...rules, openCount: 1 }, { ...subject, unit: null });
+  const judged = judge(
+    normal,
+    { timeMs: minute, value: 50, surprise: { lead: 1, expected: 60, halfWidth: 2, score: 5, p: 1e-6 }, ready: true },
+    { ...rules, openCount: 1 },
+    { ...subject, unit: null },
+  );
   expect(judged.alert!.reason).toMatch(/^50 is 10 below the 60 expected 1 step earlier/);
 });
 
 test('the gravest severity whose limit lies above p is taken', () => {
-  expect([0.5, 5e-3, 5e-4, 5e-5].map((p) => severityOf(p, rules.severity))).toEqual(['info', 'info', 'warning', 'critical']);
+  expect([0.5, 5e-3, 5e-4, 5e-5].map((p) => severityOf(p, rules.severity))).toEqual([
+    'info',
+    'info',
+    'warning',
+    'critical',
+  ]);
 });
 
 test('whatever the p-values, alerts open and end in turn, and every payload keeps its contract', () => {
-  const p = fc.oneof(fc.double({ min: 1e-9, max: 1, noNaN: true }), fc.constantFrom(1e-6, 5e-4, 0.5), fc.constant(null));
+  const p = fc.oneof(
+    fc.double({ min: 1e-9, max: 1, noNaN: true }),
+    fc.constantFrom(1e-6, 5e-4, 0.5),
+    fc.constant(null),
+  );
   fc.assert(
     fc.property(fc.array(p, { maxLength: 80 }), (ps) => {
       let open: string | undefined;

@@ -11,7 +11,9 @@ export function buildDevice(): (module: string) => string {
   const sources = folders.flatMap((folder) => readdirSync(join('src', folder)).map((file) => join(folder, file)));
   for (const source of [...sources, 'errors.ts']) {
     if (!source.endsWith('.ts')) continue;
-    const { outputText } = ts.transpileModule(readFileSync(join('src', source), 'utf8'), { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true } });
+    const { outputText } = ts.transpileModule(readFileSync(join('src', source), 'utf8'), {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true },
+    });
     const target = join(out, source.replace(/\.ts$/, '.js'));
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, outputText);

@@ -12,8 +12,17 @@ test('a bucket is held against one step, half a horizon and a whole horizon', ()
 });
 
 test('deviations are found by the start of the forecast, and left out where there is none', () => {
-  const forecast = (startMs: number, p50: number[]): Forecast => ({ startMs, p50: Float32Array.from(p50), halfWidth: Float32Array.of(1, 2), coverage: 0.9, imputed: 0 });
-  const expectations = new Map([[60, forecast(60, [5, 9])], [50, forecast(50, [7, 9])]]);
+  const forecast = (startMs: number, p50: number[]): Forecast => ({
+    startMs,
+    p50: Float32Array.from(p50),
+    halfWidth: Float32Array.of(1, 2),
+    coverage: 0.9,
+    imputed: 0,
+  });
+  const expectations = new Map([
+    [60, forecast(60, [5, 9])],
+    [50, forecast(50, [7, 9])],
+  ]);
   expect(deviations(8, 60, 10, [1, 2], expectations)).toEqual([
     { lead: 1, expected: 5, halfWidth: 1, score: 3 },
     { lead: 2, expected: 9, halfWidth: 2, score: 0.5 },
@@ -22,7 +31,10 @@ test('deviations are found by the start of the forecast, and left out where ther
 });
 
 describe('the p-value', () => {
-  const ring = createScoreRing(1000, Float64Array.from({ length: 1000 }, (_, i) => -Math.log(1 - (i + 0.5) / 1000)));   // exponential scores
+  const ring = createScoreRing(
+    1000,
+    Float64Array.from({ length: 1000 }, (_, i) => -Math.log(1 - (i + 0.5) / 1000)),
+  ); // exponential scores
 
   test('is the rank where scores are plenty', () => {
     expect(tailPValue(ring, Math.LN2)).toBeCloseTo(0.5, 2);

@@ -11,6 +11,7 @@ import { parseConfig } from '../../src/contracts/config.js';
 import type { DesiredModel } from '../../src/contracts/desired.js';
 import { writeSafetensors } from '../../src/contracts/safetensors.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
+import type { Engine } from '../../src/engine/port.js';
 import { add, createGraph, toOnnx } from '../../src/graph/index.js';
 import { createSystemClock } from '../../src/runtime/clock.js';
 import { runDevice } from '../../src/runtime/device.js';
@@ -40,7 +41,11 @@ const model = (offset: number): Uint8Array => {
   return toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), offset) }));
 };
 const golden = (answer: number): Uint8Array => {
-  const tensor = (value: number) => ({ dtype: 'F32' as const, shape: [1, length, 1], data: new Float32Array(length).fill(value) });
+  const tensor = (value: number) => ({
+    dtype: 'F32' as const,
+    shape: [1, length, 1],
+    data: new Float32Array(length).fill(value),
+  });
   return writeSafetensors({ 'c0/in/past': tensor(1), 'c0/out/fp32/forecast': tensor(answer) });
 };
 
@@ -57,7 +62,10 @@ async function release(number: number, content: Uint8Array, answer: number): Pro
   await packBundle({
     dir: bundleDir,
     manifest: parts,
-    files: { 'model.fp32.onnx': { role: 'model', content }, 'golden.safetensors': { role: 'golden', content: golden(answer) } },
+    files: {
+      'model.fp32.onnx': { role: 'model', content },
+      'golden.safetensors': { role: 'golden', content: golden(answer) },
+    },
   });
   releases.set(number, (await publish({ dir: join(dir, 'repository'), bundleDir })).manifestSha256);
 }
@@ -81,8 +89,22 @@ let seq = 0;
 const desired = (models: Partial<DesiredModel>[], change: { seq?: number; device?: string } = {}): Uint8Array =>
   signDesired(
     {
-      v: 1, site: 'plant1', device: 'pi7', seq: ++seq, issued: clock.now(), expires: clock.now() + 86_400_000,
-      models: models.map((one) => ({ line: 'boiler', release: 1, manifestSha256: releases.get(one.release ?? 1)!, urls: [], bind: { target: 'boiler' }, mode: 'active' as const, probation: { minutes: 0, forecasts: 3 }, ...one })),
+      v: 1,
+      site: 'plant1',
+      device: 'pi7',
+      seq: ++seq,
+      issued: clock.now(),
+      expires: clock.now() + 86_400_000,
+      models: models.map((one) => ({
+        line: 'boiler',
+        release: 1,
+        manifestSha256: releases.get(one.release ?? 1)!,
+        urls: [],
+        bind: { target: 'boiler' },
+        mode: 'active' as const,
+        probation: { minutes: 0, forecasts: 3 },
+        ...one,
+      })),
       ...change,
     },
     repository.fleetKey,
@@ -90,12 +112,20 @@ const desired = (models: Partial<DesiredModel>[], change: { seq?: number; device
 
 interface Heard {
   readonly topic: string;
-  readonly body: Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any
+  readonly body: Record<string, unknown>;
   readonly retain: boolean;
 }
 
+interface Reported {
+  readonly refused: { readonly code: string } | null;
+  readonly models: readonly { readonly state: string; readonly code: string | null }[];
+}
+
 /** A device and, beside it, a client that hears everything it says. */
-async function world(name: string, { stateDir = join(dir, name), ports = {} }: { stateDir?: string; ports?: Partial<Ports> } = {}) {
+async function world(
+  name: string,
+  { stateDir = join(dir, name), ports = {} }: { stateDir?: string; ports?: Partial<Ports> } = {},
+) {
   const heard: Heard[] = [];
   let online = (): void => undefined;
   const up = new Promise<void>((resolve) => (online = resolve));
@@ -103,14 +133,22 @@ async function world(name: string, { stateDir = join(dir, name), ports = {} }: {
     url: broker.url,
     clientId: `ear-${name}`,
     subscriptions: [{ filter: `${name}/#` }],
-    onMessage: ({ topic, payload, retain }) => void heard.push({ topic: topic.slice(name.length + '/plant1/pi7/'.length), body: parse(payload), retain }),
+    onMessage: ({ topic, payload, retain }) =>
+      void heard.push({ topic: topic.slice(name.length + '/plant1/pi7/'.length), body: parse(payload), retain }),
     onLink: ({ state }) => state === 'online' && online(),
   });
   await up;
   const config = parseConfig(
     {
-      base: name, site: 'plant1', device: 'pi7', state_dir: stateDir, mqtt: { url: broker.url }, clock: 'trusted', http: { port: null },
-      repository: { url: files.url, root_file: repository.rootFile }, streams: { boiler: { unit: '°C', lateness: 0 } },
+      base: name,
+      site: 'plant1',
+      device: 'pi7',
+      state_dir: stateDir,
+      mqtt: { url: broker.url },
+      clock: 'trusted',
+      http: { port: null },
+      repository: { url: files.url, root_file: repository.rootFile },
+      streams: { boiler: { unit: '°C', lateness: 0 } },
       alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
     },
     'test',
@@ -124,10 +162,20 @@ async function world(name: string, { stateDir = join(dir, name), ports = {} }: {
     const ended = runDevice(
       config,
       {
-        clock, store, machine: fakeMachine,
+        clock,
+        store,
+        machine: fakeMachine,
         engine: async () => createOrtEngine(),
-        connect: async (options) => connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
-        openRepository: async (url) => createUpdateClient({ trustDir: join(stateDir, 'trust'), url, pinnedRoot: readFileSync(repository.rootFile), now: () => clock.now(), clockSynced: () => true }),
+        connect: async (options) =>
+          connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
+        openRepository: async (url) =>
+          createUpdateClient({
+            trustDir: join(stateDir, 'trust'),
+            url,
+            pinnedRoot: readFileSync(repository.rootFile),
+            now: () => clock.now(),
+            clockSynced: () => true,
+          }),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
@@ -137,26 +185,45 @@ async function world(name: string, { stateDir = join(dir, name), ports = {} }: {
       (seen) => (probe = seen),
     );
     return {
-      store, told,
-      get probe() { return probe!; },
-      async stop() { stop.abort(); await ended; store.close(); },
+      store,
+      told,
+      get probe() {
+        return probe!;
+      },
+      async stop() {
+        stop.abort();
+        await ended;
+        store.close();
+      },
     };
   };
   const last = (topic: string): Heard['body'] | undefined => heard.findLast((message) => message.topic === topic)?.body;
   const send = (topic: string, payload: unknown, retain = false): Promise<boolean> =>
     client.publish(`${prefix}/${topic}`, payload instanceof Uint8Array ? payload : JSON.stringify(payload), { retain });
+  const reported = (): Reported | undefined => last('model/reported') as unknown as Reported | undefined;
   let minuteNow = 0;
   return {
-    heard, last, send, start, client, prefix, stateDir,
+    heard,
+    last,
+    reported,
+    send,
+    start,
+    client,
+    prefix,
+    stateDir,
     /** One reading per minute: a small ripple, plus `extra`. */
     async feed(count: number, extra = 0) {
-      for (let i = 0; i < count; i++, minuteNow++) await send('in/boiler', { ts: startMs + minuteNow * minute, value: 20 + (minuteNow % length) + ((minuteNow * 7919) % 13) / 50 + extra });
+      for (let i = 0; i < count; i++, minuteNow++)
+        await send('in/boiler', {
+          ts: startMs + minuteNow * minute,
+          value: 20 + (minuteNow % length) + ((minuteNow * 7919) % 13) / 50 + extra,
+        });
     },
     /** Pushes a desired state and waits until the device says it was seen to the end. */
     async push(models: Partial<DesiredModel>[], state: string, change: { seq?: number; device?: string } = {}) {
       const bytes = desired(models, change);
       await send('model/desired', bytes, true);
-      await expect.poll(() => last('model/reported')?.['models'][0]?.state as string, { timeout: 15_000 }).toBe(state);
+      await expect.poll(() => reported()?.models[0]?.state, { timeout: 15_000 }).toBe(state);
     },
     close: () => client.close(),
   };
@@ -177,32 +244,54 @@ describe('a pushed model', () => {
     let device = w.start();
     await expect.poll(() => w.last('status')).toMatchObject({ state: 'online', clock: 'synced' });
     await w.push([{ release: 1 }], 'probation');
-    expect(w.last('model/reported')).toMatchObject({ seq_seen: seq, refused: null, models: [{ line: 'boiler', release: 1, slot: 'a', previous: null, code: null }] });
-    expect(w.last('info')).toMatchObject({ provider: 'ort-cpu', streams: ['boiler'], models: [{ release: 1, precision: 'fp32' }] });
+    expect(w.last('model/reported')).toMatchObject({
+      seq_seen: seq,
+      refused: null,
+      models: [{ line: 'boiler', release: 1, slot: 'a', previous: null, code: null }],
+    });
+    expect(w.last('info')).toMatchObject({
+      provider: 'ort-cpu',
+      streams: ['boiler'],
+      models: [{ release: 1, precision: 'fp32' }],
+    });
 
     await w.feed(60);
-    await expect.poll(() => w.last('model/reported')?.['models'][0].state as string).toBe('committed');
+    await expect.poll(() => w.reported()?.models[0]?.state).toBe('committed');
     await expect.poll(() => device.probe.metrics.forecasts.issued).toBeGreaterThan(50);
     const forecast = w.last('forecast/boiler')!;
-    expect(forecast).toMatchObject({ stream: 'boiler', step_ms: minute, coverage: 0.9, calibrated: true, model: 'boiler-naive@1', slot: 'a', quality: { imputed: 0 } });
+    expect(forecast).toMatchObject({
+      stream: 'boiler',
+      step_ms: minute,
+      coverage: 0.9,
+      calibrated: true,
+      model: 'boiler-naive@1',
+      slot: 'a',
+      quality: { imputed: 0 },
+    });
     expect(forecast['p50']).toHaveLength(length);
-    expect(forecast['lo'][0]).toBeLessThan(forecast['p50'][0] as number);
+    expect((forecast['lo'] as number[])[0]).toBeLessThan((forecast['p50'] as number[])[0]!);
     expect(w.last('score/boiler')).toMatchObject({ model: 'boiler-naive@1' });
 
     await w.feed(4, 30);
-    await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ state: 'firing', seq: 1, severity: expect.any(String) as string });
-    const { id } = w.last('alert/boiler/anomaly')!;
+    await expect
+      .poll(() => w.last('alert/boiler/anomaly'))
+      .toMatchObject({ state: 'firing', seq: 1, severity: expect.any(String) as string });
+    const id = w.last('alert/boiler/anomaly')!['id'] as string;
     await device.stop();
     expect(w.last('status')).toMatchObject({ state: 'offline' });
 
     const issued = w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
     device = w.start();
-    await expect.poll(() => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length).toBeGreaterThan(issued);   // without a new reading
+    await expect.poll(() => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length).toBeGreaterThan(issued); // without a new reading
     expect(device.told).toContain('first-forecast');
     await w.feed(14, 30);
-    await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ id, state: 'normal', event: 'resolved', ended: expect.any(Number) as number });
+    await expect
+      .poll(() => w.last('alert/boiler/anomaly'))
+      .toMatchObject({ id, state: 'normal', event: 'resolved', ended: expect.any(Number) as number });
     const events = w.heard.filter(({ topic, body }) => topic === 'event/boiler' && body['id'] === id);
-    expect([...new Set(events.map(({ body }) => body['seq'] as number))]).toEqual(events.map(({ body }) => body['seq'] as number));
+    expect([...new Set(events.map(({ body }) => body['seq'] as number))]).toEqual(
+      events.map(({ body }) => body['seq'] as number),
+    );
     expect(device.probe.metrics.updates.failed).toEqual({});
     await device.stop();
   });
@@ -215,7 +304,9 @@ describe('a pushed model', () => {
     await w.feed(30);
     await w.push([{ release: 2 }], 'probation');
     await w.feed(6);
-    await expect.poll(() => w.last('model/reported')).toMatchObject({ models: [{ release: 2, slot: 'b', previous: 1, state: 'committed' }] });
+    await expect
+      .poll(() => w.last('model/reported'))
+      .toMatchObject({ models: [{ release: 2, slot: 'b', previous: 1, state: 'committed' }] });
     await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@2', slot: 'b' });
     await device.stop();
     device = w.start();
@@ -238,6 +329,44 @@ describe('a pushed model', () => {
     await device.stop();
   });
 
+  test('that answers with no number on probation is rolled back to the one before', async () => {
+    let poisoned = false;
+    const real = createOrtEngine();
+    const engine = async (): Promise<Engine> => ({
+      ...real,
+      load: async (bytes, options) => {
+        const session = await real.load(bytes, options);
+        const second = loads++ > 0;
+        return {
+          ...session,
+          run: (feeds) =>
+            poisoned && second
+              ? { forecast: { data: new Float32Array(length).fill(NaN), dims: [1, length, 1] } }
+              : session.run(feeds),
+          close: () => session.close(),
+        };
+      },
+    });
+    let loads = 0;
+    const w = await world('rollback', { ports: { engine } });
+    onTestFinished(() => w.close());
+    const device = w.start();
+    await w.push([{ release: 1 }], 'probation');
+    await w.feed(12);
+    await w.push([{ release: 2 }], 'probation');
+    poisoned = true;
+    loads = 0;
+    await w.feed(1);
+    await expect
+      .poll(() => w.last('model/reported'))
+      .toMatchObject({ models: [{ state: 'rolled_back', release: 2, code: 'self_test_failed', slot: 'a' }] });
+    await expect.poll(() => w.last('info')).toMatchObject({ models: [{ release: 1, slot: 'a' }] });
+    await w.feed(2);
+    await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@1' });
+    expect(device.probe.metrics.forecasts.failed).toBe(1);
+    await device.stop();
+  });
+
   test('can be stopped', async () => {
     const w = await world('halt');
     onTestFinished(() => w.close());
@@ -256,9 +385,9 @@ describe('a refused update leaves the running model alone and says why', () => {
     const device = w.start();
     await w.push([{ release: 2 }], 'probation');
     await w.feed(8);
-    await expect.poll(() => w.last('model/reported')?.['models'][0].state as string).toBe('committed');
-    const code = (): unknown => w.last('model/reported')?.['models'][0].code;
-    const refused = (): unknown => w.last('model/reported')?.['refused']?.code;
+    await expect.poll(() => w.reported()?.models[0]?.state).toBe('committed');
+    const code = (): unknown => w.reported()?.models[0]?.code;
+    const refused = (): unknown => w.reported()?.refused?.code;
 
     await w.push([{ release: 3 }], 'failed');
     expect(code()).toBe('self_test_failed');
@@ -275,7 +404,12 @@ describe('a refused update leaves the running model alone and says why', () => {
     const tampered = Buffer.from(before);
     const at = tampered.indexOf('"sig":"') + 10;
     tampered[at] = tampered[at] === 0x41 ? 0x42 : 0x41;
-    for (const [bytes, reason] of [[tampered, 'bad_signature'], [desired([], { device: 'pi8' }), 'wrong_target'], [desired([], { seq: 1 }), 'replayed'], [Buffer.from('{'), 'malformed']] as const) {
+    for (const [bytes, reason] of [
+      [tampered, 'bad_signature'],
+      [desired([], { device: 'pi8' }), 'wrong_target'],
+      [desired([], { seq: 1 }), 'replayed'],
+      [Buffer.from('{'), 'malformed'],
+    ] as const) {
       await w.send('model/desired', bytes, true);
       await expect.poll(refused).toBe(reason);
     }
@@ -288,11 +422,19 @@ describe('a refused update leaves the running model alone and says why', () => {
   });
 
   test('a device without a repository takes no update', async () => {
-    const w = await world('closed', { ports: { openRepository: async () => { throw new Error('no such server'); } } });
+    const w = await world('closed', {
+      ports: {
+        openRepository: async () => {
+          throw new Error('no such server');
+        },
+      },
+    });
     onTestFinished(() => w.close());
     const device = w.start();
     await w.send('model/desired', desired([{ release: 1 }]), true);
-    await expect.poll(() => w.last('model/reported')?.['refused']).toMatchObject({ code: 'unreachable', detail: 'no such server' });
+    await expect
+      .poll(() => w.last('model/reported')?.['refused'])
+      .toMatchObject({ code: 'unreachable', detail: 'no such server' });
     await device.stop();
   });
 });
@@ -311,7 +453,9 @@ test('malformed messages are counted and the next reading is taken; commands ans
   expect(device.probe.metrics.rejected).toEqual({ undecodable: 1, not_a_number: 1, unknown_stream: 1 });
 
   await w.send('cmd/status', {});
-  await expect.poll(() => w.last('reply/status')).toMatchObject({ v: 1, samples: 1, rejected: { undecodable: 1 }, rss_mb: 64 });
+  await expect
+    .poll(() => w.last('reply/status'))
+    .toMatchObject({ v: 1, samples: 1, rejected: { undecodable: 1 }, rss_mb: 64 });
   await w.send('cmd/ping', {});
   await expect.poll(() => w.last('reply/ping')).toMatchObject({ v: 1 });
   await w.send('cmd/dance', {});

@@ -39,7 +39,10 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
 }
 
 /** Repeats the last value of the window; `answer` may replace what comes out. */
-export function naiveEngine(horizon: number, answer: (forecast: Float32Array) => Float32Array = (forecast) => forecast): Engine {
+export function naiveEngine(
+  horizon: number,
+  answer: (forecast: Float32Array) => Float32Array = (forecast) => forecast,
+): Engine {
   return {
     name: 'fake',
     load: async () => ({
@@ -66,12 +69,31 @@ export const fakeMachine: Machine = {
 
 export function manifestOf(change: Partial<Manifest> = {}): Manifest {
   return {
-    schema: 1, name: 'boiler-naive', line: 'boiler', release: 1, version: '1.0.0', created: 0, minRuntime: '0.1.0',
-    targets: [{ arch: ['x64', 'arm64'], provider: 'cpu', precision: 'fp32', files: ['model.fp32.onnx', 'golden.safetensors'] }],
+    schema: 1,
+    name: 'boiler-naive',
+    line: 'boiler',
+    release: 1,
+    version: '1.0.0',
+    created: 0,
+    minRuntime: '0.1.0',
+    targets: [
+      { arch: ['x64', 'arm64'], provider: 'cpu', precision: 'fp32', files: ['model.fp32.onnx', 'golden.safetensors'] },
+    ],
     files: [{ path: 'model.fp32.onnx', role: 'model', sha256: '0'.repeat(64), length: 1 }],
     inputs: [{ role: 'target', kind: 'target', unit: '°C', cadenceMs: 60_000, agg: 'mean', impute: 'linear' }],
-    inputLength: 4, horizon: 4, outputs: [], quantiles: [], calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1] },
-    thresholds: { anomalyP: 0.001 }, golden: { cases: 1, tolerance: { fp32: 1e-5 } }, budget: { p95Ms: 20, rssMb: 115 },
-    opset: 21, ops: [], metrics: { dataset: '', mae: 0, coverage: null }, parent: null, notes: '', ...change,
+    inputLength: 4,
+    horizon: 4,
+    outputs: [],
+    quantiles: [],
+    calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1] },
+    thresholds: { anomalyP: 0.001 },
+    golden: { cases: 1, tolerance: { fp32: 1e-5 } },
+    budget: { p95Ms: 20, rssMb: 115 },
+    opset: 21,
+    ops: [],
+    metrics: { dataset: '', mae: 0, coverage: null },
+    parent: null,
+    notes: '',
+    ...change,
   };
 }

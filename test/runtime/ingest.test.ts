@@ -10,9 +10,16 @@ const base = { site: 'plant1', device: 'pi7', state_dir: '.', mqtt: { url: 'mqtt
 
 function ingestOf(change: Record<string, unknown> = {}) {
   const metrics = createMetrics();
-  const ingest = createIngest(parseConfig({ ...base, streams: { boiler: { unit: '°C', min: -50, max: 150 } }, ...change }, 'test'), clock, metrics);
+  const ingest = createIngest(
+    parseConfig({ ...base, streams: { boiler: { unit: '°C', min: -50, max: 150 } }, ...change }, 'test'),
+    clock,
+    metrics,
+  );
   const send = (payload: unknown, stream = 'boiler', retain = false) =>
-    ingest.read(stream, { payload: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)), retain });
+    ingest.read(stream, {
+      payload: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)),
+      retain,
+    });
   return { metrics, ingest, send };
 }
 
@@ -38,7 +45,15 @@ describe('a reading that is refused is counted by its reason', () => {
 
 test('a bad row does not hide its neighbours', () => {
   const { metrics, send } = ingestOf();
-  expect(send({ samples: [[now, 1], [now + 1, 'x'], [now + 2, 3]] }).map(({ value }) => value)).toEqual([1, 3]);
+  expect(
+    send({
+      samples: [
+        [now, 1],
+        [now + 1, 'x'],
+        [now + 2, 3],
+      ],
+    }).map(({ value }) => value),
+  ).toEqual([1, 3]);
   expect(metrics.rejected).toEqual({ not_a_number: 1 });
 });
 
@@ -65,7 +80,10 @@ test('only the newest readings are remembered', () => {
 
 test('streams are created on the fly only when allowed, and up to a limit', () => {
   const { metrics, send, ingest } = ingestOf({ auto_streams: true, max_streams: 2 });
-  expect(send({ ts: now, values: { temp: 1, rh: 2, ph: 7 } }, 'meter')).toMatchObject([{ stream: { name: 'meter_temp' } }, { stream: { name: 'meter_rh' } }]);
+  expect(send({ ts: now, values: { temp: 1, rh: 2, ph: 7 } }, 'meter')).toMatchObject([
+    { stream: { name: 'meter_temp' } },
+    { stream: { name: 'meter_rh' } },
+  ]);
   expect(metrics.rejected).toEqual({ stream_limit: 1 });
   expect(ingest.stream('a b')).toBe('unknown_stream');
 });

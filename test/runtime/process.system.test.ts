@@ -52,10 +52,19 @@ function run(configPath: string): Running {
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
-  const exit = new Promise<number | NodeJS.Signals>((resolve) => child.on('close', (code, signal) => resolve(code ?? signal!)));
+  const exit = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.on('close', (code, signal) => resolve(code ?? signal!)),
+  );
   return {
-    child, events, exit, stderr: () => errors,
-    event: (name) => expect.poll(() => events.find(({ event }) => event === name), { timeout: 20_000, message: `${name}; ${errors}` }).toBeDefined().then(() => events.find(({ event }) => event === name)!),
+    child,
+    events,
+    exit,
+    stderr: () => errors,
+    event: (name) =>
+      expect
+        .poll(() => events.find(({ event }) => event === name), { timeout: 20_000, message: `${name}; ${errors}` })
+        .toBeDefined()
+        .then(() => events.find(({ event }) => event === name)!),
   };
 }
 
@@ -65,19 +74,44 @@ async function deviceDir(name: string, broken = false): Promise<string> {
   const slots = openSlots(stateDir);
   const g = createGraph();
   const { schema: _s, files: _f, opset: _o, ops: _p, ...manifest } = manifestOf();
-  const tensor = (value: number) => ({ dtype: 'F32' as const, shape: [1, length, 1], data: new Float32Array(length).fill(value) });
+  const tensor = (value: number) => ({
+    dtype: 'F32' as const,
+    shape: [1, length, 1],
+    data: new Float32Array(length).fill(value),
+  });
   const { manifestSha256 } = await packBundle({
-    dir: slots.stagingDir('boiler'), manifest,
+    dir: slots.stagingDir('boiler'),
+    manifest,
     files: {
-      'model.fp32.onnx': { role: 'model', content: toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), 0) })) },
-      'golden.safetensors': { role: 'golden', content: writeSafetensors({ 'c0/in/past': tensor(1), 'c0/out/fp32/forecast': tensor(broken ? 2 : 1) }) },
+      'model.fp32.onnx': {
+        role: 'model',
+        content: toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), 0) })),
+      },
+      'golden.safetensors': {
+        role: 'golden',
+        content: writeSafetensors({ 'c0/in/past': tensor(1), 'c0/out/fp32/forecast': tensor(broken ? 2 : 1) }),
+      },
     },
   });
   slots.install('boiler', 'a');
   slots.point('boiler', { slot: 'a', release: 1, manifestSha256, streams: ['boiler'], arm: null, previous: null });
   mkdirSync(stateDir, { recursive: true });
   const config = join(dir, `${name}.yaml`);
-  writeFileSync(config, [`base: ${name}`, 'site: plant1', 'device: pi7', `state_dir: ${name}`, 'clock: trusted', 'mqtt:', `  url: ${broker.url}`, 'streams:', '  boiler: { lateness: 0 }', ''].join('\n'));
+  writeFileSync(
+    config,
+    [
+      `base: ${name}`,
+      'site: plant1',
+      'device: pi7',
+      `state_dir: ${name}`,
+      'clock: trusted',
+      'mqtt:',
+      `  url: ${broker.url}`,
+      'streams:',
+      '  boiler: { lateness: 0 }',
+      '',
+    ].join('\n'),
+  );
   return config;
 }
 
@@ -86,15 +120,23 @@ test('kill -9 loses and doubles nothing that was acknowledged; the restart forec
   const startMs = Math.floor(Date.now() / minute) * minute - 1000 * minute;
   const forecasts: { start: number; id: string }[] = [];
   const sender = connectMqtt({
-    url: broker.url, clientId: 'sender', subscriptions: [{ filter: 'killed/plant1/pi7/forecast/boiler' }], onLink: () => undefined,
-    onMessage: ({ payload }) => void forecasts.push(JSON.parse(Buffer.from(payload).toString()) as { start: number; id: string }),
+    url: broker.url,
+    clientId: 'sender',
+    subscriptions: [{ filter: 'killed/plant1/pi7/forecast/boiler' }],
+    onLink: () => undefined,
+    onMessage: ({ payload }) =>
+      void forecasts.push(JSON.parse(Buffer.from(payload).toString()) as { start: number; id: string }),
   });
   onTestFinished(() => sender.close());
 
   let sent = 0;
   const send = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++, sent++) {
-      await expect.poll(() => sender.publish('killed/plant1/pi7/in/boiler', JSON.stringify({ ts: startMs + sent * minute, value: sent }))).toBe(true);
+      await expect
+        .poll(() =>
+          sender.publish('killed/plant1/pi7/in/boiler', JSON.stringify({ ts: startMs + sent * minute, value: sent })),
+        )
+        .toBe(true);
     }
   };
   let device = run(config);
@@ -124,7 +166,10 @@ test('kill -9 loses and doubles nothing that was acknowledged; the restart forec
 
 test('a first start without model or broker runs, and stops on SIGINT', async () => {
   const config = join(dir, 'alone.json');
-  writeFileSync(config, JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'alone', mqtt: { url: 'mqtt://127.0.0.1:1' } }));
+  writeFileSync(
+    config,
+    JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'alone', mqtt: { url: 'mqtt://127.0.0.1:1' } }),
+  );
   const device = run(config);
   await device.event('running');
   expect(await device.event('link')).toMatchObject({ state: 'offline' });
@@ -136,8 +181,16 @@ describe('a bad configuration ends with 78 and says where, what and how to mend 
   test.each([
     ['no file', undefined, /There is no such file/],
     ['no YAML', 'a: [1', /bad-\d\.yaml:1/],
-    ['an unknown key', 'site: a\ndevice: b\nstate_dir: .\nmqtt: {url: "mqtt://127.0.0.1", urll: 1}', /urll.*did you mean/],
-    ['a value out of range', '{"site": "a b", "device": "b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}', /site/],
+    [
+      'an unknown key',
+      'site: a\ndevice: b\nstate_dir: .\nmqtt: {url: "mqtt://127.0.0.1", urll: 1}',
+      /urll.*did you mean/,
+    ],
+    [
+      'a value out of range',
+      '{"site": "a b", "device": "b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}',
+      /site/,
+    ],
     ['YAML that looks like JSON', '{site: 5}', /site/],
   ] as const)('%s', async (name, text, message) => {
     const path = join(dir, `bad-${name.length % 10}.yaml`);
@@ -152,7 +205,15 @@ describe('a bad configuration ends with 78 and says where, what and how to mend 
 
 test('something unforeseen ends with 70, told on stderr', async () => {
   const config = join(dir, 'crash.json');
-  writeFileSync(config, JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'crash', mqtt: { url: 'mqtts://127.0.0.1:1', ca_file: 'nowhere.pem' } }));
+  writeFileSync(
+    config,
+    JSON.stringify({
+      site: 'plant1',
+      device: 'pi7',
+      state_dir: 'crash',
+      mqtt: { url: 'mqtts://127.0.0.1:1', ca_file: 'nowhere.pem' },
+    }),
+  );
   const device = run(config);
   expect(await device.exit).toBe(70);
   expect(device.stderr()).toMatch(/nowhere\.pem/);
@@ -170,11 +231,21 @@ describe('the self-test in a child process', () => {
     await deviceDir('sound');
     await deviceDir('unsound', true);
     expect(await selfTestInChild(job('sound'), child())).toMatchObject({ ok: true, value: { deviation: 0 } });
-    expect(await selfTestInChild(job('unsound'), child())).toMatchObject({ ok: false, reason: 'self_test_failed', detail: expect.stringMatching(/^deviation 0.5/) as string });
+    expect(await selfTestInChild(job('unsound'), child())).toMatchObject({
+      ok: false,
+      reason: 'self_test_failed',
+      detail: expect.stringMatching(/^deviation 0.5/) as string,
+    });
   });
 
   test('a child that cannot start or load has failed the test', async () => {
-    expect(await selfTestInChild(job('sound', 'golden.safetensors'), child())).toMatchObject({ ok: false, reason: 'self_test_failed' });
-    expect(await selfTestInChild(job('sound'), join(dir, 'nowhere.js'))).toMatchObject({ ok: false, detail: 'the test process ended with 1' });
+    expect(await selfTestInChild(job('sound', 'golden.safetensors'), child())).toMatchObject({
+      ok: false,
+      reason: 'self_test_failed',
+    });
+    expect(await selfTestInChild(job('sound'), join(dir, 'nowhere.js'))).toMatchObject({
+      ok: false,
+      detail: 'the test process ended with 1',
+    });
   });
 });

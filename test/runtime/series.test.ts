@@ -4,7 +4,14 @@ import { createSeries } from '../../src/runtime/series.js';
 import type { Bucket, Series, SeriesSettings } from '../../src/runtime/series.js';
 
 const minute = 60_000;
-const settings: SeriesSettings = { cadenceMs: minute, aggregate: 'mean', impute: 'linear', maxGap: 3, latenessMs: 0, inputLength: 3 };
+const settings: SeriesSettings = {
+  cadenceMs: minute,
+  aggregate: 'mean',
+  impute: 'linear',
+  maxGap: 3,
+  latenessMs: 0,
+  inputLength: 3,
+};
 const series = (change: Partial<SeriesSettings> = {}): Series => createSeries({ ...settings, ...change });
 
 function closeAll(from: Series): Bucket[] {
@@ -50,7 +57,13 @@ describe('buckets', () => {
     expect(closeAll(s)).toMatchObject([{ value: 5 }]);
   });
 
-  test.each([['mean', 2], ['last', 3], ['sum', 6], ['min', 1], ['max', 3]] as const)('aggregate by %s', (aggregate, value) => {
+  test.each([
+    ['mean', 2],
+    ['last', 3],
+    ['sum', 6],
+    ['min', 1],
+    ['max', 3],
+  ] as const)('aggregate by %s', (aggregate, value) => {
     const s = series({ aggregate });
     s.add(20, 3);
     s.add(0, 1);
@@ -71,8 +84,18 @@ describe('buckets', () => {
 describe('gaps', () => {
   test('short ones are filled on a line, marked, and masked in the window', () => {
     const s = series({ inputLength: 4 });
-    expect(fill(s, { 0: 0, 3: 3, 4: 9 }).map(({ value, imputed }) => [value, imputed])).toEqual([[0, false], [1, true], [2, true], [3, false]]);
-    expect(s.window()).toEqual({ past: Float32Array.of(0, 1, 2, 3), mask: Float32Array.of(1, 0, 0, 1), imputed: 0.5, nextMs: 4 * minute });
+    expect(fill(s, { 0: 0, 3: 3, 4: 9 }).map(({ value, imputed }) => [value, imputed])).toEqual([
+      [0, false],
+      [1, true],
+      [2, true],
+      [3, false],
+    ]);
+    expect(s.window()).toEqual({
+      past: Float32Array.of(0, 1, 2, 3),
+      mask: Float32Array.of(1, 0, 0, 1),
+      imputed: 0.5,
+      nextMs: 4 * minute,
+    });
   });
 
   test('with `last` the value holds', () => {
@@ -93,7 +116,10 @@ describe('gaps', () => {
     expect(closeAll(short)[1]).toMatchObject({ value: 3, imputed: true });
   });
 
-  test.each([['longer than allowed', {}, 5], ['when nothing may be imputed', { impute: 'none' }, 2]] as const)('%s, the window begins again', (_, change, next) => {
+  test.each([
+    ['longer than allowed', {}, 5],
+    ['when nothing may be imputed', { impute: 'none' }, 2],
+  ] as const)('%s, the window begins again', (_, change, next) => {
     const s = series(change);
     fill(s, { 0: 1, 1: 1 });
     expect(closeAll(s)).toEqual([]);

@@ -28,7 +28,13 @@ test('a new file has the settings of its format, and is clean when opened again'
   const store = open();
   const pragma = (name: string): unknown => store.sql.pragma(name, { simple: true });
   expect(store.start).toBe('new');
-  expect([pragma('journal_mode'), pragma('auto_vacuum'), pragma('user_version'), pragma('application_id'), pragma('synchronous')]).toEqual(['wal', 2, 1, 0x6e640001, 1]);
+  expect([
+    pragma('journal_mode'),
+    pragma('auto_vacuum'),
+    pragma('user_version'),
+    pragma('application_id'),
+    pragma('synchronous'),
+  ]).toEqual(['wal', 2, 1, 0x6e640001, 1]);
   expect(store.sizeBytes()).toBeGreaterThan(0);
   store.close();
   expect(open()).toMatchObject({ start: 'clean', setAside: undefined });
@@ -44,7 +50,10 @@ test('readings come back in the order they were stored, per stream, without the 
     store.append({ stream: b, timeMs: 4, value: 40, flags: 0 });
   });
   expect(store.stream('a', '°C')).toBe(a);
-  expect([...store.readings(a, 0)]).toEqual([{ timeMs: 2, value: 20 }, { timeMs: 1, value: null }]);
+  expect([...store.readings(a, 0)]).toEqual([
+    { timeMs: 2, value: 20 },
+    { timeMs: 1, value: null },
+  ]);
   expect([...store.readings(a, 2)]).toEqual([{ timeMs: 2, value: 20 }]);
 });
 
@@ -62,10 +71,12 @@ test('a transaction that fails leaves nothing behind, whatever its durability', 
   const store = open();
   await clock.advance(6000);
   for (const durability of ['normal', 'full', 'normal'] as const) {
-    expect(() => store.write(() => {
-      store.put('k', 'v');
-      throw new Error('no');
-    }, durability)).toThrow('no');
+    expect(() =>
+      store.write(() => {
+        store.put('k', 'v');
+        throw new Error('no');
+      }, durability),
+    ).toThrow('no');
   }
   expect(store.get('k')).toBeUndefined();
   expect(store.sql.pragma('synchronous', { simple: true })).toBe(1);

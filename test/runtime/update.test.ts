@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest';
+import { updateStates } from '../../src/contracts/payload.js';
+import { chooseTarget, createForecaster } from '../../src/runtime/forecaster.js';
+import { runSelfTest } from '../../src/runtime/self-test.js';
+import { boundStreams, nextState, updateTable } from '../../src/runtime/update.js';
+import type { UpdateEvent } from '../../src/runtime/update.js';
+import { fakeClock, manifestOf, naiveEngine } from './fakes.js';
+
+describe('the table of update states', () => {
+  test.each(updateTable)('%s, %s -> %s', (state, event, next) => {
+    expect(nextState(state, event)).toBe(next);
+  });
+
+  test('says nothing about pairs that cannot happen, and nothing twice', () => {
+    const events = [...new Set(updateTable.map(([, event]) => event))];
+    const known = new Set(updateTable.map(([state, event]) => `${state} ${event}`));
+    expect(known.size).toBe(updateTable.length);
+    for (const state of updateStates) {
+      for (const event of events) if (!known.has(`${state} ${event}`)) expect(nextState(state, event)).toBeUndefined();
+    }
+  });
+
+  test('every update ends: from each state that is under way, one event leads on and one gives up', () => {
+    const gaveUp: readonly UpdateEvent[] = ['refuse', 'disproven', 'restored'];
+    for (const state of [
+      'offered',
+      'downloading',
+      'verifying',
+      'staged',
+      'testing',
+      'activating',
+      'probation',
+      'rolling_back',
+    ] as const) {
+      expect(updateTable.some(([from, event]) => from === state && gaveUp.includes(event))).toBe(true);
+    }
+  });
+});
+
+test('bindings name streams for the role of the target, once each', () => {
+  const wanted = { line: 'boiler', release: 1, manifestSha256: '', urls: [], mode: 'active' as const };
+  const manifest = manifestOf();
+  expect(boundStreams({ ...wanted, bind: { target: 'a' } }, manifest)).toEqual(['a']);
+  expect(boundStreams({ ...wanted, bind: [{ target: 'a' }, { target: 'b' }, { target: 'a' }] }, manifest)).toEqual([
+    'a',
+    'b',
+  ]);
+  expect(boundStreams({ ...wanted, bind: { other: 'a' } }, manifest)).toBeUndefined();
+  expect(boundStreams({ ...wanted, bind: [] }, manifest)).toBeUndefined();
+  expect(boundStreams({ ...wanted, bind: { target: 'a' } }, undefined)).toBeUndefined();
+});
+
+describe('a forecaster', () => {
+  const window = { past: Float32Array.of(1, 2, 3, 4), mask: Float32Array.of(1, 1, 1, 1), imputed: 0, nextMs: 100 };
+  const choice = (change = {}) => chooseTarget(manifestOf(change), 'x64')!;
+
+  test('takes the first target this machine can run', () => {
+    expect(choice()).toMatchObject({ precision: 'fp32', modelFile: 'model.fp32.onnx' });
+    expect(chooseTarget(manifestOf(), 'riscv64')).toBeUndefined();
+    expect(chooseTarget(manifestOf({ files: [] }), 'x64')).toBeUndefined();
+  });
+
+  test('brings the bundle’s half-widths, never zero', async () => {
+    const forecaster = await createForecaster(
+      naiveEngine(4),
+      choice({ calibration: { method: 'conformal', coverage: 0.8, scores: [1, 0, 2, 3] } }),
+      new Uint8Array(),
+    );
+    expect(forecaster.forecast(window)).toEqual({
+      startMs: 100,
+      p50: Float32Array.of(4, 4, 4, 4),
+      halfWidth: Float32Array.of(1, 1e-6, 2, 3),
+      coverage: 0.8,
+      imputed: 0,
+    });
+  });
+
+  test('reads quantiles by their place, and takes the outer ones as interval', async () => {
+    const engine = naiveEngine(12, () => Float32Array.from({ length: 12 }, (_, i) => [5, 3, 9][i % 3]!));
+    const forecaster = await createForecaster(
+      engine,
+      choice({ quantiles: [0.5, 0.05, 0.95], calibration: null }),
+      new Uint8Array(),
+    );
+    expect(forecaster.forecast(window)).toMatchObject({
+      p50: Float32Array.of(5, 5, 5, 5),
+      halfWidth: Float32Array.of(3, 3, 3, 3),
+      coverage: expect.closeTo(0.9) as number,
+    });
+  });
+
+  test('without calibration and quantiles there is no interval', async () => {
+    const forecaster = await createForecaster(naiveEngine(4), choice({ calibration: null }), new Uint8Array());
+    expect(forecaster.forecast(window)).toMatchObject({ coverage: null, halfWidth: Float32Array.of(1, 1, 1, 1) });
+  });
+
+  test.each([
+    ['NaN', NaN],
+    ['Infinity', Infinity],
+  ])('never lets %s out', async (_, value) => {
+    const forecaster = await createForecaster(
+      naiveEngine(4, (forecast) => forecast.fill(value, 2)),
+      choice(),
+      new Uint8Array(),
+    );
+    expect(forecaster.forecast(window)).toBeUndefined();
+  });
+
+  test('refuses a graph it cannot feed', async () => {
+    const engine = naiveEngine(4);
+    const odd = {
+      ...engine,
+      load: async () => ({ ...(await engine.load(new Uint8Array())), inputNames: ['past', 'weather'] }),
+    };
+    await expect(createForecaster(odd, choice(), new Uint8Array())).rejects.toMatchObject({ code: 'ND_ENGINE_FAILED' });
+  });
+});
+
+test('a bundle without golden vectors for its precision fails the self-test, and so does a missing file', async () => {
+  const job = (change = {}) => ({ dir: '/nowhere', choice: chooseTarget(manifestOf(change), 'x64')! });
+  expect(await runSelfTest(job(), naiveEngine(4), fakeClock())).toMatchObject({
+    ok: false,
+    detail: 'no golden vectors for fp32',
+  });
+  const files = [...manifestOf().files, { path: 'golden.safetensors', role: 'golden' as const, sha256: '', length: 1 }];
+  expect(await runSelfTest(job({ files }), naiveEngine(4), fakeClock())).toMatchObject({
+    ok: false,
+    reason: 'self_test_failed',
+  });
+});
