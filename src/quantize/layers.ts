@@ -12,6 +12,7 @@ import {
   type Op,
   type Tensor,
 } from '../graph/index.js';
+import { gruFused, lstmFused } from '../graph/ops/fused-recurrent.js';
 
 /** `int8`: weights and activations; `int8-weights`: the weights are stored in int8 and computed with in FP32. */
 export type Precision = 'int8' | 'int8-weights' | 'float32';
@@ -28,13 +29,23 @@ export interface Layer {
   readonly precisions: readonly Precision[];
 }
 
-/** Second input of all: the weight. Recurrent states are carried on, so errors would be too: there only weights are stored in int8. */
-const kinds = new Map<Op, { axis: number; rank: number; activations: boolean }>([
-  [matmul.op, { axis: 1, rank: 2, activations: true }],
-  [gemm.op, { axis: 1, rank: 2, activations: true }],
-  [conv1d.op, { axis: 0, rank: 3, activations: true }],
-  [gru.op, { axis: 1, rank: 2, activations: false }],
-  [lstm.op, { axis: 1, rank: 2, activations: false }],
+interface Kind {
+  /** Which inputs are weights. */
+  readonly weights: readonly number[];
+  readonly axis: number;
+  readonly rank: number;
+  readonly activations: boolean;
+}
+
+/** Recurrent states are carried on, so errors would be too: there only weights are stored in int8. */
+const kinds = new Map<Op, Kind>([
+  [matmul.op, { weights: [1], axis: 1, rank: 2, activations: true }],
+  [gemm.op, { weights: [1], axis: 1, rank: 2, activations: true }],
+  [conv1d.op, { weights: [1], axis: 0, rank: 3, activations: true }],
+  [gru.op, { weights: [1], axis: 1, rank: 2, activations: false }],
+  [lstm.op, { weights: [1], axis: 1, rank: 2, activations: false }],
+  [gruFused.op, { weights: [1, 2], axis: 1, rank: 3, activations: false }],
+  [lstmFused.op, { weights: [1, 2], axis: 1, rank: 3, activations: false }],
 ]);
 
 /** Below this many weights a layer saves nothing: an interpolation matrix, a scaler. */
@@ -44,12 +55,12 @@ const worthwhile = 1024;
 export function findLayers(graph: Graph, { activations }: { activations: boolean }): Layer[] {
   const users = new Map<Tensor, Node[]>();
   for (const node of topological(Object.values(graph.outputs))) {
-    const weight = node.inputs[1];
     const kind = kinds.get(node.op);
-    if (kind === undefined || weight?.shape.length !== kind.rank || constantValues(node.inputs[0]!) !== undefined)
-      continue;
-    if ((constantValues(weight)?.length ?? 0) < worthwhile) continue;
-    users.set(weight, [...(users.get(weight) ?? []), node]);
+    if (kind === undefined || constantValues(node.inputs[0]!) !== undefined) continue;
+    for (const weight of kind.weights.map((i) => node.inputs[i]!)) {
+      if (weight.shape.length !== kind.rank || (constantValues(weight)?.length ?? 0) < worthwhile) continue;
+      users.set(weight, [...(users.get(weight) ?? []), node]);
+    }
   }
   return [...users].map(([weight, nodes], i) => {
     const [first] = nodes as [Node, ...Node[]];

@@ -39,11 +39,9 @@ export function windowCount(graph: Graph, windows: WindowArrays): number {
 /** The first windows, or all when there are fewer. */
 export const firstWindows = (graph: Graph, windows: WindowArrays, count: number): WindowArrays => {
   const total = windowCount(graph, windows);
-  const entries = Object.entries(windows).map(([name, data]) => [
-    name,
-    data?.subarray(0, (data.length / total) * Math.min(count, total)),
-  ]);
-  return Object.fromEntries(entries) as unknown as WindowArrays;
+  const first = (data: Float32Array): Float32Array => data.subarray(0, (data.length / total) * Math.min(count, total));
+  const entries = Object.entries(windows).flatMap(([name, data]) => (data ? [[name, first(data)] as const] : []));
+  return { ...Object.fromEntries(entries), target: first(windows.target) };
 };
 
 /** Runs all windows, batch by batch; `visit` gets the outputs of `count` windows that start with number `first`. */

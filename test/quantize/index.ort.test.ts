@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine } from '../../src/engine/ort.js';
-import { createGraph } from '../../src/graph/index.js';
+import { createGraph, foldConstants, runPasses, simplify } from '../../src/graph/index.js';
+import { fuseRecurrent } from '../../src/graph/passes/fuse-recurrent.js';
 import { gru } from '../../src/models/gru.js';
 import { nhits } from '../../src/models/nhits.js';
 import { measureLatency, quantize, type QuantizeOptions } from '../../src/quantize/index.js';
@@ -37,12 +38,23 @@ describe('NHITS with the library defaults, trained on sensor data', () => {
   });
 });
 
-test('a GRU gets its weights stored in int8 and no integer activation', async () => {
+test.each([
+  ['as a scan', []],
+  ['as one fused layer', [simplify, foldConstants, fuseRecurrent]],
+])('a GRU gets its weights stored in int8 and no integer activation, %s', async (_, passes) => {
   const trained = await trainBriefly(gru, engine, { steps: 2, batch: 8, hyperparameters: { hidden: 64, layers: 1 } });
-  const { report } = await quantize({ ...trained, engine, to: 'int8', family: 'C', maxSizeRatio: 0.5 });
+  const { report } = await quantize({
+    ...trained,
+    graph: runPasses(trained.graph, passes),
+    engine,
+    to: 'int8',
+    family: 'C',
+    maxSizeRatio: 0.5,
+  });
   expect(report.method).toBe('none');
   expect(report.maeLoss).toBeLessThanOrEqual(0.01);
   expect(new Set(report.layers.map(({ precision }) => precision))).toEqual(new Set(['int8-weights']));
+  expect(report.layers[0]!.name).toMatch(/^model\/encoder/);
 });
 
 describe('on a small network', () => {

@@ -11,7 +11,9 @@ const known: Rule = (node) => {
   const values = node.inputs.map((input) => (input.dtype === 'float32' ? constantValues(input) : undefined));
   if (values.some((value) => value === undefined)) return;
   const inputs = values.map((value, i) => ndarray(value!, node.inputs[i]!.shape as readonly number[]));
-  return constant(runNode(node, inputs, 1)[0]!.data, output.shape);
+  const names = new Set(node.inputs.flatMap((input) => (input.node.attributes as { name?: string }).name ?? []));
+  const [name] = names.size === 1 ? names : []; // a weight turned around is still that weight
+  return constant(runNode(node, inputs, 1)[0]!.data, output.shape, 'float32', name);
 };
 
 export const foldConstants = definePass('fold-constants', [known]);
