@@ -25,27 +25,36 @@ export interface ParityOptions {
 }
 
 /** Kind (the subfolder) -> what to do with a case of it. Kinds that are not here are listed as missing. */
-const runners: Readonly<Record<string, (folder: string, file: string, engine: Engine) => Outcome | Promise<Outcome>>> = {
-  models: (folder, file, engine) => modelCase(readFixture(folder, file), engine),
-  losses: (folder, file, engine) => lossCase(readFixture(folder, file), engine),
-  scalers: (folder, file, engine) => scalerCase(readFixture(folder, file), engine),
-  metrics: (folder, file) => metricCase(readFileSync(join(folder, file), 'utf8')),
-};
+const runners: Readonly<Record<string, (folder: string, file: string, engine: Engine) => Outcome | Promise<Outcome>>> =
+  {
+    models: (folder, file, engine) => modelCase(readFixture(folder, file), engine),
+    losses: (folder, file, engine) => lossCase(readFixture(folder, file), engine),
+    scalers: (folder, file, engine) => scalerCase(readFixture(folder, file), engine),
+    metrics: (folder, file) => metricCase(readFileSync(join(folder, file), 'utf8')),
+  };
 
 /** The reference's class of a model named as there or as here. */
 const findReference = (name: string): string =>
-  models.find(({ id, reference }) => [id, reference.model.toLowerCase()].includes(name.toLowerCase()))?.reference.model ?? name;
+  models.find(({ id, reference }) => [id, reference.model.toLowerCase()].includes(name.toLowerCase()))?.reference
+    .model ?? name;
 
 /** Runs every case. A case that throws has failed; what we do not have is missing. */
 export async function runParity({ fixtures, only }: ParityOptions): Promise<ParityCase[]> {
   const engine = createOrtEngine();
   const all = listCases(fixtures);
-  const chosen = only === undefined ? all : all.filter(({ kind, subject }) => kind === 'models' && only.some((name) => findReference(name) === subject));
+  const chosen =
+    only === undefined
+      ? all
+      : all.filter(({ kind, subject }) => kind === 'models' && only.some((name) => findReference(name) === subject));
   const results: ParityCase[] = [];
-  for (const one of chosen) results.push({ file: one.file, model: one.subject, ...(await runCase(fixtures, one, engine)) });
+  for (const one of chosen)
+    results.push({ file: one.file, model: one.subject, ...(await runCase(fixtures, one, engine)) });
 
   const absent = (only ?? []).filter((name) => !chosen.some(({ subject }) => subject === findReference(name)));
-  return [...results, ...absent.map((name) => ({ file: `models/${name}`, model: name, ...missing(`a case of ${name}`) }))];
+  return [
+    ...results,
+    ...absent.map((name) => ({ file: `models/${name}`, model: name, ...missing(`a case of ${name}`) })),
+  ];
 }
 
 async function runCase(folder: string, { kind, file }: CaseFile, engine: Engine): Promise<Outcome> {
@@ -59,16 +68,21 @@ async function runCase(folder: string, { kind, file }: CaseFile, engine: Engine)
 }
 
 /** The whole command; returns the exit code: 0 when every case passes. */
-export async function runParityCommand({ json = false, ...options }: ParityOptions & { readonly json?: boolean }): Promise<number> {
+export async function runParityCommand({
+  json = false,
+  ...options
+}: ParityOptions & { readonly json?: boolean }): Promise<number> {
   const cases = await runParity(options);
   process.stdout.write(`${json ? JSON.stringify(asJson(cases)) : asText(cases)}\n`);
   return cases.length > 0 && cases.every(({ status }) => status === 'pass') ? exitCode.ok : exitCode.internal;
 }
 
-const count = (cases: readonly ParityCase[], status: Outcome['status']): number => cases.filter((one) => one.status === status).length;
+const count = (cases: readonly ParityCase[], status: Outcome['status']): number =>
+  cases.filter((one) => one.status === status).length;
 
 function asJson(cases: readonly ParityCase[]): object {
-  const figures = (one: ParityCase, kind: 'absolute' | 'relative'): object => Object.fromEntries(parts.map((part) => [part, one.figures[part]?.[kind] ?? null]));
+  const figures = (one: ParityCase, kind: 'absolute' | 'relative'): object =>
+    Object.fromEntries(parts.map((part) => [part, one.figures[part]?.[kind] ?? null]));
   return {
     cases: cases.map((one) => ({
       file: one.file,
@@ -90,7 +104,9 @@ function asText(cases: readonly ParityCase[]): string {
     return found === undefined ? '–' : `${found.absolute.toExponential(1)} ${found.relative.toExponential(1)}`;
   };
   const rows = cases.map((one) => [one.file, one.status, ...parts.map((part) => figure(one, part)), one.reason ?? '']);
-  const forward = cases.flatMap(({ figures }) => (figures.forward === undefined ? [] : [figures.forward.absolute])).sort((a, b) => a - b);
+  const forward = cases
+    .flatMap(({ figures }) => (figures.forward === undefined ? [] : [figures.forward.absolute]))
+    .sort((a, b) => a - b);
   const median = forward[Math.floor((forward.length - 1) / 2)];
   return [
     formatTable(['case', 'verdict', ...parts, ''], rows),

@@ -143,7 +143,9 @@ function distributionLoss(name: string, distribution: Distribution, options: Dis
   const quantiles = quantile === undefined ? [] : quantilesOf(options);
   const fit = (forecast: Tensor, units: WindowUnits): readonly Tensor[] => {
     const series = (forecast.shape[2] as number) / outputs;
-    const raw = Array.from({ length: outputs }, (_, i) => slice(forecast, { axis: 2, start: i * series, end: (i + 1) * series }));
+    const raw = Array.from({ length: outputs }, (_, i) =>
+      slice(forecast, { axis: 2, start: i * series, end: (i + 1) * series }),
+    );
     return distribution.parameters(raw, units);
   };
   return {
@@ -156,16 +158,21 @@ function distributionLoss(name: string, distribution: Distribution, options: Dis
     decode: (_, forecast, units) => {
       const parameters = fit(forecast, units);
       if (quantile === undefined) return distribution.mean(parameters);
-      return concat(quantiles.map((q) => quantile(parameters, q)), { axis: 2 });
+      return concat(
+        quantiles.map((q) => quantile(parameters, q)),
+        { axis: 2 },
+      );
     },
   };
 }
 
 export const normalLoss = (options: DistributionOptions = {}): Loss => distributionLoss('normal', normal, options);
-export const studentTLoss = (options: DistributionOptions = {}): Loss => distributionLoss('student-t', studentT, options);
+export const studentTLoss = (options: DistributionOptions = {}): Loss =>
+  distributionLoss('student-t', studentT, options);
 export const poissonLoss = (options: DistributionOptions = {}): Loss => distributionLoss('poisson', poisson, options);
 export const negativeBinomialLoss = (options: DistributionOptions = {}): Loss =>
   distributionLoss('negative-binomial', negativeBinomial, options);
-export const bernoulliLoss = (options: DistributionOptions = {}): Loss => distributionLoss('bernoulli', bernoulli, options);
+export const bernoulliLoss = (options: DistributionOptions = {}): Loss =>
+  distributionLoss('bernoulli', bernoulli, options);
 export const tweedieLoss = ({ rho, ...options }: DistributionOptions & { readonly rho: number }): Loss =>
   distributionLoss('tweedie', tweedie(rho), options);

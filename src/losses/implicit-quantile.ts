@@ -2,7 +2,23 @@
  * Implicit quantile losses: a small network turns the forecast into any quantile asked for, and training asks for a
  * random one at each step (https://arxiv.org/abs/2107.03743).
  */
-import { add, constant, cos, exp, log, matmul, mul, neg, relu, reshape, rows, sub, type Init, type Scope, type Tensor } from '../graph/index.js';
+import {
+  add,
+  constant,
+  cos,
+  exp,
+  log,
+  matmul,
+  mul,
+  neg,
+  relu,
+  reshape,
+  rows,
+  sub,
+  type Init,
+  type Scope,
+  type Tensor,
+} from '../graph/index.js';
 import { NeuroDivergentError } from '../errors.js';
 import type { Loss } from './loss.js';
 import { huberPinball, pinball } from './quantile.js';
@@ -39,7 +55,10 @@ function implicit(name: string, options: ImplicitQuantileOptions, cost: (error: 
 
 /** The forecast at these levels. All `[batch, horizon, series]`. */
 function quantileAt(g: Scope, forecast: Tensor, levels: Tensor, embedding: number): Tensor {
-  const frequencies = constant(Float64Array.from({ length: embedding }, (_, k) => k * Math.PI), [embedding]);
+  const frequencies = constant(
+    Float64Array.from({ length: embedding }, (_, k) => k * Math.PI),
+    [embedding],
+  );
   const cosines = rows(cos(mul(reshape(levels, { shape: [...levels.shape, 1] }), frequencies))); // [step, embedding]
   const wide = prelu(g.scope('wide'), dense(g.scope('wide'), cosines, embedding));
   const factor = add(reshape(dense(g.scope('narrow'), wide, 1), { shape: forecast.shape }), 1);
@@ -52,11 +71,15 @@ const start = (inputs: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt
 
 function dense(g: Scope, x: Tensor, outputs: number): Tensor {
   const inputs = x.shape[1] as number;
-  return add(matmul(x, g.parameter('weight', [inputs, outputs], start(inputs))), g.parameter('bias', [outputs], start(inputs)));
+  return add(
+    matmul(x, g.parameter('weight', [inputs, outputs], start(inputs))),
+    g.parameter('bias', [outputs], start(inputs)),
+  );
 }
 
 /** The slope below zero is learned. */
-const prelu = (g: Scope, x: Tensor): Tensor => sub(relu(x), mul(relu(neg(x)), g.parameter('slope', [1], { kind: 'constant', value: 0.25 })));
+const prelu = (g: Scope, x: Tensor): Tensor =>
+  sub(relu(x), mul(relu(neg(x)), g.parameter('slope', [1], { kind: 'constant', value: 0.25 })));
 
 const fixedLevel = (forecast: Tensor, level: number): Tensor => add(mul(forecast, 0), level);
 

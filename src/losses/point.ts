@@ -36,13 +36,16 @@ const squaredError = (inputs: LossInputs): Tensor => square(errorOf(inputs));
 const absoluteError = (inputs: LossInputs): Tensor => abs(errorOf(inputs));
 
 /** Mean absolute error. */
-export const mae = (options: HorizonWeight = {}): Loss => pointLoss('mae', (inputs) => averageOf(absoluteError(inputs), inputs.mask, options));
+export const mae = (options: HorizonWeight = {}): Loss =>
+  pointLoss('mae', (inputs) => averageOf(absoluteError(inputs), inputs.mask, options));
 
 /** Mean squared error. */
-export const mse = (options: HorizonWeight = {}): Loss => pointLoss('mse', (inputs) => averageOf(squaredError(inputs), inputs.mask, options));
+export const mse = (options: HorizonWeight = {}): Loss =>
+  pointLoss('mse', (inputs) => averageOf(squaredError(inputs), inputs.mask, options));
 
 /** Root of the mean squared error. */
-export const rmse = (options: HorizonWeight = {}): Loss => pointLoss('rmse', (inputs) => sqrt(averageOf(squaredError(inputs), inputs.mask, options)));
+export const rmse = (options: HorizonWeight = {}): Loss =>
+  pointLoss('rmse', (inputs) => sqrt(averageOf(squaredError(inputs), inputs.mask, options)));
 
 /** Mean of |y - ŷ| / |y|; a step whose truth is 0 counts 0. */
 export const mape = (options: HorizonWeight = {}): Loss =>
@@ -99,7 +102,10 @@ export const huber = ({ delta = 1, ...options }: HorizonWeight & { readonly delt
  * Tukey's biweight: constant beyond c, so that an outlier pulls no more. As in the reference, the error is divided by
  * the deviation over series, and a masked step inside the bound counts 0 in a mean over all steps.
  */
-export const tukey = ({ c = 4.685, normalize = true }: { readonly c?: number; readonly normalize?: boolean } = {}): Loss =>
+export const tukey = ({
+  c = 4.685,
+  normalize = true,
+}: { readonly c?: number; readonly normalize?: boolean } = {}): Loss =>
   pointLoss('tukey', (inputs) => {
     const { mask, target } = inputs;
     const overSeries = (x: Tensor): Tensor =>
@@ -118,7 +124,9 @@ export const fredf = ({ alpha = 0.5, ...options }: HorizonWeight & { readonly al
     const bins = Math.floor(horizon / 2) + 1;
     const wave = (f: (angle: number) => number): Tensor =>
       constant(
-        Float64Array.from({ length: horizon * bins }, (_, i) => f((2 * Math.PI * Math.floor(i / bins) * (i % bins)) / horizon)),
+        Float64Array.from({ length: horizon * bins }, (_, i) =>
+          f((2 * Math.PI * Math.floor(i / bins) * (i % bins)) / horizon),
+        ),
         [horizon, bins],
       );
     const error = swapLast(errorOf(inputs)); // [batch, series, horizon]

@@ -18,8 +18,14 @@ export const quantile = ({ q, ...options }: HorizonWeight & { readonly q: number
 });
 
 /** One quantile, quadratic near 0. */
-export const huberQuantile = ({ q, delta = 1, ...options }: HorizonWeight & { readonly q: number; readonly delta?: number }): Loss => ({
-  ...pointLoss('huber-quantile', ({ target, forecast, mask }) => averageOf(huberPinball(sub(target, forecast), q, delta), mask, options)),
+export const huberQuantile = ({
+  q,
+  delta = 1,
+  ...options
+}: HorizonWeight & { readonly q: number; readonly delta?: number }): Loss => ({
+  ...pointLoss('huber-quantile', ({ target, forecast, mask }) =>
+    averageOf(huberPinball(sub(target, forecast), q, delta), mask, options),
+  ),
   quantiles: [q],
 });
 
@@ -42,12 +48,19 @@ export const mq = (options: HorizonWeight & QuantileSet = {}): Loss =>
   quantileSetLoss('mq', options, (error, q) => pinball(error, q));
 
 /** Several quantiles at once; each arm of the pinball is bent after its weight is applied, as the reference does. */
-export const huberMq = ({ delta = 1, ...options }: HorizonWeight & QuantileSet & { readonly delta?: number } = {}): Loss =>
+export const huberMq = ({
+  delta = 1,
+  ...options
+}: HorizonWeight & QuantileSet & { readonly delta?: number } = {}): Loss =>
   quantileSetLoss('huber-mq', options, (error, q) =>
     add(huberOf(mul(relu(error), q), delta), huberOf(mul(relu(neg(error)), sub(1, q)), delta)),
   );
 
-function quantileSetLoss(name: string, options: HorizonWeight & QuantileSet, of: (error: Tensor, q: Tensor) => Tensor): Loss {
+function quantileSetLoss(
+  name: string,
+  options: HorizonWeight & QuantileSet,
+  of: (error: Tensor, q: Tensor) => Tensor,
+): Loss {
   const quantiles = quantilesOf(options);
   const middle = quantiles.reduce((best, q, i) => (Math.abs(q - 0.5) < Math.abs(quantiles[best]! - 0.5) ? i : best), 0);
   return {
@@ -57,7 +70,8 @@ function quantileSetLoss(name: string, options: HorizonWeight & QuantileSet, of:
     point: middle,
     loss: (_, { forecast, target, mask }: LossInputs) => {
       const [batch, horizon, series] = target.shape as [number, number, number];
-      const perSeries = (x: Tensor, columns: number): Tensor => reshape(x, { shape: [batch, horizon, series, columns] });
+      const perSeries = (x: Tensor, columns: number): Tensor =>
+        reshape(x, { shape: [batch, horizon, series, columns] });
       const error = sub(perSeries(target, 1), perSeries(forecast, quantiles.length)); // [batch, horizon, series, quantile]
       const weight = perSeries(weightOf(mask, options.horizonWeight), 1);
       return averageOf(of(error, constant(quantiles, [quantiles.length])), weight);

@@ -43,7 +43,9 @@ export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = 
 }
 
 /** The name there of a parameter of a loss, by path, with the order of axes that turns its layout into ours. */
-export const lossParameter: Readonly<Record<string, { readonly name: string; readonly transpose?: readonly number[] }>> = {
+export const lossParameter: Readonly<
+  Record<string, { readonly name: string; readonly transpose?: readonly number[] }>
+> = {
   'wide/weight': { name: 'quantile_layer.output_layer.0.weight', transpose: [1, 0] },
   'wide/bias': { name: 'quantile_layer.output_layer.0.bias' },
   'wide/slope': { name: 'quantile_layer.output_layer.1.weight' },

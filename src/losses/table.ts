@@ -1,7 +1,14 @@
 /** Every loss by name, with what it accepts. */
 import { z } from 'zod';
 import { NeuroDivergentError } from '../errors.js';
-import { bernoulliLoss, negativeBinomialLoss, normalLoss, poissonLoss, studentTLoss, tweedieLoss } from './distribution.js';
+import {
+  bernoulliLoss,
+  negativeBinomialLoss,
+  normalLoss,
+  poissonLoss,
+  studentTLoss,
+  tweedieLoss,
+} from './distribution.js';
 import { huberIq, iq } from './implicit-quantile.js';
 import type { Loss } from './loss.js';
 import { fredf, huber, mae, mape, mase, mse, relMse, rmse, smape, tukey } from './point.js';
@@ -19,7 +26,10 @@ const quantileSet = weighted.extend({
 
 const implicit = weighted.extend({
   embedding: z.int().min(1).default(64).describe('width of the cosine embedding of the level'),
-  concentration: z.tuple([z.number().gt(0), z.number().gt(0)]).default([1, 1]).describe('of the Beta distribution that levels are drawn from'),
+  concentration: z
+    .tuple([z.number().gt(0), z.number().gt(0)])
+    .default([1, 1])
+    .describe('of the Beta distribution that levels are drawn from'),
   level: probability.default(0.5).describe('the level that is forecast'),
 });
 
@@ -30,7 +40,11 @@ interface LossEntry {
   readonly create: (options: never) => Loss;
 }
 
-const entry = <S extends z.ZodObject>(reference: string, options: S, create: (options: z.output<S>) => Loss): LossEntry => ({ reference, options, create });
+const entry = <S extends z.ZodObject>(
+  reference: string,
+  options: S,
+  create: (options: z.output<S>) => Loss,
+): LossEntry => ({ reference, options, create });
 
 /** Name -> loss: what configuration, command line, import and parity look losses up in. */
 export const losses: Readonly<Record<string, LossEntry>> = {
@@ -42,7 +56,11 @@ export const losses: Readonly<Record<string, LossEntry>> = {
   mase: entry('MASE', weighted.extend({ seasonality: z.int().min(1), batchPairs: z.boolean().default(false) }), mase),
   'rel-mse': entry('relMSE', weighted, relMse),
   huber: entry('HuberLoss', weighted.extend({ delta }), huber),
-  tukey: entry('TukeyLoss', z.strictObject({ c: z.number().gt(0).default(4.685), normalize: z.boolean().default(true) }), tukey),
+  tukey: entry(
+    'TukeyLoss',
+    z.strictObject({ c: z.number().gt(0).default(4.685), normalize: z.boolean().default(true) }),
+    tukey,
+  ),
   fredf: entry('FreDF', weighted.extend({ alpha: z.number().min(0).max(1).default(0.5) }), fredf),
   quantile: entry('QuantileLoss', weighted.extend({ q: probability }), quantile),
   'huber-quantile': entry('HuberQLoss', weighted.extend({ q: probability, delta }), huberQuantile),
@@ -55,17 +73,23 @@ export const losses: Readonly<Record<string, LossEntry>> = {
   poisson: entry('DistributionLoss Poisson', quantileSet, poissonLoss),
   'negative-binomial': entry('DistributionLoss NegativeBinomial', quantileSet, negativeBinomialLoss),
   bernoulli: entry('DistributionLoss Bernoulli', quantileSet, bernoulliLoss),
-  tweedie: entry('DistributionLoss Tweedie', quantileSet.extend({ rho: z.number().gt(1).lt(2).default(1.5) }), tweedieLoss),
+  tweedie: entry(
+    'DistributionLoss Tweedie',
+    quantileSet.extend({ rho: z.number().gt(1).lt(2).default(1.5) }),
+    tweedieLoss,
+  ),
 };
 
 /** The loss of this name. Throws `ND_CONFIG_OUT_OF_RANGE` for an unknown name and for options it does not accept. */
 export function createLoss(name: string, options: Readonly<Record<string, unknown>> = {}): Loss {
   const found = losses[name];
-  if (found === undefined) throw refused(`There is no loss "${name}".`, `Use one of ${Object.keys(losses).join(', ')}.`);
+  if (found === undefined)
+    throw refused(`There is no loss "${name}".`, `Use one of ${Object.keys(losses).join(', ')}.`);
   const parsed = found.options.safeParse(options);
   if (parsed.success) return found.create(parsed.data as never);
   const faults = parsed.error.issues.map(({ path, message }) => `${[name, ...path].join('.')}: ${message}`);
   throw refused(`${faults.join('; ')}.`, `The options of ${name} are ${Object.keys(found.options.shape).join(', ')}.`);
 }
 
-const refused = (what: string, mend: string): NeuroDivergentError => new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', { where: 'loss', what, mend });
+const refused = (what: string, mend: string): NeuroDivergentError =>
+  new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', { where: 'loss', what, mend });

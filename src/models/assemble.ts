@@ -47,8 +47,12 @@ function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }
   const inputs: ModelInputs = {
     past: past.scaled,
     mask,
-    ...(task.historic > 0 && { historic: scaling.covariate(g.input('historic', [g.batch, inputLength, task.historic]), inputLength, mask) }),
-    ...(task.future > 0 && { future: scaling.covariate(g.input('future', [g.batch, inputLength + horizon, task.future]), inputLength, mask) }),
+    ...(task.historic > 0 && {
+      historic: scaling.covariate(g.input('historic', [g.batch, inputLength, task.historic]), inputLength, mask),
+    }),
+    ...(task.future > 0 && {
+      future: scaling.covariate(g.input('future', [g.batch, inputLength + horizon, task.future]), inputLength, mask),
+    }),
     ...(task.static > 0 && { static: g.input('static', [g.batch, task.static]) }),
   };
   return { forecast: model.build(g.scope('model'), inputs, hyperparameters), past };
@@ -66,7 +70,10 @@ export interface TrainingGraphOptions {
  * `loss` and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and
  * `targetMask` are `[batch, horizon, 1]`.
  */
-export function trainingGraph(spec: ForecastSpec, { batch, training = true, withForecast = false }: TrainingGraphOptions): Graph {
+export function trainingGraph(
+  spec: ForecastSpec,
+  { batch, training = true, withForecast = false }: TrainingGraphOptions,
+): Graph {
   const g = createGraph({ batch, training });
   const { loss, forecast } = lossOf(g, spec);
   const { parameters, updates } = g.finish({ loss });

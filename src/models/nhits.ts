@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { add, concat, flip, mul, reshape, rows, slice, sub, transpose, type Scope, type Tensor } from '../graph/index.js';
+import {
+  add,
+  concat,
+  flip,
+  mul,
+  reshape,
+  rows,
+  slice,
+  sub,
+  transpose,
+  type Scope,
+  type Tensor,
+} from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
 import { dropout } from './blocks/dropout.js';
 import { flat } from './blocks/flat.js';
@@ -14,7 +26,9 @@ const perStack = z.array(z.int().min(1)).min(1);
 const hyperparameters = task
   .extend({
     blocks: perStack.default([1, 1, 1]).describe('blocks of each stack'),
-    hidden: perStack.default([512, 512, 512, 512]).describe('widths of the layers of a block; the first one has no activation'),
+    hidden: perStack
+      .default([512, 512, 512, 512])
+      .describe('widths of the layers of a block; the first one has no activation'),
     pool: perStack.default([2, 2, 1]).describe('steps that each stack sees as one'),
     downsample: perStack.default([4, 2, 1]).describe('steps of the horizon per knot of each stack'),
     pooling: z.enum(poolings).default('max').describe('what stands for the steps seen as one'),
@@ -22,10 +36,13 @@ const hyperparameters = task
     dropout: z.number().min(0).max(0.99).default(0).describe('share of each layer zeroed in training'),
     activation: z.enum(activationNames).default('relu').describe('between the layers'),
   })
-  .refine(({ blocks, pool: widths, downsample }) => blocks.length === widths.length && widths.length === downsample.length, {
-    path: ['blocks'],
-    message: 'blocks, pool and downsample need one entry per stack',
-  });
+  .refine(
+    ({ blocks, pool: widths, downsample }) => blocks.length === widths.length && widths.length === downsample.length,
+    {
+      path: ['blocks'],
+      message: 'blocks, pool and downsample need one entry per stack',
+    },
+  );
 type Hyperparameters = z.output<typeof hyperparameters>;
 
 /**
@@ -59,7 +76,10 @@ export const nhits = defineModel({
     model: 'NHITS',
     hyperparameters: {
       blocks: 'n_blocks',
-      hidden: { name: 'mlp_units', read: (units) => [(units as number[][])[0]![0], ...(units as number[][]).map(([, width]) => width)] },
+      hidden: {
+        name: 'mlp_units',
+        read: (units) => [(units as number[][])[0]![0], ...(units as number[][]).map(([, width]) => width)],
+      },
       pool: 'n_pool_kernel_size',
       downsample: 'n_freq_downsample',
       pooling: { name: 'pooling_mode', read: (name) => (name === 'MaxPool1d' ? 'max' : 'average') },
@@ -73,7 +93,10 @@ export const nhits = defineModel({
       const layers = `${place.replace('block', 'blocks.')}.layers`;
       if (part === 'activation') return { name: `${layers}.2.weight` };
       const layer = Number(part.replace('layer', ''));
-      return linearParameter(`${layers}.${layer === 0 ? 0 : 1 + (layer - 1) * (Number(probability) > 0 ? 3 : 2)}`, kind);
+      return linearParameter(
+        `${layers}.${layer === 0 ? 0 : 1 + (layer - 1) * (Number(probability) > 0 ? 3 : 2)}`,
+        kind,
+      );
     },
   },
 });

@@ -15,7 +15,8 @@ export interface Fixture {
 export function readFixture(folder: string, file: string): Fixture {
   const { tensors, metadata } = readSafetensors(readFileSync(join(folder, file)), file);
   const floats = Object.entries(tensors).map(
-    ([name, { data, shape }]) => [name, { data: Float32Array.from(data as Iterable<number>, Number), dims: shape }] as const,
+    ([name, { data, shape }]) =>
+      [name, { data: Float32Array.from(data as Iterable<number>, Number), dims: shape }] as const,
   );
   return { file, info: JSON.parse(metadata['case'] ?? '{}') as Fixture['info'], tensors: Object.fromEntries(floats) };
 }
@@ -34,13 +35,20 @@ export function listCases(folder: string): CaseFile[] {
     try {
       return readdirSync(path).filter((name) => !name.startsWith('.'));
     } catch (cause) {
-      throw new NeuroDivergentError('ND_FILE_NOT_FOUND', { where: path, what: 'The folder cannot be read.', mend: 'Pass the folder that holds models/, losses/ and so on.', cause });
+      throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+        where: path,
+        what: 'The folder cannot be read.',
+        mend: 'Pass the folder that holds models/, losses/ and so on.',
+        cause,
+      });
     }
   };
   const kinds = list(folder).filter((name) => statSync(join(folder, name)).isDirectory());
-  return kinds
-    .sort()
-    .flatMap((kind) => list(join(folder, kind)).sort().map((name) => ({ kind, file: join(kind, name), subject: basename(name).split('.')[0]! })));
+  return kinds.sort().flatMap((kind) =>
+    list(join(folder, kind))
+      .sort()
+      .map((name) => ({ kind, file: join(kind, name), subject: basename(name).split('.')[0]! })),
+  );
 }
 
 /** A tensor with its axes in another order. */

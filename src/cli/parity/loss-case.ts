@@ -1,6 +1,16 @@
 /** A loss against its fixture: its value, its gradient, and the forecast it reads out of what the model gives. */
 import type { Engine, FloatTensor } from '../../engine/port.js';
-import { add, createGraph, gradients, leafName, mul, slice, toOnnx, type Shape, type Tensor } from '../../graph/index.js';
+import {
+  add,
+  createGraph,
+  gradients,
+  leafName,
+  mul,
+  slice,
+  toOnnx,
+  type Shape,
+  type Tensor,
+} from '../../graph/index.js';
 import { lossFromReference, lossParameter } from '../../losses/index.js';
 import { transposed, type Fixture } from './fixture.js';
 import { createTally, missing, type Outcome } from './tally.js';
@@ -11,7 +21,8 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
   const flatPast = tensors['input/y_insample']?.dims.length === 2;
   const loss = lossFromReference({ name, args }, { batchPairs: !flatPast });
   const distribution = args['distribution'];
-  if (loss === undefined) return missing(`the loss ${name}${typeof distribution === 'string' ? ` ${distribution}` : ''}`);
+  if (loss === undefined)
+    return missing(`the loss ${name}${typeof distribution === 'string' ? ` ${distribution}` : ''}`);
 
   const { dims: shape } = tensors['input/y']!;
   const [batch, , series] = shape as [number, number, number];
@@ -47,13 +58,18 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
 
   const { parameters } = g.finish({ value });
   const outputs: Record<string, Tensor> = { value };
-  for (const [i, gradient] of gradients(value, [forecast, ...parameters], { allowUnused: true }).entries()) outputs[`grad${i}`] = gradient;
+  for (const [i, gradient] of gradients(value, [forecast, ...parameters], { allowUnused: true }).entries())
+    outputs[`grad${i}`] = gradient;
   // A distribution's point forecast is its mean.
-  if (tensors['output/mean']) outputs['mean'] = slice(loss.decode(g, forecast, units), { axis: 2, start: 0, end: series });
+  if (tensors['output/mean'])
+    outputs['mean'] = slice(loss.decode(g, forecast, units), { axis: 2, start: 0, end: series });
 
   for (const leaf of parameters) {
     const reference = lossParameter[leafName(leaf)]!;
-    feeds[leafName(leaf)] = { data: transposed(tensors[`param/${reference.name}`]!, reference.transpose).data, dims: leaf.shape as readonly number[] };
+    feeds[leafName(leaf)] = {
+      data: transposed(tensors[`param/${reference.name}`]!, reference.transpose).data,
+      dims: leaf.shape as readonly number[],
+    };
   }
   const session = await engine.load(toOnnx(g.finish(outputs)));
   const found = session.run(feeds);
@@ -65,7 +81,13 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
   for (const [i, leaf] of parameters.entries()) {
     const reference = lossParameter[leafName(leaf)]!;
     const theirs = tensors[`grad/${reference.name}`];
-    if (theirs) tally.compare('gradient', `grad/${reference.name}`, found[`grad${i + 1}`], transposed(theirs, reference.transpose));
+    if (theirs)
+      tally.compare(
+        'gradient',
+        `grad/${reference.name}`,
+        found[`grad${i + 1}`],
+        transposed(theirs, reference.transpose),
+      );
   }
   if (tensors['output/mean']) tally.compare('forward', 'output/mean', found['mean'], tensors['output/mean']);
   return tally.outcome();

@@ -1,5 +1,18 @@
 /** Metrics against a panel of the reference: equal to 1e-9 of the value. */
-import { calibration, coverage, mae, mape, mase, mqLoss, mse, quantileLoss, rmse, rmsse, scrps, smape } from '../../evaluate/metrics.js';
+import {
+  calibration,
+  coverage,
+  mae,
+  mape,
+  mase,
+  mqLoss,
+  mse,
+  quantileLoss,
+  rmse,
+  rmsse,
+  scrps,
+  smape,
+} from '../../evaluate/metrics.js';
 import { missing, type Outcome } from './tally.js';
 
 type Column = readonly number[];
@@ -53,13 +66,25 @@ export function metricCase(text: string): Outcome {
       for (const [id, expected] of Object.entries(bySeries)) {
         const rows = (ids: readonly string[], column: Column): Column => column.filter((_, i) => ids[i] === id);
         const of = (suffix: string): Column => rows(df.unique_id, df[model + suffix]!);
-        const ours = compute({ y: rows(df.unique_id, df['y']!), train: rows(train.unique_id, train.y), season, quantiles, of, at });
+        const ours = compute({
+          y: rows(df.unique_id, df['y']!),
+          train: rows(train.unique_id, train.y),
+          season,
+          quantiles,
+          of,
+          at,
+        });
         const error = Math.abs(ours - expected);
         absolute = Math.max(absolute, error);
         if (expected !== 0) relative = Math.max(relative, error / Math.abs(expected));
-        if (!(error <= tolerance * Math.abs(expected))) faults.push(`${name} of ${model} on ${id} is ${ours}, there ${expected}`);
+        if (!(error <= tolerance * Math.abs(expected)))
+          faults.push(`${name} of ${model} on ${id} is ${ours}, there ${expected}`);
       }
     }
   }
-  return { status: faults.length === 0 ? 'pass' : 'fail', figures: { forward: { absolute, relative } }, ...(faults.length > 0 && { reason: faults.slice(0, 3).join('; ') }) };
+  return {
+    status: faults.length === 0 ? 'pass' : 'fail',
+    figures: { forward: { absolute, relative } },
+    ...(faults.length > 0 && { reason: faults.slice(0, 3).join('; ') }),
+  };
 }

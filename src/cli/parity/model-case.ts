@@ -39,7 +39,15 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
   const inputs = inputsOf(fixture);
   await comparePass(evaluation, { ...inputs, ...values }, spec, fixture, '', tally, engine);
   const training = trainingGraph(spec, { batch, withForecast: true });
-  await comparePass(training, { ...inputs, ...values }, spec, fixture, tensors['train/forward'] ? 'train/' : '', tally, engine);
+  await comparePass(
+    training,
+    { ...inputs, ...values },
+    spec,
+    fixture,
+    tensors['train/forward'] ? 'train/' : '',
+    tally,
+    engine,
+  );
   await compareSteps(training, values, spec, fixture, tally, engine);
   return tally.outcome();
 }
@@ -48,7 +56,8 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
 function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: number): Record<string, unknown> {
   const given = info['hyperparameters'] as Record<string, unknown>;
   const own = Object.entries(model.reference.hyperparameters).flatMap(([name, reference]) => {
-    const { name: theirs, read } = typeof reference === 'string' ? { name: reference, read: (value: unknown) => value } : reference;
+    const { name: theirs, read } =
+      typeof reference === 'string' ? { name: reference, read: (value: unknown) => value } : reference;
     const value = given[theirs];
     return value === undefined || value === null ? [] : [[name, read(value)] as const];
   });
@@ -85,7 +94,8 @@ function inputsOf({ tensors }: Fixture): Tensors {
 /** Zeros after the last step: a recurrent case has no covariates beyond the window, and its model reads none. */
 function withSteps({ data, dims: [batch, steps, columns] }: FloatTensor, wanted: number): FloatTensor {
   const padded = new Float32Array(batch! * wanted * columns!);
-  for (let row = 0; row < batch!; row++) padded.set(data.subarray(row * steps! * columns!, (row + 1) * steps! * columns!), row * wanted * columns!);
+  for (let row = 0; row < batch!; row++)
+    padded.set(data.subarray(row * steps! * columns!, (row + 1) * steps! * columns!), row * wanted * columns!);
   return { data: padded, dims: [batch!, wanted, columns!] };
 }
 
@@ -107,13 +117,23 @@ function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group:
       tally.fault(`${path} has no counterpart (${reference?.name ?? 'no name'})`);
       return [];
     }
-    return [[path, { data: transposed(theirs, reference!.transpose).data, dims: leaf.shape as readonly number[] }] as const];
+    return [
+      [path, { data: transposed(theirs, reference!.transpose).data, dims: leaf.shape as readonly number[] }] as const,
+    ];
   });
   return Object.fromEntries(found);
 }
 
 /** Forward, loss and gradients, in evaluation or training mode. */
-async function comparePass(graph: Graph, feeds: Tensors, spec: ForecastSpec, { tensors, info }: Fixture, group: '' | 'train/', tally: Tally, engine: Engine): Promise<void> {
+async function comparePass(
+  graph: Graph,
+  feeds: Tensors,
+  spec: ForecastSpec,
+  { tensors, info }: Fixture,
+  group: '' | 'train/',
+  tally: Tally,
+  engine: Engine,
+): Promise<void> {
   const session = await engine.load(toOnnx(graph));
   const outputs = session.run(feeds);
   session.close();
@@ -130,7 +150,8 @@ async function comparePass(graph: Graph, feeds: Tensors, spec: ForecastSpec, { t
     covered.add(name);
     const theirs = tensors[name];
     if (theirs === undefined) tally.fault(`${name} is not in the file`);
-    else tally.compare('gradient', name, outputs[gradientName(leafName(leaf))], transposed(theirs, reference.transpose));
+    else
+      tally.compare('gradient', name, outputs[gradientName(leafName(leaf))], transposed(theirs, reference.transpose));
   }
   for (const name of Object.keys(tensors)) {
     if (name.startsWith(`${group}grad/`) && !covered.has(name)) tally.fault(`${name} has no counterpart here`);
@@ -138,7 +159,14 @@ async function comparePass(graph: Graph, feeds: Tensors, spec: ForecastSpec, { t
 }
 
 /** Three steps of the real optimizer on the same batch. */
-async function compareSteps(graph: Graph, values: Tensors, spec: ForecastSpec, fixture: Fixture, tally: Tally, engine: Engine): Promise<void> {
+async function compareSteps(
+  graph: Graph,
+  values: Tensors,
+  spec: ForecastSpec,
+  fixture: Fixture,
+  tally: Tally,
+  engine: Engine,
+): Promise<void> {
   const { tensors } = fixture;
   const training = await createTrainingStep({ engine, model: toOnnx(graph), layout: layoutOf(graph), seed: 1 });
   training.load(Object.fromEntries(Object.entries(values).map(([name, { data }]) => [name, data])));
@@ -165,6 +193,7 @@ async function compareSteps(graph: Graph, values: Tensors, spec: ForecastSpec, f
     });
   }
   for (const name of Object.keys(tensors)) {
-    if (name.startsWith('after/') && !covered.has(name) && !name.endsWith('.num_batches_tracked')) tally.fault(`${name} has no counterpart here`);
+    if (name.startsWith('after/') && !covered.has(name) && !name.endsWith('.num_batches_tracked'))
+      tally.fault(`${name} has no counterpart here`);
   }
 }

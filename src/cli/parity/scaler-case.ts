@@ -39,7 +39,11 @@ export async function scalerCase({ info, tensors }: Fixture, engine: Engine): Pr
     const total = sum(mul(restore(z2), input('input/r')), { axes: [0, 1, 2] });
     for (const [i, gradient] of gradients(total, parameters).entries()) outputs[gradientNames[i]!] = gradient;
   }
-  for (const leaf of parameters) feeds[leafName(leaf)] = { data: tensors[`param/revin_${leafName(leaf)}`]!.data, dims: leaf.shape as readonly number[] };
+  for (const leaf of parameters)
+    feeds[leafName(leaf)] = {
+      data: tensors[`param/revin_${leafName(leaf)}`]!.data,
+      dims: leaf.shape as readonly number[],
+    };
 
   const session = await engine.load(toOnnx(g.finish(outputs)));
   const found = session.run(feeds);

@@ -23,7 +23,13 @@ const floors: Readonly<Record<Part, number>> = { forward: 1e-5, loss: 1e-5, grad
 
 export interface Tally {
   /** Compares ours with theirs; elements whose mask is 0 do not count. */
-  compare(part: Part, name: string, ours: FloatTensor | undefined, theirs: FloatTensor, options?: { floor?: number; mask?: FloatTensor }): void;
+  compare(
+    part: Part,
+    name: string,
+    ours: FloatTensor | undefined,
+    theirs: FloatTensor,
+    options?: { floor?: number; mask?: FloatTensor },
+  ): void;
   fault(reason: string): void;
   outcome(): Outcome;
 }
@@ -36,7 +42,8 @@ export function createTally(): Tally {
   return {
     compare: (part, name, ours, theirs, { floor = floors[part], mask } = {}) => {
       if (ours === undefined) return void faults.push(`${name} is not there`);
-      if (ours.data.length !== theirs.data.length) return void faults.push(`${name} is [${ours.dims}], there [${theirs.dims}]`);
+      if (ours.data.length !== theirs.data.length)
+        return void faults.push(`${name} is [${ours.dims}], there [${theirs.dims}]`);
       let absolute = 0;
       let largest = 0;
       for (const [i, value] of theirs.data.entries()) {
@@ -48,13 +55,19 @@ export function createTally(): Tally {
       const relative = largest > floor ? absolute / largest : 0;
       const before = figures[part] ?? { absolute: 0, relative: 0 };
       figures[part] = { absolute: larger(before.absolute, absolute), relative: larger(before.relative, relative) };
-      if (!(absolute <= floor + relativeTolerance * largest)) faults.push(`${name} differs by ${absolute.toExponential(1)}`);
+      if (!(absolute <= floor + relativeTolerance * largest))
+        faults.push(`${name} differs by ${absolute.toExponential(1)}`);
     },
     fault: (reason) => void faults.push(reason),
     outcome: () =>
       faults.length === 0
         ? { status: 'pass', figures }
-        : { status: 'fail', figures, reason: faults.length > 3 ? `${faults.slice(0, 3).join('; ')}; and ${faults.length - 3} more` : faults.join('; ') },
+        : {
+            status: 'fail',
+            figures,
+            reason:
+              faults.length > 3 ? `${faults.slice(0, 3).join('; ')}; and ${faults.length - 3} more` : faults.join('; '),
+          },
   };
 }
 

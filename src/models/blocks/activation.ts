@@ -1,5 +1,17 @@
 /** What stands between two layers, by name. */
-import { elu, maximum, mul, neg, relu, sigmoid, softplus, sub, tanh, type Scope, type Tensor } from '../../graph/index.js';
+import {
+  elu,
+  maximum,
+  mul,
+  neg,
+  relu,
+  sigmoid,
+  softplus,
+  sub,
+  tanh,
+  type Scope,
+  type Tensor,
+} from '../../graph/index.js';
 
 /** Scale and alpha for which activations keep mean 0 and variance 1 (https://arxiv.org/abs/1706.02515). */
 const seluScale = 1.0507009873554805;

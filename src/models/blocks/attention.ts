@@ -15,10 +15,16 @@ interface AttentionOptions {
 }
 
 /** `x [batch·tokens, width]` → what each token gathered from the others `[batch·tokens, width]`, and the scores before softmax. */
-export function selfAttention(g: Scope, x: Tensor, { tokens, heads, dropout: probability, earlier, normalizedNext = false }: AttentionOptions) {
+export function selfAttention(
+  g: Scope,
+  x: Tensor,
+  { tokens, heads, dropout: probability, earlier, normalizedNext = false }: AttentionOptions,
+) {
   const width = x.shape[1] as number;
   const apart = (name: string, order: readonly number[], idleBias = false): Tensor => {
-    const all = reshape(linear(g.scope(name), x, width, { idleBias }), { shape: [g.batch, tokens, heads, width / heads] });
+    const all = reshape(linear(g.scope(name), x, width, { idleBias }), {
+      shape: [g.batch, tokens, heads, width / heads],
+    });
     return transpose(all, { order });
   };
   const query = apart('query', [0, 2, 1, 3]); // [batch, head, token, width/heads]

@@ -14,7 +14,12 @@ interface LinearOptions {
 }
 
 /** `[…, inputs]` → `[…, outputs]` */
-export function linear(g: Scope, x: Tensor, outputs: number, { bias = true, idleBias = false }: LinearOptions = {}): Tensor {
+export function linear(
+  g: Scope,
+  x: Tensor,
+  outputs: number,
+  { bias = true, idleBias = false }: LinearOptions = {},
+): Tensor {
   const inputs = x.shape.at(-1) as number;
   const product = matmul(x, g.parameter('weight', [inputs, outputs], fanIn(inputs)));
   if (!bias) return product;

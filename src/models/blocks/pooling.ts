@@ -18,6 +18,9 @@ export function pool(x: Tensor, width: number, pooling: (typeof poolings)[number
   };
   if (pooling === 'max') return max(grouped(-3e38), { axis: 2 });
   if (missing === 0) return mean(grouped(0), { axes: [2] });
-  const shares = Float64Array.from({ length: groups }, (_, group) => 1 / (group < groups - 1 ? width : width - missing));
+  const shares = Float64Array.from(
+    { length: groups },
+    (_, group) => 1 / (group < groups - 1 ? width : width - missing),
+  );
   return mul(sum(grouped(0), { axes: [2] }), constant(shares, [groups, 1]));
 }

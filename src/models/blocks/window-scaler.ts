@@ -67,7 +67,8 @@ const standardize = (x: Tensor, { shift, scale }: Statistics): Tensor => div(sub
 const unstandardize = (z: Tensor, { shift, scale }: Statistics): Tensor => add(mul(z, scale), shift);
 
 const countOf = (mask: Tensor): Tensor => sum(mask, { axes: [1], keep: true }); // [batch, 1, columns]
-const meanOf = (x: Tensor, mask: Tensor): Tensor => div(sum(mul(x, mask), { axes: [1], keep: true }), maximum(countOf(mask), 1));
+const meanOf = (x: Tensor, mask: Tensor): Tensor =>
+  div(sum(mul(x, mask), { axes: [1], keep: true }), maximum(countOf(mask), 1));
 const positive = (scale: Tensor): Tensor => add(where(greater(scale, 0), scale, 1), tiny);
 
 /** Mean and population deviation. The mean is refined once, so that a constant window deviates by exactly nothing. */
@@ -84,7 +85,10 @@ function medianOf(x: Tensor, mask: Tensor): Tensor {
   const sorted = sort(transpose(where(mask, x, huge), swap)); // [batch, columns, time], what was not observed comes last
   const count = transpose(countOf(mask), swap); // [batch, columns, 1]
   // Of n values the lower middle one stands at k with n - 2 <= 2k <= n - 1.
-  const twice = constant(Float64Array.from({ length: time }, (_, k) => 2 * k), [time]);
+  const twice = constant(
+    Float64Array.from({ length: time }, (_, k) => 2 * k),
+    [time],
+  );
   const middle = greater(1, abs(sub(twice, sub(count, 1.5))));
   return transpose(sum(where(middle, sorted, 0), { axes: [2], keep: true }), swap);
 }
@@ -115,7 +119,11 @@ const sinh = (x: Tensor): Tensor => mul(sub(exp(x), exp(neg(x))), 0.5);
 
 const methods = {
   /** Leaves everything as it is. */
-  identity: { statistics: () => ({ shift: constant([0], [1, 1, 1]), scale: constant([1], [1, 1, 1]) }), apply: (x) => x, restore: (z) => z },
+  identity: {
+    statistics: () => ({ shift: constant([0], [1, 1, 1]), scale: constant([1], [1, 1, 1]) }),
+    apply: (x) => x,
+    restore: (z) => z,
+  },
   /** Mean and population deviation. */
   standard: { statistics: standard, apply: standardize, restore: unstandardize },
   /** Median and median deviation: outliers do not count. */
@@ -147,7 +155,12 @@ export function windowScaler(g: Scope, name: ScalerName): WindowScaler {
     target: (past, mask) => {
       const own = statistics(past, mask);
       const back = name === 'revin' ? learned(g, own) : own;
-      return { ...back, scaled: apply(past, own), apply: (x) => apply(x, own), restore: (forecast) => restore(forecast, back) };
+      return {
+        ...back,
+        scaled: apply(past, own),
+        apply: (x) => apply(x, own),
+        restore: (forecast) => restore(forecast, back),
+      };
     },
     covariate: (x, inputLength, mask) => apply(x, statistics(slice(x, { axis: 1, start: 0, end: inputLength }), mask)),
   };

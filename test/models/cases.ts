@@ -1,0 +1,61 @@
+/** Every model with small hyperparameters and all the covariates it reads: what the contract runs on. */
+import { initOf, leafName, type Graph, type NdArray, type Tensor } from '../../src/graph/index.js';
+import { elements } from '../../src/graph/ndarray.js';
+import { models } from '../../src/models/index.js';
+import type { Model } from '../../src/models/model.js';
+import { seeded } from '../graph/ops/samples.js';
+
+/** What each model adds to the task; a model without an entry fails the contract. */
+const own: Record<string, Record<string, unknown>> = {
+  dlinear: { kernel: 3 },
+  nlinear: {},
+  mlp: { hidden: 5 },
+  nhits: { blocks: [1, 2], hidden: [4, 5], pool: [3, 1], downsample: [2, 1], activation: 'prelu', dropout: 0.3 },
+  gru: { hidden: 4, decoderHidden: 5, dropout: 0.3 },
+  lstm: { hidden: 4, decoderHidden: 5, dropout: 0.3 },
+  tcn: { hidden: 4, dilations: [1, 2], decoderHidden: 5 },
+  patchtst: { hidden: 8, heads: 2, feedForward: 6, layers: 2, patch: 4, stride: 2, affine: true },
+};
+
+export interface ModelCase {
+  readonly id: string;
+  readonly model: Model;
+  readonly hyperparameters: Record<string, unknown>;
+}
+
+export const modelCases: ModelCase[] = models.map((model) => ({
+  id: model.id,
+  model,
+  hyperparameters: {
+    inputLength: 8,
+    horizon: 4,
+    outputs: 1,
+    ...Object.fromEntries(model.capabilities.covariates.map((kind, i) => [kind, i + 1])),
+    ...own[model.id],
+  },
+}));
+
+/** Seeded values for all that a graph is fed with; parameters get values of ordinary size, draws lie in [0, 1). */
+export function randomFeeds(graph: Graph, batch: number, seed: number): Record<string, NdArray> {
+  const random = seeded(seed);
+  const filled = (tensor: Tensor, value: () => number): [string, NdArray] => {
+    const shape = tensor.shape.map((dim) => (typeof dim === 'number' ? dim : batch));
+    return [
+      leafName(tensor),
+      { data: Float64Array.from({ length: elements(shape) }, () => Math.fround(value())), shape },
+    ];
+  };
+  const around = (centre: number, spread: number) => () => centre + spread * (2 * random() - 1);
+  const centreOf = (tensor: Tensor): number => {
+    const init = initOf(tensor);
+    return init.kind === 'constant' ? init.value : 0;
+  };
+  return Object.fromEntries([
+    ...graph.inputs.map((tensor) =>
+      filled(tensor, leafName(tensor).toLowerCase().includes('mask') ? () => (random() < 0.8 ? 1 : 0) : around(0, 2)),
+    ),
+    ...graph.parameters.map((tensor) => filled(tensor, around(centreOf(tensor), 0.5))),
+    ...graph.states.map((tensor) => filled(tensor, around(centreOf(tensor), 0.5))),
+    ...graph.draws.map((tensor) => filled(tensor, random)),
+  ]);
+}

@@ -1,0 +1,72 @@
+/** What every model must do, whatever it is. The parts that need ONNX Runtime stand in contract.ort.test.ts. */
+import { expect, test } from 'vitest';
+import { evaluate, leafName, verify, type NdArray } from '../../src/graph/index.js';
+import { createLoss } from '../../src/losses/index.js';
+import { gradientName, inferenceGraph, trainingGraph, type ForecastSpec } from '../../src/models/assemble.js';
+import type { Model } from '../../src/models/model.js';
+import { seeded } from '../graph/ops/samples.js';
+import { randomFeeds } from './cases.js';
+
+export const specOf = (model: Model, hyperparameters: Record<string, unknown>, loss = 'mse'): ForecastSpec => {
+  const created = createLoss(loss);
+  return {
+    model,
+    hyperparameters: model.parse({ ...hyperparameters, outputs: created.outputs }),
+    loss: created,
+    scaler: 'standard',
+  };
+};
+
+export function modelContract(model: Model, hyperparameters: Record<string, unknown>): void {
+  const { horizon } = hyperparameters as { horizon: number };
+
+  test('forecasts every step of the horizon, for any number of windows', () => {
+    const graph = inferenceGraph(specOf(model, hyperparameters, 'mq'));
+    verify(graph);
+    for (const batch of [1, 3]) {
+      const [forecast] = evaluate([graph.outputs['forecast']!], randomFeeds(graph, batch, 1), batch);
+      expect(forecast!.shape).toEqual([batch, horizon, 5]);
+      expect(forecast!.data.every(Number.isFinite)).toBe(true);
+    }
+  });
+
+  test.each([true, false])('the gradient of every parameter equals finite differences (training: %s)', (training) => {
+    const graph = trainingGraph(specOf(model, hyperparameters), { batch: 2, training });
+    verify(graph);
+    const feeds = randomFeeds(graph, 2, 2);
+    const lossAt = (changed: Record<string, NdArray>): number =>
+      evaluate([graph.outputs['loss']!], { ...feeds, ...changed })[0]!.data[0]!;
+    const random = seeded(3);
+    expect(graph.parameters.length).toBeGreaterThan(0);
+    for (const parameter of graph.parameters) {
+      const name = leafName(parameter);
+      const at = feeds[name]!;
+      const [gradient] = evaluate([graph.outputs[gradientName(name)]!], feeds);
+      expect(gradient!.shape).toEqual(at.shape);
+      for (let direction = 0; direction < 2; direction++) {
+        const along = at.data.map(() => 2 * random() - 1);
+        const moved = (step: number): NdArray => ({ ...at, data: at.data.map((value, i) => value + step * along[i]!) });
+        const step = 1e-6;
+        const slope = (lossAt({ [name]: moved(step) }) - lossAt({ [name]: moved(-step) })) / (2 * step);
+        const exact = gradient!.data.reduce((sum, value, i) => sum + value * along[i]!, 0);
+        expect(Math.abs(exact - slope), name).toBeLessThan(1e-5 * (1 + Math.abs(slope)));
+      }
+    }
+  });
+
+  test('names its parameters by path, and knows those of the reference library', () => {
+    const spec = specOf(model, hyperparameters);
+    const { parameters } = trainingGraph(spec, { batch: 2 });
+    const names = parameters.map((parameter) => leafName(parameter).replace(/^model\//, ''));
+    const theirs = names.map((name) => model.reference.parameter(name, spec.hyperparameters)?.name);
+    expect(theirs).not.toContain(undefined);
+    expect(new Set(theirs).size).toBe(names.length);
+  });
+
+  test('refuses hyperparameters outside their range and names that it does not know, with the place', () => {
+    expect(() => model.parse({ ...hyperparameters, horizon: 0 })).toThrow(
+      new RegExp(`${model.id}\\.horizon: .*\\[ND_HYPERPARAMETER\\]`),
+    );
+    expect(() => model.parse({ ...hyperparameters, horizn: 4 })).toThrow(/horizn.*\[ND_HYPERPARAMETER\]/);
+  });
+}
