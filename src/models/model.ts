@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { NeuroDivergentError } from '../errors.js';
 import type { Scope, Tensor } from '../graph/index.js';
+import { nearest } from './nearest.js';
 
 /** The columns of the windows a model reads, already scaled. */
 export interface ModelInputs {
@@ -62,7 +63,10 @@ export interface Reference {
    * Its parameter name and layout for one of ours, by path: `trend/weight` -> `linear_trend.weight`, transposed.
    * Undefined when the library has no such parameter.
    */
-  readonly parameter: (path: string, hyperparameters: Readonly<Record<string, unknown>>) => ReferenceParameter | undefined;
+  readonly parameter: (
+    path: string,
+    hyperparameters: Readonly<Record<string, unknown>>,
+  ) => ReferenceParameter | undefined;
 }
 
 export interface ReferenceHyperparameter {
@@ -89,7 +93,14 @@ export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S>
     parse: (hyperparameters) => {
       const result = spec.hyperparameters.safeParse(hyperparameters);
       if (result.success) return result.data;
-      const faults = result.error.issues.map((issue) => `${[spec.id, ...issue.path].join('.')}: ${issue.message}`);
+      const known = Object.keys(spec.hyperparameters.shape);
+      const faults = result.error.issues.flatMap((issue) =>
+        issue.code === 'unrecognized_keys'
+          ? issue.keys.map(
+              (key) => `${spec.id}.${key}: there is no such hyperparameter; the nearest is ${nearest(key, known)}`,
+            )
+          : [`${[spec.id, ...issue.path].join('.')}: ${issue.message}`],
+      );
       throw new NeuroDivergentError('ND_HYPERPARAMETER', {
         where: spec.id,
         what: `${faults.join('; ')}.`,
