@@ -32,6 +32,12 @@ export interface BundleParts {
 /** Largest |difference| to the golden output, relative to its largest value: float rounding, or one INT8 step between CPUs. */
 const tolerance: Record<Precision, number> = { fp32: 1e-4, fp16: 1e-3, int8: 0.02, int4: 0.05 };
 
+const falseAlarmEveryMs = 14 * 86_400_000;
+const largestRate = 0.01;
+
+/** The p-value below which a reading counts as anomalous: by chance about once in two weeks, at any cadence. */
+const falseAlarmRate = (cadenceMs: number): number => Math.min(largestRate, cadenceMs / falseAlarmEveryMs);
+
 export async function makeBundle(parts: BundleParts, engine: Engine): Promise<Bundle> {
   const precisions = Object.keys(parts.models) as Precision[];
   const golden: Record<string, StoredTensor> = {};
@@ -83,7 +89,7 @@ export async function makeBundle(parts: BundleParts, engine: Engine): Promise<Bu
         coverage: parts.calibration.coverage,
         scores: [...parts.calibration.halfWidths],
       },
-      thresholds: { anomalyP: 0.001 },
+      thresholds: { anomalyP: falseAlarmRate(parts.cadenceMs) },
       golden: {
         cases: parts.golden.length,
         tolerance: Object.fromEntries(precisions.map((precision) => [precision, tolerance[precision]])),

@@ -20,11 +20,13 @@ export interface DeviceProcess {
 }
 
 const program = fileURLToPath(new URL('../../device/nd-device.js', import.meta.url));
+/** A small young generation costs a little speed and saves a third of the memory under load. */
+const heapFlags = (process.env.NDF ?? '--max-semi-space-size=1 --max-old-space-size=64').split(' ');
 const patienceMs = 5000;
 
 export function startDevice(configPath: string): DeviceProcess {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, ['--max-old-space-size=64', program, configPath, '--events'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...heapFlags, program, configPath, '--events'], { stdio: ['ignore', 'pipe', 'pipe'] });
   const events: (DeviceEvent & { readonly at: number })[] = [];
   const waiting = new Set<() => void>();
   let complaints = '';

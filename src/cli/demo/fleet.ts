@@ -61,7 +61,7 @@ export async function pushModel(link: MqttLink, { repository, published }: Fleet
       seq: 1,
       issued: nowMs,
       expires: nowMs + 7 * dayMs,
-      models: [{ line: published.line, release: published.release, manifestSha256: published.manifestSha256, urls: [], bind: { target: stream }, mode: 'active' }],
+      models: [{ line: published.line, release: published.release, manifestSha256: published.manifestSha256, urls: [], bind: { target: stream }, mode: 'active', probation: { minutes: 0, forecasts: 100 } }],
     },
     repository.fleetKey,
   );
