@@ -1,7 +1,7 @@
 /** From trained weights to what ships and runs: one graph with the weights in it, as ONNX, or as a function of a window. */
 import { createOrtEngine } from '../engine/ort.js';
 import type { Engine, FloatTensor } from '../engine/port.js';
-import { bindParameters, foldAffine, foldConstants, fuseBias, leafName, mergeEqual, runPasses, simplify, toOnnx, type Graph } from '../graph/index.js';
+import { bindParameters, foldAffine, foldConstants, fuseBias, fuseRecurrent, leafName, mergeEqual, runPasses, simplify, toOnnx, type Graph } from '../graph/index.js';
 import { inferenceGraph, type ForecastSpec } from '../models/index.js';
 
 /** A model and its weights. */
@@ -14,7 +14,7 @@ export interface Trained {
 /** Sensor units in, sensor units out, any number of windows; chains of linear maps are one matrix (ENGINE.md §6). */
 export function shippedGraph({ spec, values }: Trained): Graph {
   const bound = bindParameters(inferenceGraph(spec), values);
-  return runPasses(bound, [simplify, foldConstants, mergeEqual, fuseBias, foldAffine, simplify]);
+  return runPasses(bound, [simplify, foldConstants, mergeEqual, fuseBias, foldAffine, fuseRecurrent, foldConstants, simplify]);
 }
 
 /** The model file: inputs `past`, `mask`… as far as the model reads them, output `forecast [batch, horizon, columns]`. */
