@@ -24,8 +24,8 @@ import type { Loss, WindowUnits } from './loss.js';
 import { quantilesOf, type QuantileSet } from './quantile.js';
 import { averageOf, type HorizonWeight } from './weight.js';
 
-/** All tensors `[batch, horizon, series]`. */
-interface Distribution {
+/** All tensors `[batch, horizon, series]`, or with one more axis for the components of a mixture. */
+export interface Distribution {
   /** Numbers per step and series. */
   readonly outputs: number;
   /** The distribution's parameters from what the model gives. */
@@ -65,7 +65,7 @@ function normalQuantile(q: number): number {
   return (low + high) / 2;
 }
 
-const normal: Distribution = {
+export const normal: Distribution = {
   outputs: 2,
   parameters: ([mean, deviation], units) => [inUnits(mean!, units), mul(add(softplus(deviation!), 0.2), units.scale)],
   logProbability: (y, [mean, deviation]) => {
@@ -93,14 +93,14 @@ const studentT: Distribution = {
   mean: ([, mean]) => mean!,
 };
 
-const poisson: Distribution = {
+export const poisson: Distribution = {
   outputs: 1,
   parameters: ([rate], units) => [add(softplus(inUnits(rate!, units)), 1e-10)],
   logProbability: (y, [rate]) => sub(sub(mul(y, log(rate!)), rate!), logGamma(add(y, 1))),
   mean: ([rate]) => rate!,
 };
 
-const negativeBinomial: Distribution = {
+export const negativeBinomial: Distribution = {
   outputs: 2,
   parameters: ([rawMean, rawAlpha], units) => {
     const mean = inUnits(add(softplus(rawMean!), 1e-8), units);

@@ -9,6 +9,7 @@ export {
   studentTLoss,
   tweedieLoss,
 } from './distribution.js';
+export { gmm, nbmm, pmm } from './mixture.js';
 export { huberIq, iq } from './implicit-quantile.js';
 export { lossFromReference, lossParameter, type ReferenceLoss } from './reference.js';
 export { huberMq, huberQuantile, mq, quantile } from './quantile.js';

@@ -7,7 +7,7 @@ export interface ReferenceLoss {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** Its argument -> our option; what is not listed plays no part in training. */
+/** Its argument -> our option; what is not listed, or not an option of the loss, plays no part in training. */
 const optionNames: Readonly<Record<string, string>> = {
   level: 'levels',
   quantiles: 'quantiles',
@@ -20,6 +20,10 @@ const optionNames: Readonly<Record<string, string>> = {
   seasonality: 'seasonality',
   rho: 'rho',
   cos_embedding_dim: 'embedding',
+  n_components: 'components',
+  weighted: 'weighted',
+  batch_correlation: 'batchCorrelation',
+  horizon_correlation: 'horizonCorrelation',
 };
 
 /**
@@ -30,9 +34,10 @@ export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = 
   const reference = 'distribution' in args ? `${name} ${String(args['distribution'])}` : name;
   const id = Object.keys(losses).find((key) => losses[key]!.reference === reference);
   if (id === undefined) return undefined;
+  const accepted = losses[id]!.options.shape;
   const known = Object.entries(args).flatMap(([key, value]) => {
     const option = optionNames[key];
-    return option === undefined || value === null ? [] : [[option, value] as const];
+    return option === undefined || value === null || !(option in accepted) ? [] : [[option, value] as const];
   });
   const { concentration0: low = 1, concentration1: high = 1 } = args;
   return createLoss(id, {

@@ -11,6 +11,7 @@ import {
 } from './distribution.js';
 import { huberIq, iq } from './implicit-quantile.js';
 import type { Loss } from './loss.js';
+import { gmm, nbmm, pmm } from './mixture.js';
 import { fredf, huber, mae, mape, mase, mse, relMse, rmse, smape, tukey } from './point.js';
 import { huberMq, huberQuantile, mq, quantile } from './quantile.js';
 
@@ -31,6 +32,13 @@ const implicit = weighted.extend({
     .default([1, 1])
     .describe('of the Beta distribution that levels are drawn from'),
   level: probability.default(0.5).describe('the level that is forecast'),
+});
+
+const mixture = z.strictObject({
+  components: z.int().min(1).optional().describe('distributions in the mixture'),
+  weighted: z.boolean().default(false).describe('the model gives the weights of the components too'),
+  batchCorrelation: z.boolean().default(false).describe('all windows of a batch come from the same component'),
+  horizonCorrelation: z.boolean().default(false).describe('all steps of a window come from the same component'),
 });
 
 interface LossEntry {
@@ -69,15 +77,18 @@ export const losses: Readonly<Record<string, LossEntry>> = {
   iq: entry('IQLoss', implicit, iq),
   'huber-iq': entry('HuberIQLoss', implicit.extend({ delta }), huberIq),
   normal: entry('DistributionLoss Normal', quantileSet, normalLoss),
-  'student-t': entry('DistributionLoss StudentT', quantileSet, studentTLoss),
-  poisson: entry('DistributionLoss Poisson', quantileSet, poissonLoss),
-  'negative-binomial': entry('DistributionLoss NegativeBinomial', quantileSet, negativeBinomialLoss),
-  bernoulli: entry('DistributionLoss Bernoulli', quantileSet, bernoulliLoss),
+  'student-t': entry('DistributionLoss StudentT', weighted, studentTLoss),
+  poisson: entry('DistributionLoss Poisson', weighted, poissonLoss),
+  'negative-binomial': entry('DistributionLoss NegativeBinomial', weighted, negativeBinomialLoss),
+  bernoulli: entry('DistributionLoss Bernoulli', weighted, bernoulliLoss),
   tweedie: entry(
     'DistributionLoss Tweedie',
-    quantileSet.extend({ rho: z.number().gt(1).lt(2).default(1.5) }),
+    weighted.extend({ rho: z.number().gt(1).lt(2).default(1.5) }),
     tweedieLoss,
   ),
+  gmm: entry('GMM', mixture, gmm),
+  pmm: entry('PMM', mixture, pmm),
+  nbmm: entry('NBMM', mixture, nbmm),
 };
 
 /** The loss of this name. Throws `ND_CONFIG_OUT_OF_RANGE` for an unknown name and for options it does not accept. */
