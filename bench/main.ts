@@ -1,5 +1,6 @@
-/** `npm run bench -- train --peers [--json] [--only gru,nhits]` and `npm run bench -- predict`. */
+/** `npm run bench -- train --peers [--json] [--only gru,nhits]`, `npm run bench -- predict`, `npm run bench -- device`. */
 import { parseArgs } from 'node:util';
+import { benchDevice } from './device.js';
 import { benchPredict } from './predict.js';
 import { benchTrain } from './train.js';
 
@@ -22,6 +23,7 @@ const numbers = {
 const benches: Record<string, () => Promise<{ rows: readonly object[] }>> = {
   train: async () => benchTrain({ peers: values.peers, only, ...numbers }),
   predict: async () => benchPredict({ only }),
+  device: async () => benchDevice(),
 };
 
 const bench = benches[positionals[0] ?? ''];

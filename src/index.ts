@@ -28,11 +28,16 @@ export {
 } from './forecaster/forecaster.js';
 export { findModel, models } from './models/index.js';
 
-export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice => choose(dlinearModel, options);
+export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
+  choose(dlinearModel, options);
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
-export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice => choose(lstmModel, options);
+export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice =>
+  choose(lstmModel, options);
 export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);
-export const nhits = (options: ChoiceOptions<typeof nhitsModel.hyperparameters>): ModelChoice => choose(nhitsModel, options);
-export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparameters>): ModelChoice => choose(nlinearModel, options);
-export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice => choose(patchtstModel, options);
+export const nhits = (options: ChoiceOptions<typeof nhitsModel.hyperparameters>): ModelChoice =>
+  choose(nhitsModel, options);
+export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparameters>): ModelChoice =>
+  choose(nlinearModel, options);
+export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice =>
+  choose(patchtstModel, options);
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);

@@ -119,9 +119,15 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const lossAt = reserve(1);
 
   const { buffer, sumOfSquares, adam, uniform } = createKernels(end * floatBytes);
-  const view = (at: number, shape: readonly number[]): FloatTensor => ({ data: new Float32Array(buffer, at, elements(shape)), dims: shape });
-  const views = (plans: readonly TensorPlan[], { offsets }: { offsets: readonly number[] }, name: (i: number) => string = (i) => plans[i]!.name) =>
-    Object.fromEntries(plans.map(({ shape }, i) => [name(i), view(offsets[i]!, shape)]));
+  const view = (at: number, shape: readonly number[]): FloatTensor => ({
+    data: new Float32Array(buffer, at, elements(shape)),
+    dims: shape,
+  });
+  const views = (
+    plans: readonly TensorPlan[],
+    { offsets }: { offsets: readonly number[] },
+    name: (i: number) => string = (i) => plans[i]!.name,
+  ) => Object.fromEntries(plans.map(({ shape }, i) => [name(i), view(offsets[i]!, shape)]));
   const whole = ({ at, count }: { at: number; count: number }): Float32Array => new Float32Array(buffer, at, count);
 
   const values = { ...views(parameters, p), ...views(states, now) };
@@ -164,16 +170,30 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       const correction1 = 1 - beta1 ** steps;
       const correction2 = Math.sqrt(1 - beta2 ** steps);
       adam(
-        p.at, m.at, v.at, g.at, p.count,
-        (learningRate * correction2) / correction1, epsilon * correction2,
-        1 - beta1, beta2, 1 - beta2,
-        1 - learningRate * weightDecay, scale,
-      ); // prettier-ignore
+        p.at,
+        m.at,
+        v.at,
+        g.at,
+        p.count,
+        (learningRate * correction2) / correction1,
+        epsilon * correction2,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        1 - learningRate * weightDecay,
+        scale,
+      );
       stateNow.set(stateNext);
       return result;
     },
 
-    snapshot: () => ({ steps, values: copy(values), firstMoments: copy(firstMoments), secondMoments: copy(secondMoments), random: random.slice() }),
+    snapshot: () => ({
+      steps,
+      values: copy(values),
+      firstMoments: copy(firstMoments),
+      secondMoments: copy(secondMoments),
+      random: random.slice(),
+    }),
     restore: (snapshot) => {
       write(values, snapshot.values, 'restore');
       write(firstMoments, snapshot.firstMoments, 'restore');
@@ -190,7 +210,11 @@ const elements = (shape: readonly number[]): number => shape.reduce((product, di
 const copy = (tensors: Readonly<Record<string, FloatTensor>>): Record<string, Float32Array> =>
   Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data.slice()]));
 
-function write(tensors: Readonly<Record<string, FloatTensor>>, given: Readonly<Record<string, ArrayLike<number>>>, where: string): void {
+function write(
+  tensors: Readonly<Record<string, FloatTensor>>,
+  given: Readonly<Record<string, ArrayLike<number>>>,
+  where: string,
+): void {
   for (const [name, { data, dims }] of Object.entries(tensors)) {
     const length = given[name]?.length ?? 0;
     if (length !== data.length) {

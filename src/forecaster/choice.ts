@@ -11,12 +11,19 @@ export interface ModelChoice {
 }
 
 /** Hyperparameters as a user writes them: the length of the past may be left to the horizon. */
-export type ChoiceOptions<S extends z.ZodObject> = Omit<z.input<S>, 'inputLength' | 'outputs'> & { readonly inputLength?: number; readonly horizon: number };
+export type ChoiceOptions<S extends z.ZodObject> = Omit<z.input<S>, 'inputLength' | 'outputs'> & {
+  readonly inputLength?: number;
+  readonly horizon: number;
+};
 
 /** How many horizons of the past a model sees when nothing is said. */
 const pastHorizons = 3;
 
-export function choose<S extends z.ZodObject>(model: Model<S>, hyperparameters: ChoiceOptions<S>, { name = model.id }: { name?: string } = {}): ModelChoice {
+export function choose<S extends z.ZodObject>(
+  model: Model<S>,
+  hyperparameters: ChoiceOptions<S>,
+  { name = model.id }: { name?: string } = {},
+): ModelChoice {
   const { horizon, inputLength = pastHorizons * horizon } = hyperparameters;
-  return { name, model: model as unknown as Model, hyperparameters: { ...hyperparameters, inputLength } };
+  return { name, model: model, hyperparameters: { ...hyperparameters, inputLength } };
 }

@@ -9,10 +9,15 @@ import { taskOf } from './runner.js';
  * `-ql0.1`; intervals are `-lo-90` and `-hi-90`, from the model's own quantiles where it has them, else split
  * conformal from its errors on the validation part.
  */
-export function namedColumns(model: TrainedModel, rows: Float32Array, levels: readonly number[]): Record<string, Float32Array> {
+export function namedColumns(
+  model: TrainedModel,
+  rows: Float32Array,
+  levels: readonly number[],
+): Record<string, Float32Array> {
   const { quantiles, point } = model.spec.loss;
   const width = Math.max(1, quantiles.length);
-  const column = (index: number): Float32Array => Float32Array.from({ length: rows.length / width }, (_, row) => rows[row * width + index]!);
+  const column = (index: number): Float32Array =>
+    Float32Array.from({ length: rows.length / width }, (_, row) => rows[row * width + index]!);
   const middle = column(point);
   const columns: Record<string, Float32Array> = { [model.name]: middle };
   for (const [index, q] of quantiles.entries()) columns[`${model.name}-ql${q}`] = column(index);
@@ -22,8 +27,12 @@ export function namedColumns(model: TrainedModel, rows: Float32Array, levels: re
     const find = (q: number): number => quantiles.findIndex((known) => Math.abs(known - q) < 1e-9);
     const [low, high] = [find(tail), find(1 - tail)];
     const width = low < 0 || high < 0 ? halfWidths(model, level) : undefined;
-    columns[`${model.name}-lo-${level}`] = width ? middle.map((value, i) => value - width[i % width.length]!) : column(low);
-    columns[`${model.name}-hi-${level}`] = width ? middle.map((value, i) => value + width[i % width.length]!) : column(high);
+    columns[`${model.name}-lo-${level}`] = width
+      ? middle.map((value, i) => value - width[i % width.length]!)
+      : column(low);
+    columns[`${model.name}-hi-${level}`] = width
+      ? middle.map((value, i) => value + width[i % width.length]!)
+      : column(high);
   }
   return columns;
 }

@@ -1,7 +1,19 @@
 /** From trained weights to what ships and runs: one graph with the weights in it, as ONNX, or as a function of a window. */
 import { createOrtEngine } from '../engine/ort.js';
 import type { Engine, FloatTensor } from '../engine/port.js';
-import { bindParameters, foldAffine, foldConstants, fuseBias, fuseRecurrent, leafName, mergeEqual, runPasses, simplify, toOnnx, type Graph } from '../graph/index.js';
+import {
+  bindParameters,
+  foldAffine,
+  foldConstants,
+  fuseBias,
+  fuseRecurrent,
+  leafName,
+  mergeEqual,
+  runPasses,
+  simplify,
+  toOnnx,
+  type Graph,
+} from '../graph/index.js';
 import { inferenceGraph, type ForecastSpec } from '../models/index.js';
 
 /** A model and its weights. */
@@ -14,11 +26,23 @@ export interface Trained {
 /** Sensor units in, sensor units out, any number of windows; chains of linear maps are one matrix (ENGINE.md §6). */
 export function shippedGraph({ spec, values }: Trained): Graph {
   const bound = bindParameters(inferenceGraph(spec), values);
-  return runPasses(bound, [simplify, foldConstants, mergeEqual, fuseBias, foldAffine, fuseRecurrent, foldConstants, simplify]);
+  return runPasses(bound, [
+    simplify,
+    foldConstants,
+    mergeEqual,
+    fuseBias,
+    foldAffine,
+    fuseRecurrent,
+    foldConstants,
+    simplify,
+  ]);
 }
 
 /** The model file: inputs `past`, `mask`… as far as the model reads them, output `forecast [batch, horizon, columns]`. */
-export function exportOnnx(trained: Trained, { metadata = {} }: { metadata?: Readonly<Record<string, string>> } = {}): Uint8Array {
+export function exportOnnx(
+  trained: Trained,
+  { metadata = {} }: { metadata?: Readonly<Record<string, string>> } = {},
+): Uint8Array {
   return toOnnx(shippedGraph(trained), { name: trained.spec.model.id, metadata });
 }
 
@@ -34,7 +58,10 @@ export interface CompiledForecast {
   close(): void;
 }
 
-export async function compile(trained: Trained, { engine = createOrtEngine(), threads = 1 }: { engine?: Engine; threads?: number } = {}): Promise<CompiledForecast> {
+export async function compile(
+  trained: Trained,
+  { engine = createOrtEngine(), threads = 1 }: { engine?: Engine; threads?: number } = {},
+): Promise<CompiledForecast> {
   const graph = shippedGraph(trained);
   const session = await engine.load(toOnnx(graph, { name: trained.spec.model.id }), { threads });
   const shapeOf = (shape: readonly (number | string)[]): number[] => [1, ...(shape.slice(1) as number[])];
@@ -42,7 +69,12 @@ export async function compile(trained: Trained, { engine = createOrtEngine(), th
 
   const inputs = Object.fromEntries(graph.inputs.map((input) => [leafName(input), shapeOf(input.shape)]));
   const names = Object.keys(inputs);
-  const feeds = Object.fromEntries(names.map((name) => [name, { dims: inputs[name]!, data: new Float32Array(length(inputs[name]!)).fill(name === 'mask' ? 1 : 0) }]));
+  const feeds = Object.fromEntries(
+    names.map((name) => [
+      name,
+      { dims: inputs[name]!, data: new Float32Array(length(inputs[name]!)).fill(name === 'mask' ? 1 : 0) },
+    ]),
+  );
   const mutable = feeds as Record<string, { data: Float32Array } & FloatTensor>;
   const allObserved = feeds['mask']?.data;
   const dims = shapeOf(graph.outputs['forecast']!.shape);

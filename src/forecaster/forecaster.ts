@@ -98,10 +98,19 @@ export class Forecaster {
   #trained: readonly TrainedModel[] = [];
 
   /** Throws `ND_HYPERPARAMETER` and `ND_CONFIG_…`, before anything is trained. */
-  constructor({ models, train: { loss = 'mae', scaler = 'robust', ...options } = {}, frequency, seed = 1 }: ForecasterOptions) {
+  constructor({
+    models,
+    train: { loss = 'mae', scaler = 'robust', ...options } = {},
+    frequency,
+    seed = 1,
+  }: ForecasterOptions) {
     const config = typeof loss === 'string' ? { name: loss } : lossConfig.parse(loss);
     if (!scalerNames.includes(scaler)) {
-      throw new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', { where: 'train.scaler', what: `There is no scaler "${String(scaler)}".`, mend: `Use one of ${scalerNames.join(', ')}.` });
+      throw new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', {
+        where: 'train.scaler',
+        what: `There is no scaler "${String(scaler)}".`,
+        mend: `Use one of ${scalerNames.join(', ')}.`,
+      });
     }
     const names = models.map(({ name }) => name);
     const repeated = names.find((name, i) => names.indexOf(name) !== i);
@@ -109,14 +118,22 @@ export class Forecaster {
     if (!badName.success || repeated !== undefined) {
       throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
         where: 'models',
-        what: repeated === undefined ? `The names [${names.join(', ')}] cannot be used.` : `Two models are called ${repeated}.`,
+        what:
+          repeated === undefined
+            ? `The names [${names.join(', ')}] cannot be used.`
+            : `Two models are called ${repeated}.`,
         mend: 'Give at least one model, and each a name of its own of letters, digits, - and _.',
       });
     }
     this.#members = models.map(({ name, model, hyperparameters }) => {
       const { name: lossName, ...lossOptions } = config;
       const created = createLoss(lossName, lossOptions);
-      const spec: ForecastSpec = { model, hyperparameters: model.parse({ ...hyperparameters, outputs: created.outputs }), loss: created, scaler };
+      const spec: ForecastSpec = {
+        model,
+        hyperparameters: model.parse({ ...hyperparameters, outputs: created.outputs }),
+        loss: created,
+        scaler,
+      };
       return { name, spec, lossConfig: config, settings: trainSettings(model.id, { ...options, seed }) };
     });
     const tasks = this.#members.map(({ spec }) => taskOf(spec));
@@ -141,12 +158,20 @@ export class Forecaster {
     for (const member of this.#members) {
       const { name, spec, settings } = member;
       const { values, history, steps, bestStep } = await fitModel({
-        spec, frame, settings, validationSize, signal, resume, inProcess,
+        spec,
+        frame,
+        settings,
+        validationSize,
+        signal,
+        resume,
+        inProcess,
         on: on && ((progress) => on({ ...progress, model: name })),
         checkpoint: checkpoints && join(checkpoints, `${name}.checkpoint.safetensors`),
-      }); // prettier-ignore
+      });
       const learned: TrainedModel = { ...member, values, history, steps, bestStep, errors: undefined };
-      trained.push(validationSize > 0 ? { ...learned, errors: await validationErrors(learned, frame, validationSize) } : learned);
+      trained.push(
+        validationSize > 0 ? { ...learned, errors: await validationErrors(learned, frame, validationSize) } : learned,
+      );
     }
     this.#frequency ??= frame.frequency;
     this.#trained = trained;
@@ -182,7 +207,11 @@ export class Forecaster {
       const rows = new Float32Array(windows.count * horizon * runner.columns);
       for (let from = 0; from < windows.count; from += batchWindows) {
         const count = Math.min(batchWindows, windows.count - from);
-        gatherWindows(windows, Array.from({ length: count }, (_, i) => from + i), batch);
+        gatherWindows(
+          windows,
+          Array.from({ length: count }, (_, i) => from + i),
+          batch,
+        );
         rows.set(runner.run(batch, count), from * horizon * runner.columns);
       }
       runner.close();
@@ -190,7 +219,9 @@ export class Forecaster {
     }
     const frequency = parseFrequency(frame.frequency);
     const lastTimes = frame.ids.map((_, series) => frame.time[rowsOf(frame, series).to - 1]!);
-    const time = Float64Array.from(lastTimes.flatMap((last) => Array.from({ length: horizon }, (_, step) => addSteps(last, frequency, step + 1))));
+    const time = Float64Array.from(
+      lastTimes.flatMap((last) => Array.from({ length: horizon }, (_, step) => addSteps(last, frequency, step + 1))),
+    );
     return { ids: frame.ids, horizon, time, columns };
   }
 
@@ -203,7 +234,10 @@ export class Forecaster {
    * Learns from the rows before the first forecast only (or before each, with `refit`), then forecasts the last
    * `windows` stretches of each series. What this forecaster has learned before is not used and not touched.
    */
-  async crossValidation(frame: TimeSeriesFrame, { windows = 5, step = this.horizon, refit = false, ...options }: CrossValidationOptions = {}): Promise<Backtest> {
+  async crossValidation(
+    frame: TimeSeriesFrame,
+    { windows = 5, step = this.horizon, refit = false, ...options }: CrossValidationOptions = {},
+  ): Promise<Backtest> {
     this.#checkFrequency(frame);
     const models = this.#members.map(({ name }): BacktestModel => {
       let fitted: BacktestModel | undefined;
@@ -241,14 +275,22 @@ export class Forecaster {
 
   #fitted(): readonly TrainedModel[] {
     if (this.#trained.length > 0) return this.#trained;
-    throw new NeuroDivergentError('ND_PREDICT_NOT_FITTED', { where: 'forecaster', what: 'Nothing has been learned yet.', mend: 'Call `fit` first, or load a forecaster that was saved.' });
+    throw new NeuroDivergentError('ND_PREDICT_NOT_FITTED', {
+      where: 'forecaster',
+      what: 'Nothing has been learned yet.',
+      mend: 'Call `fit` first, or load a forecaster that was saved.',
+    });
   }
 
   /** The same set-up with one of the models, untrained. */
   #only(name: string): Forecaster {
     const { spec, lossConfig: loss, settings } = this.#members.find((member) => member.name === name)!;
     const { seed, ...options } = settings;
-    return new Forecaster({ models: [{ name, model: spec.model, hyperparameters: spec.hyperparameters }], train: { ...options, loss, scaler: spec.scaler }, seed });
+    return new Forecaster({
+      models: [{ name, model: spec.model, hyperparameters: spec.hyperparameters }],
+      train: { ...options, loss, scaler: spec.scaler },
+      seed,
+    });
   }
 
   #checkFrequency(frame: TimeSeriesFrame): void {

@@ -17,7 +17,8 @@ export interface Runner {
 
 export const batchWindows = 256;
 
-export const taskOf = ({ hyperparameters }: ForecastSpec) => hyperparameters as unknown as { readonly inputLength: number; readonly horizon: number };
+export const taskOf = ({ hyperparameters }: ForecastSpec) =>
+  hyperparameters as unknown as { readonly inputLength: number; readonly horizon: number };
 
 export async function createRunner(model: Trained): Promise<Runner> {
   const session = await createOrtEngine().load(exportOnnx(model));
@@ -26,7 +27,10 @@ export async function createRunner(model: Trained): Promise<Runner> {
     columns: Math.max(1, model.spec.loss.quantiles.length),
     run: (batch, count) => {
       const size = batch.target.length / horizon;
-      const feeds = { past: lastSteps(batch.past, size, count, inputLength), mask: lastSteps(batch.mask, size, count, inputLength) };
+      const feeds = {
+        past: lastSteps(batch.past, size, count, inputLength),
+        mask: lastSteps(batch.mask, size, count, inputLength),
+      };
       return session.run(feeds)['forecast']!.data;
     },
     close: () => session.close(),
@@ -51,17 +55,28 @@ export function backtestModel(model: Trained & { readonly name: string }): Backt
     name: model.name,
     predict: async (batch, count) => {
       runner ??= createRunner(model);
-      const { columns, run } = await runner;
-      const rows = run(batch, count);
-      return columns === 1 ? rows : Float32Array.from({ length: rows.length / columns }, (_, row) => rows[row * columns + point]!);
+      const loaded = await runner;
+      const rows = loaded.run(batch, count);
+      const { columns } = loaded;
+      if (columns === 1) return rows;
+      return Float32Array.from({ length: rows.length / columns }, (_, row) => rows[row * columns + point]!);
     },
   };
 }
 
 /** Absolute errors over the validation part, [windows, horizon], NaN where nothing was observed. */
-export async function validationErrors(model: Trained & { readonly name: string }, frame: TimeSeriesFrame, validationSize: number): Promise<Float32Array> {
+export async function validationErrors(
+  model: Trained & { readonly name: string },
+  frame: TimeSeriesFrame,
+  validationSize: number,
+): Promise<Float32Array> {
   const { inputLength, horizon } = taskOf(model.spec);
   const windows = validationSize - horizon + 1;
-  const { actual, forecasts } = await backtest(frame, [backtestModel(model)], { inputLength, horizon, step: 1, windows });
+  const { actual, forecasts } = await backtest(frame, [backtestModel(model)], {
+    inputLength,
+    horizon,
+    step: 1,
+    windows,
+  });
   return actual.map((value, i) => Math.abs(value - forecasts[model.name]![i]!));
 }

@@ -55,9 +55,17 @@ const weightsFile = (dir: string, name: string): string => join(dir, `${name}.sa
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Throws `ND_FILE_EXISTS` when the folder holds a forecaster already and may not be overwritten. */
-export function saveForecaster(dir: string, { seed, frequency, models }: StoredForecaster, { overwrite = false } = {}): void {
+export function saveForecaster(
+  dir: string,
+  { seed, frequency, models }: StoredForecaster,
+  { overwrite = false } = {},
+): void {
   if (!overwrite && existsSync(join(dir, configFile))) {
-    throw new NeuroDivergentError('ND_FILE_EXISTS', { where: dir, what: 'A forecaster is saved there already.', mend: 'Take another folder, or pass `overwrite: true`.' });
+    throw new NeuroDivergentError('ND_FILE_EXISTS', {
+      where: dir,
+      what: 'A forecaster is saved there already.',
+      mend: 'Take another folder, or pass `overwrite: true`.',
+    });
   }
   const entries = models.map(({ name, spec, lossConfig: loss, settings, history, steps, bestStep, values, errors }) => {
     const tensors: Record<string, StoredTensor> = {};
@@ -67,14 +75,33 @@ export function saveForecaster(dir: string, { seed, frequency, models }: StoredF
     }
     if (errors !== undefined) {
       const { horizon } = spec.hyperparameters as { horizon: number };
-      tensors[errorsTensor] = { dtype: 'F32', shape: [errors.length / horizon, horizon], data: Float32Array.from(errors) };
+      tensors[errorsTensor] = {
+        dtype: 'F32',
+        shape: [errors.length / horizon, horizon],
+        data: Float32Array.from(errors),
+      };
     }
     const bytes = writeSafetensors(tensors);
     writeAtomically(weightsFile(dir, name), bytes);
     const { model, hyperparameters, scaler } = spec;
-    return { name, model: model.id, hyperparameters, loss, scaler, settings, history, steps, bestStep, sha256: sha256(bytes) };
+    return {
+      name,
+      model: model.id,
+      hyperparameters,
+      loss,
+      scaler,
+      settings,
+      history,
+      steps,
+      bestStep,
+      sha256: sha256(bytes),
+    };
   });
-  const text = JSON.stringify({ format: 'neuro-divergent forecaster', version: formatVersion, seed, frequency, models: entries }, null, 2);
+  const text = JSON.stringify(
+    { format: 'neuro-divergent forecaster', version: formatVersion, seed, frequency, models: entries },
+    null,
+    2,
+  );
   writeAtomically(join(dir, configFile), Buffer.from(`${text}\n`)); // last, so that it never names a file that is not there
 }
 
@@ -90,27 +117,46 @@ export function loadForecaster(dir: string): StoredForecaster {
     });
   }
   const parsed = config.safeParse(json);
-  if (!parsed.success) throw corrupt(where, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+  if (!parsed.success)
+    throw corrupt(where, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
   const { seed, frequency, models } = parsed.data;
   return {
     seed,
     frequency,
-    models: models.map(({ name, model: id, hyperparameters, loss, scaler, settings, history, steps, bestStep, sha256: expected }) => {
-      const file = weightsFile(dir, name);
-      const bytes = read(file);
-      if (sha256(bytes) !== expected) throw corrupt(file, 'its bytes are not those that were saved');
-      const { tensors } = readSafetensors(bytes, file);
-      const model = findModel(id);
-      const { name: lossName, ...options } = loss;
-      const spec = { model, hyperparameters: model.parse(hyperparameters), loss: createLoss(lossName, options), scaler: scaler as (typeof scalerNames)[number] };
-      const values = weightsOf(spec).map((tensor) => {
-        const stored = tensors[leafName(tensor)];
-        if (stored?.dtype !== 'F32' || stored.shape.join() !== tensor.shape.join()) throw corrupt(file, `${leafName(tensor)} is not F32 [${tensor.shape}]`);
-        return [leafName(tensor), stored.data as Float32Array] as const;
-      });
-      const errors = tensors[errorsTensor]?.data as Float32Array | undefined;
-      return { name, spec, lossConfig: loss, settings, history, steps, bestStep, values: Object.fromEntries(values), errors };
-    }),
+    models: models.map(
+      ({ name, model: id, hyperparameters, loss, scaler, settings, history, steps, bestStep, sha256: expected }) => {
+        const file = weightsFile(dir, name);
+        const bytes = read(file);
+        if (sha256(bytes) !== expected) throw corrupt(file, 'its bytes are not those that were saved');
+        const { tensors } = readSafetensors(bytes, file);
+        const model = findModel(id);
+        const { name: lossName, ...options } = loss;
+        const spec = {
+          model,
+          hyperparameters: model.parse(hyperparameters),
+          loss: createLoss(lossName, options),
+          scaler: scaler as (typeof scalerNames)[number],
+        };
+        const values = weightsOf(spec).map((tensor) => {
+          const stored = tensors[leafName(tensor)];
+          if (stored?.dtype !== 'F32' || stored.shape.join() !== tensor.shape.join())
+            throw corrupt(file, `${leafName(tensor)} is not F32 [${tensor.shape}]`);
+          return [leafName(tensor), stored.data as Float32Array] as const;
+        });
+        const errors = tensors[errorsTensor]?.data as Float32Array | undefined;
+        return {
+          name,
+          spec,
+          lossConfig: loss,
+          settings,
+          history,
+          steps,
+          bestStep,
+          values: Object.fromEntries(values),
+          errors,
+        };
+      },
+    ),
   };
 }
 
@@ -141,4 +187,8 @@ function parse(bytes: Uint8Array, where: string): Record<string, unknown> {
 }
 
 const corrupt = (where: string, what: string): NeuroDivergentError =>
-  new NeuroDivergentError('ND_FILE_CORRUPT', { where, what: `The file cannot be used: ${what}.`, mend: 'Restore it, or train again.' });
+  new NeuroDivergentError('ND_FILE_CORRUPT', {
+    where,
+    what: `The file cannot be used: ${what}.`,
+    mend: 'Restore it, or train again.',
+  });

@@ -45,7 +45,7 @@ export function writeAtomically(path: string, bytes: Uint8Array): void {
   const beside = `${path}.new`;
   const file = openSync(beside, 'w');
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -56,13 +56,19 @@ export function writeAtomically(path: string, bytes: Uint8Array): void {
 const groups = ['values', 'firstMoments', 'secondMoments'] as const;
 
 export function saveCheckpoint(path: string, { snapshot, progress: state, best = {} }: Checkpoint): void {
-  const tensors: Record<string, StoredTensor> = { random: { dtype: 'U32', shape: [snapshot.random.length], data: snapshot.random as Uint32Array<ArrayBuffer> } };
+  const tensors: Record<string, StoredTensor> = {
+    random: { dtype: 'U32', shape: [snapshot.random.length], data: snapshot.random as Uint32Array<ArrayBuffer> },
+  };
   const put = (group: string, values: Readonly<Record<string, Float32Array>>): void => {
-    for (const [name, data] of Object.entries(values)) tensors[`${group}/${name}`] = { dtype: 'F32', shape: [data.length], data: data as Float32Array<ArrayBuffer> };
+    for (const [name, data] of Object.entries(values))
+      tensors[`${group}/${name}`] = { dtype: 'F32', shape: [data.length], data: data as Float32Array<ArrayBuffer> };
   };
   for (const group of groups) put(group, snapshot[group]);
   put('best', best);
-  writeAtomically(path, writeSafetensors(tensors, { progress: JSON.stringify({ ...state, version: 1, steps: snapshot.steps }) }));
+  writeAtomically(
+    path,
+    writeSafetensors(tensors, { progress: JSON.stringify({ ...state, version: 1, steps: snapshot.steps }) }),
+  );
 }
 
 /** The checkpoint, or undefined when there is none. Throws `ND_FILE_CORRUPT`. */
@@ -79,10 +85,20 @@ export function loadCheckpoint(path: string): Checkpoint | undefined {
     });
   }
   const group = (prefix: string): Record<string, Float32Array> =>
-    Object.fromEntries(Object.entries(tensors).flatMap(([name, { data }]) => (name.startsWith(`${prefix}/`) ? [[name.slice(prefix.length + 1), data as Float32Array]] : [])));
+    Object.fromEntries(
+      Object.entries(tensors).flatMap(([name, { data }]) =>
+        name.startsWith(`${prefix}/`) ? [[name.slice(prefix.length + 1), data as Float32Array]] : [],
+      ),
+    );
   const { version: _, steps, ...state } = parsed.data;
   return {
-    snapshot: { steps, values: group('values'), firstMoments: group('firstMoments'), secondMoments: group('secondMoments'), random },
+    snapshot: {
+      steps,
+      values: group('values'),
+      firstMoments: group('firstMoments'),
+      secondMoments: group('secondMoments'),
+      random,
+    },
     progress: state,
     ...(state.best !== null && { best: group('best') }),
   };

@@ -40,11 +40,14 @@ export function trainSettings(model: string, options: TrainOptions = {}): TrainS
   const result = trainOptions.safeParse({ ...exceptions[model], ...defined(options) });
   if (result.success) return result.data;
   const { issues } = result.error;
-  throw new NeuroDivergentError(issues.some(({ code }) => code === 'unrecognized_keys') ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE', {
-    where: 'train',
-    what: `${issues.map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message)).join('; ')}.`,
-    mend: `The options are ${Object.keys(trainOptions.shape).join(', ')}.`,
-  });
+  throw new NeuroDivergentError(
+    issues.some(({ code }) => code === 'unrecognized_keys') ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE',
+    {
+      where: 'train',
+      what: `${issues.map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message)).join('; ')}.`,
+      mend: `The options are ${Object.keys(trainOptions.shape).join(', ')}.`,
+    },
+  );
 }
 
 /** Without the keys that are there but undefined, as command line parsers leave them. */

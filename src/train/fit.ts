@@ -21,7 +21,17 @@ export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<Tr
 }
 
 /** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION` and what `train` throws. */
-export async function fitModel({ spec, frame, settings, validationSize = 0, inProcess = false, checkpoint, resume, on, signal }: FitJob): Promise<TrainResult> {
+export async function fitModel({
+  spec,
+  frame,
+  settings,
+  validationSize = 0,
+  inProcess = false,
+  checkpoint,
+  resume,
+  on,
+  signal,
+}: FitJob): Promise<TrainResult> {
   const { inputLength, horizon } = spec.hyperparameters as { inputLength: number; horizon: number };
   if (settings.patience >= 0 && validationSize === 0) {
     throw new NeuroDivergentError('ND_CONFIG_PATIENCE_NEEDS_VALIDATION', {
@@ -30,7 +40,10 @@ export async function fitModel({ spec, frame, settings, validationSize = 0, inPr
       mend: `Set \`validationSize\` to at least ${horizon} rows, or \`patience\` to -1.`,
     });
   }
-  const parts = splitFrame(frame, { ...(validationSize > 0 && { validation: { size: validationSize } }), context: inputLength });
+  const parts = splitFrame(frame, {
+    ...(validationSize > 0 && { validation: { size: validationSize } }),
+    context: inputLength,
+  });
   const windowsOf = (part: TimeSeriesFrame, step: number, minAvailable: number, name: string): Windows => {
     const windows = createWindows(part, { inputLength, horizon, step, minAvailable });
     if (windows.count > 0) return windows;

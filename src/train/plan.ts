@@ -24,7 +24,9 @@ export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: numbe
     validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
     layout: layoutOf(graph),
     batch,
-    values: Object.fromEntries([...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)])),
+    values: Object.fromEntries(
+      [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)]),
+    ),
   };
 }
 

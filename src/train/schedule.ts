@@ -11,5 +11,7 @@ const shares: Readonly<Record<TrainSettings['schedule'], (step: number, maxSteps
 };
 
 /** The rate of step `step`, counted from 0. */
-export const rateAt = ({ schedule, learningRate, maxSteps }: Pick<TrainSettings, 'schedule' | 'learningRate' | 'maxSteps'>, step: number): number =>
-  learningRate * shares[schedule](step, maxSteps);
+export const rateAt = (
+  { schedule, learningRate, maxSteps }: Pick<TrainSettings, 'schedule' | 'learningRate' | 'maxSteps'>,
+  step: number,
+): number => learningRate * shares[schedule](step, maxSteps);

@@ -11,7 +11,10 @@ export interface WorkerMessage {
 }
 
 /** As `train`, on ONNX Runtime in a worker. The data are copied once. */
-export async function trainInWorker(job: TrainJob, { on, signal }: Omit<TrainHooks, 'engine'> = {}): Promise<TrainResult> {
+export async function trainInWorker(
+  job: TrainJob,
+  { on, signal }: Omit<TrainHooks, 'engine'> = {},
+): Promise<TrainResult> {
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: job, execArgv: [] });
   const cancel = (): void => worker.postMessage('cancel');
   if (signal?.aborted === true) cancel();

@@ -64,7 +64,13 @@ const divergedTimes = 1000;
 export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): Promise<TrainResult> {
   const { plan, windows, validation, settings, checkpoint } = job;
   const { maxSteps, valCheckSteps, patience } = settings;
-  const training = await createTrainingStep({ engine, model: plan.model, layout: plan.layout, seed: settings.seed, threads: settings.threads });
+  const training = await createTrainingStep({
+    engine,
+    model: plan.model,
+    layout: plan.layout,
+    seed: settings.seed,
+    threads: settings.threads,
+  });
   const validator = validation && (await createValidator(engine, job, validation, training));
   try {
     training.load(plan.values);
@@ -92,7 +98,12 @@ export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): 
       ms: clock(),
     });
     const save = (): void => {
-      if (checkpoint !== undefined) saveCheckpoint(checkpoint, { snapshot: training.snapshot(), progress: { ...progress, ms: clock() }, ...(run.best && { best: run.best }) });
+      if (checkpoint !== undefined)
+        saveCheckpoint(checkpoint, {
+          snapshot: training.snapshot(),
+          progress: { ...progress, ms: clock() },
+          ...(run.best && { best: run.best }),
+        });
     };
 
     let turn = performance.now();
@@ -103,12 +114,19 @@ export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): 
         throw new NeuroDivergentError('ND_TRAIN_CANCELLED', {
           where: `step ${step}`,
           what: 'Training was cancelled.',
-          mend: checkpoint === undefined ? 'Name a folder for checkpoints to be able to resume.' : 'Resume to go on from here.',
+          mend:
+            checkpoint === undefined
+              ? 'Name a folder for checkpoints to be able to resume.'
+              : 'Resume to go on from here.',
         });
       }
       sample(step, chosen);
       gatherWindows(windows, chosen, batch);
-      const settingsNow = { learningRate: rateAt(settings, step), clipNorm: settings.clipNorm, weightDecay: settings.weightDecay };
+      const settingsNow = {
+        learningRate: rateAt(settings, step),
+        clipNorm: settings.clipNorm,
+        weightDecay: settings.weightDecay,
+      };
       const result = training.step(feeds, settingsNow);
       step += 1;
       if (!result.finite) throw notFinite(step, result.loss, training);
@@ -155,10 +173,27 @@ interface Run {
 
 /** A fresh run, or the one in the checkpoint. */
 function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
-  const identity = fingerprint(plan.model, JSON.stringify({ ...settings, threads: 0 }), ...dataOf(windows), ...(validation ? dataOf(validation) : []));
+  const identity = fingerprint(
+    plan.model,
+    JSON.stringify({ ...settings, threads: 0 }),
+    ...dataOf(windows),
+    ...(validation ? dataOf(validation) : []),
+  );
   const saved = resume === true && checkpoint !== undefined ? loadCheckpoint(checkpoint) : undefined;
   if (saved === undefined) {
-    return { steps: 0, best: undefined, progress: { fingerprint: identity, lossSum: 0, lossCount: 0, ms: 0, history: [], best: null, checksWithoutGain: 0 } };
+    return {
+      steps: 0,
+      best: undefined,
+      progress: {
+        fingerprint: identity,
+        lossSum: 0,
+        lossCount: 0,
+        ms: 0,
+        history: [],
+        best: null,
+        checksWithoutGain: 0,
+      },
+    };
   }
   if (saved.progress.fingerprint !== identity) {
     throw new NeuroDivergentError('ND_TRAIN_RESUME_INCOMPATIBLE', {
@@ -172,7 +207,8 @@ function begin({ plan, settings, windows, validation, checkpoint, resume }: Trai
 }
 
 function dataOf({ starts, frame }: Windows): Uint8Array[] {
-  const bytes = (array: Uint32Array | Float32Array): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const bytes = (array: Uint32Array | Float32Array): Uint8Array =>
+    new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   return [bytes(starts), ...Object.values(frame.columns).map(bytes)];
 }
 
@@ -189,18 +225,31 @@ function judge(run: Run, step: number, validationLoss: number, training: Trainin
 /** The tensors of a batch as the engine wants them: views that are made once. */
 function feedsOf(windows: Windows, batch: WindowBatch, size: number): Record<string, FloatTensor> {
   const shapes = batchShapes(windows, size);
-  return Object.fromEntries(Object.entries(batch).map(([name, data]) => [name, { data: data as Float32Array, dims: shapes[name as keyof WindowBatch] }]));
+  return Object.fromEntries(
+    Object.entries(batch).map(([name, data]) => [
+      name,
+      { data: data as Float32Array, dims: shapes[name as keyof WindowBatch] },
+    ]),
+  );
 }
 
 /** Measures the loss of the live weights over all validation windows, weighted by what was observed. */
-async function createValidator(engine: Engine, { plan, settings }: TrainJob, windows: Windows, training: TrainingStep): Promise<{ loss(): number; close(): void }> {
+async function createValidator(
+  engine: Engine,
+  { plan, settings }: TrainJob,
+  windows: Windows,
+  training: TrainingStep,
+): Promise<{ loss(): number; close(): void }> {
   const session: Session = await engine.load(plan.validationModel, { threads: settings.threads });
   const size = Math.min(settings.windowsBatchSize, windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);
   const rest = windows.count % size;
   const parts = Object.fromEntries(
-    Object.entries(full).map(([name, { data, dims }]) => [name, { data: data.subarray(0, (data.length / size) * rest), dims: [rest, ...dims.slice(1)] }]),
+    Object.entries(full).map(([name, { data, dims }]) => [
+      name,
+      { data: data.subarray(0, (data.length / size) * rest), dims: [rest, ...dims.slice(1)] },
+    ]),
   );
   return {
     loss: () => {
@@ -208,7 +257,11 @@ async function createValidator(engine: Engine, { plan, settings }: TrainJob, win
       let weight = 0;
       for (let from = 0; from < windows.count; from += size) {
         const count = Math.min(size, windows.count - from);
-        gatherWindows(windows, Array.from({ length: count }, (_, i) => from + i), batch);
+        gatherWindows(
+          windows,
+          Array.from({ length: count }, (_, i) => from + i),
+          batch,
+        );
         const feeds = count === size ? full : parts;
         const observed = feeds['targetMask']!.data.reduce((total, value) => total + value, 0);
         sum += session.run({ ...feeds, ...training.values })['loss']!.data[0]! * observed;

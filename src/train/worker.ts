@@ -12,8 +12,15 @@ port.once('message', () => controller.abort()); // the only message there is
 const send = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
 try {
-  const result = await train(workerData as TrainJob, { engine: createOrtEngine(), on: (progress) => send({ progress }), signal: controller.signal });
-  send({ result }, Object.values(result.values).map(({ buffer }) => buffer as ArrayBuffer));
+  const result = await train(workerData as TrainJob, {
+    engine: createOrtEngine(),
+    on: (progress) => send({ progress }),
+    signal: controller.signal,
+  });
+  send(
+    { result },
+    Object.values(result.values).map(({ buffer }) => buffer as ArrayBuffer),
+  );
 } catch (error) {
   if (!(error instanceof NeuroDivergentError)) throw error; // arrives as the worker's `error` event
   send({ error: error.toJSON() });

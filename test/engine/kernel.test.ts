@@ -6,7 +6,10 @@ test('the sum of squares is exact to float64 and shows what is not finite', () =
   const { buffer, sumOfSquares } = createKernels(4096);
   const values = new Float32Array(buffer, 64, 32);
   values.forEach((_, i) => (values[i] = i - 7.25));
-  expect(sumOfSquares(64, 32)).toBeCloseTo(values.reduce((sum, value) => sum + value * value, 0), 9);
+  expect(sumOfSquares(64, 32)).toBeCloseTo(
+    values.reduce((sum, value) => sum + value * value, 0),
+    9,
+  );
   values[5] = Infinity;
   expect(sumOfSquares(64, 32)).toBe(Infinity);
   values[6] = NaN;
@@ -30,7 +33,8 @@ test('draws are uniform, differ between lanes and seeds, and go on where they st
   expect(draw(2, [count])).not.toEqual(values);
   expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
   expect(Math.max(...values)).toBeLessThan(1);
-  const mean = (list: ArrayLike<number>): number => Array.from(list).reduce((sum, value) => sum + value, 0) / list.length;
+  const mean = (list: ArrayLike<number>): number =>
+    Array.from(list).reduce((sum, value) => sum + value, 0) / list.length;
   expect(mean(values)).toBeCloseTo(0.5, 2);
   expect(mean(values.map((value) => (value - 0.5) ** 2))).toBeCloseTo(1 / 12, 2);
   expect(mean(values.map((value, i) => (value - 0.5) * ((values[i + 1] ?? 0.5) - 0.5)))).toBeCloseTo(0, 2);

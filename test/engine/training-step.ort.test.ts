@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { createOrtEngine } from '../../src/engine/ort.js';
 import { createTrainingStep, type TrainingLayout, type TrainingStep } from '../../src/engine/training-step.js';
-import { add, createGraph, gradients, matmul, mean, mul, nextName, sub, toOnnx, type Tensor } from '../../src/graph/index.js';
+import {
+  add,
+  createGraph,
+  gradients,
+  matmul,
+  mean,
+  mul,
+  nextName,
+  sub,
+  toOnnx,
+  type Tensor,
+} from '../../src/graph/index.js';
 
 const init = { kind: 'constant', value: 0 } as const;
 const square = (x: Tensor): Tensor => mul(x, x);
@@ -21,8 +32,14 @@ async function regression({ draws = false, seed = 1 } = {}): Promise<TrainingSte
   const [dw, db] = gradients(loss, [w, b]);
   const model = toOnnx({ ...graph, updates, outputs: { loss, 'grad/w': dw!, 'grad/b': db! } });
   const layout: TrainingLayout = {
-    inputs: [{ name: 'x', shape: [4, 3] }, { name: 'y', shape: [4, 2] }],
-    parameters: [{ name: 'w', shape: [3, 2], gradient: 'grad/w' }, { name: 'b', shape: [2], gradient: 'grad/b' }],
+    inputs: [
+      { name: 'x', shape: [4, 3] },
+      { name: 'y', shape: [4, 2] },
+    ],
+    parameters: [
+      { name: 'w', shape: [3, 2], gradient: 'grad/w' },
+      { name: 'b', shape: [2], gradient: 'grad/b' },
+    ],
     states: [{ name: 'count', shape: [1], next: nextName('count') }],
     draws: draws ? [{ name: 'keep', shape: [4, 3] }] : [],
     loss: 'loss',
@@ -39,7 +56,14 @@ const feeds = {
 };
 
 /** The same regression and optimizer in float64, written from the papers. */
-function reference(steps: number, { learningRate, clipNorm = Infinity, weightDecay = 0 }: { learningRate: number; clipNorm?: number; weightDecay?: number }) {
+function reference(
+  steps: number,
+  {
+    learningRate,
+    clipNorm = Infinity,
+    weightDecay = 0,
+  }: { learningRate: number; clipNorm?: number; weightDecay?: number },
+) {
   const p = [...start.w, ...start.b];
   const m = p.map(() => 0);
   const v = p.map(() => 0);
@@ -63,7 +87,7 @@ function reference(steps: number, { learningRate, clipNorm = Infinity, weightDec
       m[i] = 0.9 * m[i]! + 0.1 * scale * g[i]!;
       v[i] = 0.999 * v[i]! + 0.001 * (scale * g[i]!) ** 2;
       p[i]! -= learningRate * weightDecay * p[i]!;
-      p[i]! -= (learningRate * (m[i]! / (1 - 0.9 ** t))) / (Math.sqrt(v[i]! / (1 - 0.999 ** t)) + 1e-8);
+      p[i]! -= (learningRate * (m[i] / (1 - 0.9 ** t))) / (Math.sqrt(v[i] / (1 - 0.999 ** t)) + 1e-8);
     }
   }
   return { p, loss, norm };
@@ -98,7 +122,8 @@ describe('a training step', () => {
   test('goes on from a snapshot bit for bit, draws included', async () => {
     const step = await regression({ draws: true });
     const other = await regression({ draws: true, seed: 2 });
-    const take = (which: TrainingStep): number[] => Array.from({ length: 5 }, () => which.step(feeds, { learningRate: 0.01 }).loss);
+    const take = (which: TrainingStep): number[] =>
+      Array.from({ length: 5 }, () => which.step(feeds, { learningRate: 0.01 }).loss);
     take(step);
     const snapshot = step.snapshot();
     const losses = take(step);

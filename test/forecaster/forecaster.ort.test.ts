@@ -13,7 +13,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const frame = sines();
 const rows = 400;
 /** Without the last `count` rows of each series. */
-const shortened = (count: number): TimeSeriesFrame => takeRows(frame, (s) => ({ from: s * rows, to: (s + 1) * rows - count }));
+const shortened = (count: number): TimeSeriesFrame =>
+  takeRows(frame, (s) => ({ from: s * rows, to: (s + 1) * rows - count }));
 const options = (loss: string | { name: string } = 'mae') => ({
   models: [dlinear({ horizon: 6, kernel: 5, inputLength: 24 }), mlp({ horizon: 6, hidden: 16 })],
   train: { maxSteps: 150, windowsBatchSize: 32, learningRate: 0.02, threads: 1, valCheckSteps: 50, loss },
@@ -33,7 +34,9 @@ describe('a forecaster', () => {
     for (const values of Object.values(columns)) {
       for (const s of [0, 1]) {
         for (let step = 0; step < 6; step++) {
-          expect(Math.abs(values[s * 6 + step]! - frame.columns.target[(s + 1) * rows - 6 + step]!)).toBeLessThan(0.25 * (s + 1));
+          expect(Math.abs(values[s * 6 + step]! - frame.columns.target[(s + 1) * rows - 6 + step]!)).toBeLessThan(
+            0.25 * (s + 1),
+          );
         }
       }
     }
@@ -73,7 +76,10 @@ describe('a forecaster', () => {
 
   test('the exported model names its inputs and its output', async () => {
     const session = await createOrtEngine().load(exportOnnx(fitted.model('mlp'), { metadata: { line: 'boiler' } }));
-    expect({ inputs: [...session.inputNames].sort(), outputs: session.outputNames }).toEqual({ inputs: ['mask', 'past'], outputs: ['forecast'] });
+    expect({ inputs: [...session.inputNames].sort(), outputs: session.outputNames }).toEqual({
+      inputs: ['mask', 'past'],
+      outputs: ['forecast'],
+    });
     session.close();
   });
 
@@ -114,11 +120,17 @@ describe('a forecaster', () => {
 
   test('set-ups that cannot work are refused before anything is trained', async () => {
     expect(() => new Forecaster({ models: [] })).toThrow(/ND_CONFIG_CONFLICT/);
-    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), mlp({ horizon: 6 })] })).toThrow(/Two models are called mlp/);
-    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), dlinear({ horizon: 5 })] })).toThrow(/ND_CONFIG_HORIZON_MISMATCH/);
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), mlp({ horizon: 6 })] })).toThrow(
+      /Two models are called mlp/,
+    );
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), dlinear({ horizon: 5 })] })).toThrow(
+      /ND_CONFIG_HORIZON_MISMATCH/,
+    );
     expect(() => new Forecaster({ models: [dlinear({ horizon: 6, kernel: 4 })] })).toThrow(/ND_HYPERPARAMETER/);
     await expect(new Forecaster(options()).predict({ frame })).rejects.toMatchObject({ code: 'ND_PREDICT_NOT_FITTED' });
-    await expect(fitted.predict({ frame: { ...frame, frequency: 'D' } })).rejects.toMatchObject({ code: 'ND_CONFIG_CONFLICT' });
+    await expect(fitted.predict({ frame: { ...frame, frequency: 'D' } })).rejects.toMatchObject({
+      code: 'ND_CONFIG_CONFLICT',
+    });
     await expect(fitted.predict({ frame: sines({ rows: 10 }) })).rejects.toMatchObject({ code: 'ND_DATA_INVALID' });
   });
 });

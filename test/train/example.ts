@@ -22,7 +22,16 @@ export function sines({ rows = 400, series = 2 } = {}): TimeSeriesFrame {
   };
 }
 
-export function specOf(id: string, hyperparameters: Record<string, unknown> = {}, scaler: ScalerName = 'standard'): ForecastSpec {
+export function specOf(
+  id: string,
+  hyperparameters: Record<string, unknown> = {},
+  scaler: ScalerName = 'standard',
+): ForecastSpec {
   const model = findModel(id);
-  return { model, hyperparameters: model.parse({ inputLength: 24, horizon: 6, ...hyperparameters }), loss: mae(), scaler };
+  return {
+    model,
+    hyperparameters: model.parse({ inputLength: 24, horizon: 6, ...hyperparameters }),
+    loss: mae(),
+    scaler,
+  };
 }

@@ -30,7 +30,8 @@ test('a step draws the same windows whatever was drawn before', () => {
 });
 
 test('the learning rate falls as its schedule says', () => {
-  const rates = (schedule: 'none' | 'step' | 'cosine'): number[] => [0, 4, 8].map((step) => rateAt({ schedule, learningRate: 1, maxSteps: 9 }, step));
+  const rates = (schedule: 'none' | 'step' | 'cosine'): number[] =>
+    [0, 4, 8].map((step) => rateAt({ schedule, learningRate: 1, maxSteps: 9 }, step));
   expect(rates('none')).toEqual([1, 1, 1]);
   expect(rates('step')).toEqual([1, 0.5, 0.25]);
   expect(rates('cosine').map((rate) => Number(rate.toFixed(3)))).toEqual([1, 0.587, 0.03]);
@@ -38,11 +39,16 @@ test('the learning rate falls as its schedule says', () => {
 
 test("a model's own defaults hold unless an option is given", () => {
   expect(trainSettings('dlinear')).toMatchObject({ maxSteps: 5000, learningRate: 1e-4, clipNorm: 1 });
-  expect(trainSettings('dlinear', { maxSteps: 10, learningRate: undefined })).toMatchObject({ maxSteps: 10, learningRate: 1e-4 });
+  expect(trainSettings('dlinear', { maxSteps: 10, learningRate: undefined })).toMatchObject({
+    maxSteps: 10,
+    learningRate: 1e-4,
+  });
   expect(trainSettings('mlp')).toMatchObject({ maxSteps: 1000, learningRate: 1e-3, windowsBatchSize: 1024 });
 });
 
 test('options that do not exist or are out of range are refused by name', () => {
   expect(() => trainSettings('mlp', { maxStep: 1 } as never)).toThrow(/maxStep.*\[ND_CONFIG_UNKNOWN_KEY\]/s);
-  expect(() => trainSettings('mlp', { learningRate: -1, maxSteps: 0 })).toThrow(/maxSteps: .*learningRate: .*\[ND_CONFIG_OUT_OF_RANGE\]/s);
+  expect(() => trainSettings('mlp', { learningRate: -1, maxSteps: 0 })).toThrow(
+    /maxSteps: .*learningRate: .*\[ND_CONFIG_OUT_OF_RANGE\]/s,
+  );
 });

@@ -13,7 +13,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const quick: TrainOptions = { maxSteps: 60, windowsBatchSize: 16, valCheckSteps: 10, learningRate: 0.01, threads: 1 };
 const fit = (options: TrainOptions = {}, job: Partial<FitJob> = {}) =>
-  fitModel({ spec: specOf('dlinear', { kernel: 5 }), frame: sines(), settings: trainSettings('dlinear', { ...quick, ...options }), validationSize: 48, inProcess: true, ...job });
+  fitModel({
+    spec: specOf('dlinear', { kernel: 5 }),
+    frame: sines(),
+    settings: trainSettings('dlinear', { ...quick, ...options }),
+    validationSize: 48,
+    inProcess: true,
+    ...job,
+  });
 const withoutTime = <T extends { ms: number }>(records: readonly T[]) => records.map(({ ms: _, ...rest }) => rest);
 
 describe('training', () => {
@@ -25,7 +32,12 @@ describe('training', () => {
     expect(last.trainLoss).toBeLessThan(0.3 * first.trainLoss);
     expect(last.validationLoss!).toBeLessThan(0.3 * first.validationLoss!);
     expect(seen.filter(({ step }) => step % 10 === 0).length).toBeGreaterThanOrEqual(20);
-    expect(Object.keys(result.values).sort()).toEqual(['model/season/bias', 'model/season/weight', 'model/trend/bias', 'model/trend/weight']);
+    expect(Object.keys(result.values).sort()).toEqual([
+      'model/season/bias',
+      'model/season/weight',
+      'model/trend/bias',
+      'model/trend/weight',
+    ]);
   });
 
   test('is a function of the seed, bit for bit', async () => {
@@ -35,26 +47,34 @@ describe('training', () => {
     expect(a.values).not.toEqual(c.values);
   });
 
-  test.each(['dlinear', 'mlp'])('%s: a run that was cancelled and resumed ends with the same bits as one that was not', async (id) => {
-    const checkpoint = join(folder, `${id}.safetensors`);
-    const spec = specOf(id, id === 'mlp' ? { hidden: 16 } : {});
-    const whole = await fit({}, { spec });
-    const controller = new AbortController();
-    const stopAt = (progress: TrainProgress): void => {
-      if (progress.step === 30) controller.abort();
-    };
-    await expect(fit({}, { spec, checkpoint, on: stopAt, signal: controller.signal })).rejects.toMatchObject({ code: 'ND_TRAIN_CANCELLED', exitCode: 130 });
-    expect(loadCheckpoint(checkpoint)!.snapshot.steps).toBe(30);
-    const resumed = await fit({}, { spec, checkpoint, resume: true });
-    expect(resumed.values).toEqual(whole.values);
-    expect(withoutTime(resumed.history)).toEqual(withoutTime(whole.history));
-    expect(resumed.bestStep).toBe(whole.bestStep);
-  });
+  test.each(['dlinear', 'mlp'])(
+    '%s: a run that was cancelled and resumed ends with the same bits as one that was not',
+    async (id) => {
+      const checkpoint = join(folder, `${id}.safetensors`);
+      const spec = specOf(id, id === 'mlp' ? { hidden: 16 } : {});
+      const whole = await fit({}, { spec });
+      const controller = new AbortController();
+      const stopAt = (progress: TrainProgress): void => {
+        if (progress.step === 30) controller.abort();
+      };
+      await expect(fit({}, { spec, checkpoint, on: stopAt, signal: controller.signal })).rejects.toMatchObject({
+        code: 'ND_TRAIN_CANCELLED',
+        exitCode: 130,
+      });
+      expect(loadCheckpoint(checkpoint)!.snapshot.steps).toBe(30);
+      const resumed = await fit({}, { spec, checkpoint, resume: true });
+      expect(resumed.values).toEqual(whole.values);
+      expect(withoutTime(resumed.history)).toEqual(withoutTime(whole.history));
+      expect(resumed.bestStep).toBe(whole.bestStep);
+    },
+  );
 
   test('a checkpoint of another run, and a broken one, are refused', async () => {
     const checkpoint = join(folder, 'other.safetensors');
     await fit({}, { checkpoint });
-    await expect(fit({ seed: 5 }, { checkpoint, resume: true })).rejects.toMatchObject({ code: 'ND_TRAIN_RESUME_INCOMPATIBLE' });
+    await expect(fit({ seed: 5 }, { checkpoint, resume: true })).rejects.toMatchObject({
+      code: 'ND_TRAIN_RESUME_INCOMPATIBLE',
+    });
     expect(() => loadCheckpoint('package.json')).toThrow(/ND_FILE_CORRUPT/);
     expect(readFileSync(checkpoint).length).toBeGreaterThan(0);
   });
@@ -74,11 +94,16 @@ describe('training', () => {
     frame.columns.target[60] = 1e38;
     frame.columns.target[61] = -1e38;
     const checkpoint = join(folder, 'broken.safetensors');
-    await expect(fit({ maxSteps: 500 }, { frame, checkpoint })).rejects.toMatchObject({ code: 'ND_TRAIN_LOSS_NOT_FINITE', where: /^step \d+$/ });
+    await expect(fit({ maxSteps: 500 }, { frame, checkpoint })).rejects.toMatchObject({
+      code: 'ND_TRAIN_LOSS_NOT_FINITE',
+      where: /^step \d+$/,
+    });
   });
 
   test('patience without a validation part, and a frame without a window, are refused', async () => {
-    await expect(fit({ patience: 2 }, { validationSize: 0 })).rejects.toMatchObject({ code: 'ND_CONFIG_PATIENCE_NEEDS_VALIDATION' });
+    await expect(fit({ patience: 2 }, { validationSize: 0 })).rejects.toMatchObject({
+      code: 'ND_CONFIG_PATIENCE_NEEDS_VALIDATION',
+    });
     await expect(fit({}, { frame: sines({ rows: 20 }) })).rejects.toMatchObject({ code: 'ND_TRAIN_NO_WINDOW' });
   });
 });

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 const built = resolve('dist/index.js');
 const folder = mkdtempSync(join(tmpdir(), 'nd-worker-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-if (!existsSync(built)) console.warn('SKIPPED training in a worker: there is no dist/; run `npm run build`'); // eslint-disable-line no-console
+if (!existsSync(built)) console.warn('SKIPPED training in a worker: there is no dist/; run `npm run build`');
 
 /** Trains in a worker of a process of its own; prints each event, what its timer counted meanwhile, and the weights. */
 const script = `
@@ -45,8 +45,13 @@ interface Line {
 }
 
 /** Runs the script; `onLine` may end it. Returns the last line it printed. */
-async function run(options: { maxSteps: number; folder?: string; resume?: boolean }, onLine: (line: Line, child: ChildProcess) => void = () => undefined): Promise<Line> {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, built, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+async function run(
+  options: { maxSteps: number; folder?: string; resume?: boolean },
+  onLine: (line: Line, child: ChildProcess) => void = () => undefined,
+): Promise<Line> {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, built, JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
   let last: Line = {};
   const lines = createInterface({ input: child.stdout! });
   lines.on('line', (text) => {
