@@ -14,7 +14,10 @@ export function probeLoss(outputs: readonly Tensor[]): Tensor {
   const random = seeded(7);
   const parts = outputs.map((y) => {
     const shape = y.shape as readonly number[];
-    const weights = constant(Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() - 0.5), shape);
+    const weights = constant(
+      Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() - 0.5),
+      shape,
+    );
     return sum(mul(y, weights), { axes: shape.map((_, axis) => axis) });
   });
   return parts[0]!;

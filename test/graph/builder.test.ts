@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { add, createGraph, leafName, matmul, mul, verify } from '../../src/graph/index.js';
+
+const zero = { kind: 'constant', value: 0 } as const;
+
+test('what a scope declares gets its path as a prefix', () => {
+  const g = createGraph();
+  const stack = g.scope('stack').scope(0);
+  const names = [
+    stack.parameter('weight', [2], zero),
+    stack.state('mean', [2], zero),
+    stack.uniform('drop', [2]),
+    stack.input('x', [2]),
+  ].map(leafName);
+  expect(names).toEqual(['stack/0/weight', 'stack/0/mean', 'stack/0/drop', 'stack/0/x']);
+  expect(stack.path).toBe('stack/0');
+});
+
+test('a finished graph lists parameters in the order they were declared, and only the inputs it uses', () => {
+  const g = createGraph();
+  const [x, unused] = [g.input('x', ['batch', 2]), g.input('unused', ['batch', 2])];
+  const first = g.parameter('z', [2, 2], zero);
+  const graph = g.finish({ y: add(matmul(x, first), g.parameter('a', [2], zero)) });
+  verify(graph);
+  expect(graph.parameters.map(leafName)).toEqual(['z', 'a']);
+  expect(graph.inputs).toEqual([x]);
+  expect(graph.inputs).not.toContain(unused);
+});
+
+test('an input that only an update reads is used', () => {
+  const g = createGraph();
+  const [x, mean] = [g.input('x', [2]), g.state('mean', [2], zero)];
+  g.update(mean, add(mul(mean, 0.9), x));
+  expect(g.finish({ y: mul(mean, 2) }).inputs).toEqual([x]);
+});
+
+test('two tensors of one name are refused', () => {
+  const g = createGraph();
+  g.scope('a').parameter('w', [1], zero);
+  expect(() => g.scope('a').input('w', [1])).toThrow(/^a\/w: .*\[ND_GRAPH_DUPLICATE_NAME\]$/);
+});
+
+test('an update of another shape is refused', () => {
+  const g = createGraph();
+  const mean = g.state('mean', [2], zero);
+  expect(() => g.update(mean, g.input('x', [3]))).toThrow(/^mean: the new value is \[3\], the state \[2\]/);
+});
+
+test('a shape that does not fit says where, and how to mend it', () => {
+  const g = createGraph();
+  expect(() => matmul(g.input('x', [2, 3]), g.input('w', [4, 2]))).toThrow(
+    'matmul: x is [2,3] and w is [4,2], but the last axis of x must equal the last but one of w. Transpose w, or change the width of the layer before. [ND_SHAPE_MISMATCH]',
+  );
+});
