@@ -29,7 +29,7 @@ import type { SigningKey } from './key.js';
 import { createKey, loadKey, saveKey } from './key.js';
 import { manifestFile, readBundle } from './pack.js';
 import { orThrow } from './refusal.js';
-import { verifyBundle } from './verify.js';
+import { finding, verifyBundle, type Finding } from './verify.js';
 
 export interface RepositoryOptions {
   readonly dir: string;
@@ -145,6 +145,23 @@ export async function publish(options: RepositoryOptions & { readonly bundleDir:
   return published;
 }
 
+/** What is wrong with the files served. Throws `ND_BUNDLE_BAD_SIGNATURE` and `ND_FILE_NOT_FOUND` for the metadata. */
+export async function verifyRepository(options: RepositoryOptions): Promise<readonly Finding[]> {
+  const { servedDir } = places(options);
+  const { targets, timestamp } = await readState(servedDir);
+  const now = options.nowMs ?? Date.now();
+  const expired = Date.parse(timestamp.signed.expires) <= now;
+  const stale = expired ? [finding('timestamp.json', 'frozen', `it expired at ${timestamp.signed.expires}`)] : [];
+  const files = Object.values(targets.signed.targets).map(async ({ path, length, hashes }): Promise<Finding[]> => {
+    const file = join('targets', dirname(path), `${hashes['sha256']}.${basename(path)}`);
+    const bytes = await readFile(join(servedDir, file)).catch(() => undefined);
+    if (bytes === undefined) return [finding(file, 'malformed', 'the file is missing')];
+    if (bytes.byteLength === length && sha256(bytes) === hashes['sha256']) return [];
+    return [finding(file, 'hash_mismatch', 'its bytes are not those that were signed')];
+  });
+  return [...stale, ...(await Promise.all(files)).flat()];
+}
+
 /** Signs snapshot and timestamp anew, so that they do not expire. */
 export async function refreshRepository(options: RepositoryOptions): Promise<void> {
   const { root, targets, snapshot, timestamp } = await readState(places(options).servedDir);
@@ -193,13 +210,14 @@ type AnyMetadata = Metadata<Root> | Metadata<Targets> | Metadata<Snapshot> | Met
 /** Signs and makes sure that the root names this key, so that nothing is published that no device can verify. */
 function signWith(metadata: AnyMetadata, { privateKey, keyId }: SigningKey, root: Metadata<Root>): void {
   metadata.sign((data) => new Signature({ keyID: keyId, sig: sign(null, data, privateKey).toString('hex') }));
+  requireSignature(metadata, root, 'the key in hand is not the one the root names');
+}
+
+function requireSignature(metadata: AnyMetadata, root: Metadata<Root>, what: string): void {
   try {
     root.verifyDelegate(metadata.signed.type, metadata);
   } catch (error) {
-    orThrow(
-      refuse('bad_signature', `the key in hand is not the one the root names: ${(error as Error).message}`),
-      metadata.signed.type,
-    );
+    orThrow(refuse('bad_signature', `${what}: ${(error as Error).message}`), metadata.signed.type);
   }
 }
 
@@ -252,7 +270,10 @@ async function writeSnapshot(
   await writeMetadata(servedDir, 'timestamp', timestamp);
 }
 
-/** The state devices see, found from timestamp.json down: half-written files of a crashed run are not part of it. */
+/**
+ * The state devices see, found from timestamp.json down: half-written files of a crashed run are not part of it. What
+ * somebody else has written there is refused (`ND_BUNDLE_BAD_SIGNATURE`), or the next publishing would sign it.
+ */
 async function readState(servedDir: string) {
   const root = await readMetadata(servedDir, 'root', MetadataKind.Root);
   const timestamp = await readMetadata(servedDir, 'timestamp', MetadataKind.Timestamp);
@@ -266,6 +287,8 @@ async function readState(servedDir: string) {
     `${snapshot.signed.meta['targets.json']?.version}.targets`,
     MetadataKind.Targets,
   );
+  for (const metadata of [root, timestamp, snapshot, targets])
+    requireSignature(metadata, root, 'the file is not signed by whom the root names');
   return { root, timestamp, snapshot, targets };
 }
 

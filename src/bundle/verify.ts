@@ -86,7 +86,7 @@ function checkGolden(bytes: Uint8Array, { golden, targets }: Manifest): Outcome<
   return accept(undefined);
 }
 
-const finding = (where: string, reason: UpdateReason, detail: string): Finding => ({
+export const finding = (where: string, reason: UpdateReason, detail: string): Finding => ({
   code: bundleCode(reason),
   reason,
   where,

@@ -43,7 +43,9 @@ export function assign(
   }
   const { horizon, inputLength } = task;
   return {
-    models: chosen.map((model) => choose(model, { horizon, ...(inputLength && { inputLength }), ...own.get(model.id) })),
+    models: chosen.map((model) =>
+      choose(model, { horizon, ...(inputLength && { inputLength }), ...own.get(model.id) }),
+    ),
     train,
   };
 }

@@ -1,6 +1,7 @@
 /** The way from a trained model to a bundle, shared by `nd quantize`, `nd pack` and the demo. */
 import type { Bundle } from '../bundle/pack.js';
-import { sliceTime, type TimeSeriesFrame } from '../data/frame.js';
+import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
+import { splitFrame } from '../data/split.js';
 import { createBatch, createWindows, gatherWindows } from '../data/windows.js';
 import { NeuroDivergentError } from '../errors.js';
 import type { Engine, FloatTensor } from '../engine/port.js';
@@ -8,7 +9,7 @@ import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtes
 import { conformalHalfWidths, intervalAround } from '../evaluate/conformal.js';
 import { coverage as coverageOf, mae } from '../evaluate/metrics.js';
 import { shippedGraph } from '../forecaster/compile.js';
-import type { TrainedModel } from '../forecaster/forecaster.js';
+import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
 import type { WindowArrays } from '../quantize/index.js';
 import { parseFrequency } from '../time/frequency.js';
@@ -24,7 +25,11 @@ const taskOf = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
 };
 
 /** Up to `limit` windows, evenly spread over the frame. */
-export function windowArrays(frame: TimeSeriesFrame, task: Task, limit: number): WindowArrays & Record<string, Float32Array> {
+export function windowArrays(
+  frame: TimeSeriesFrame,
+  task: Task,
+  limit: number,
+): WindowArrays & Record<string, Float32Array> {
   const windows = createWindows(frame, { ...task, minAvailable: 1 });
   const count = Math.min(limit, windows.count);
   const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count));
@@ -43,7 +48,19 @@ export interface Compressed extends Quantized {
 /** Quantizes a trained model, calibrated on one part of the data and gated on another, and times both. */
 export async function compress(
   model: TrainedModel,
-  { engine, to, calibration, validation, maxLoss }: { engine: Engine; to: 'int8' | 'fp16'; calibration: TimeSeriesFrame; validation: TimeSeriesFrame; maxLoss?: number | undefined },
+  {
+    engine,
+    to,
+    calibration,
+    validation,
+    maxLoss,
+  }: {
+    engine: Engine;
+    to: 'int8' | 'fp16';
+    calibration: TimeSeriesFrame;
+    validation: TimeSeriesFrame;
+    maxLoss?: number | undefined;
+  },
 ): Promise<Compressed> {
   const task = taskOf(model);
   const graph = shippedGraph(model);
@@ -59,19 +76,34 @@ export async function compress(
     point: loss.point,
     ...(maxLoss !== undefined && { maxLoss }),
   });
-  const [fp32, small] = await measureLatency([result.fp32Model, result.model], { engine, graph: result.graph, windows });
+  const [fp32, small] = await measureLatency([result.fp32Model, result.model], {
+    engine,
+    graph: result.graph,
+    windows,
+  });
   return { ...result, latency: { fp32: fp32!, small: small! } };
 }
 
 /** An ONNX forecast model in a backtest: its point column. */
-export async function onnxModel(name: string, model: Uint8Array, engine: Engine, { inputLength, horizon }: Task, point: number): Promise<BacktestModel & { close(): void }> {
+export async function onnxModel(
+  name: string,
+  model: Uint8Array,
+  engine: Engine,
+  { inputLength, horizon }: Task,
+  point: number,
+): Promise<BacktestModel & { close(): void }> {
   const session = await engine.load(model);
   return {
     name,
     predict: (batch, count) => {
-      const rows = (values: Float32Array): FloatTensor => ({ data: values.subarray(0, count * inputLength), dims: [count, inputLength, 1] });
+      const rows = (values: Float32Array): FloatTensor => ({
+        data: values.subarray(0, count * inputLength),
+        dims: [count, inputLength, 1],
+      });
       const offered: Record<string, FloatTensor> = { past: rows(batch.past), mask: rows(batch.mask) };
-      const forecast = session.run(Object.fromEntries(session.inputNames.map((input) => [input, offered[input]!])))['forecast']!;
+      const forecast = session.run(Object.fromEntries(session.inputNames.map((input) => [input, offered[input]!])))[
+        'forecast'
+      ]!;
       const columns = forecast.data.length / (count * horizon);
       return Float32Array.from({ length: count * horizon }, (_, row) => forecast.data[row * columns + point]!);
     },
@@ -81,7 +113,10 @@ export async function onnxModel(name: string, model: Uint8Array, engine: Engine,
 
 const coverage = 0.9;
 
-export interface PackOptions extends Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs' | 'notes'> {
+export interface PackOptions extends Pick<
+  BundleParts,
+  'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs' | 'notes'
+> {
   readonly model: TrainedModel;
   /** Rows the model was not fitted to: they give the interval, the golden windows and the figures on the card. */
   readonly heldOut: TimeSeriesFrame;
@@ -90,7 +125,13 @@ export interface PackOptions extends Pick<BundleParts, 'dir' | 'line' | 'release
 }
 
 /** Measures the model that ships on rows it has not learned from, and packs it with what the device needs. */
-export async function packModel({ model, heldOut, dataset, engine, ...options }: PackOptions): Promise<{ bundle: Bundle; measured: Backtest }> {
+export async function packModel({
+  model,
+  heldOut,
+  dataset,
+  engine,
+  ...options
+}: PackOptions): Promise<{ bundle: Bundle; measured: Backtest }> {
   const task = taskOf(model);
   const { quantiles, point } = model.spec.loss;
   const shipped = await onnxModel(model.name, Object.values(options.models)[0]!, engine, task, point);
@@ -119,8 +160,14 @@ const goldenCases = 4;
 
 function goldenWindows(frame: TimeSeriesFrame, { inputLength, horizon }: Task): Record<string, FloatTensor>[] {
   const windows = windowArrays(frame, { inputLength, horizon }, goldenCases);
-  const cut = (values: Float32Array, i: number): FloatTensor => ({ data: values.slice(i * inputLength, (i + 1) * inputLength), dims: [1, inputLength, 1] });
-  return Array.from({ length: windows['past']!.length / inputLength }, (_, i) => ({ past: cut(windows['past']!, i), mask: cut(windows['mask']!, i) }));
+  const cut = (values: Float32Array, i: number): FloatTensor => ({
+    data: values.slice(i * inputLength, (i + 1) * inputLength),
+    dims: [1, inputLength, 1],
+  });
+  return Array.from({ length: windows['past']!.length / inputLength }, (_, i) => ({
+    past: cut(windows['past']!, i),
+    mask: cut(windows['mask']!, i),
+  }));
 }
 
 /** Milliseconds between two rows. Devices work on a fixed grid: months and plain indices have none. */
@@ -134,9 +181,28 @@ function cadenceOf(frame: TimeSeriesFrame): number {
   });
 }
 
-/** Cuts the last rows off; those held out keep enough past for their first window. For a frame of one series. */
-export function holdOut(frame: TimeSeriesFrame, rows: number, context: number): { rest: TimeSeriesFrame; held: TimeSeriesFrame } {
-  const last = frame.time.length;
-  const cut = frame.time[last - rows]!;
-  return { rest: sliceTime(frame, Number.NEGATIVE_INFINITY, cut), held: sliceTime(frame, frame.time[Math.max(0, last - rows - context)]!, Number.POSITIVE_INFINITY) };
+/** Cuts the last rows off each series; those held out keep enough past for their first window. */
+export function holdOut(
+  frame: TimeSeriesFrame,
+  rows: number,
+  context: number,
+): { rest: TimeSeriesFrame; held: TimeSeriesFrame } {
+  const { train, test } = splitFrame(frame, { test: { size: rows }, context });
+  return { rest: train, held: test };
+}
+
+/** The rows at the end of each series that this model was validated on; a fifth of the shortest where it was not. */
+export function heldOutRows({ spec, errors }: TrainedModel, frame: TimeSeriesFrame): number {
+  const { horizon } = taskOf({ spec });
+  const lengths = frame.ids.map((_, series) => rowsOf(frame, series).to - rowsOf(frame, series).from);
+  const shortest = lengths.reduce((a, b) => Math.min(a, b), Infinity);
+  if (errors === undefined) return Math.max(horizon, Math.floor(shortest / 5));
+  return Math.ceil(errors.length / horizon / frame.ids.length) + horizon - 1; // one window per row, from the first horizon on
+}
+
+/** The model of this name; without one, that with the smallest error on its validation part. */
+export function chosenModel(forecaster: Forecaster, name?: string): TrainedModel {
+  if (name !== undefined) return forecaster.model(name);
+  const error = ({ errors }: TrainedModel): number => mae(new Float32Array(errors?.length ?? 0), errors ?? []);
+  return forecaster.models.reduce((best, model) => (error(model) < error(best) ? model : best));
 }

@@ -1,5 +1,18 @@
 /** How commands talk: results on stdout, talk on stderr, a bar on a terminal and plain lines elsewhere. */
 
+import { formatNumber } from '../evaluate/table.js';
+
+/** Taken by every command. */
+export interface OutputFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** The result of a command: one JSON object for scripts, or words for people. */
+export function printResult({ json = false }: OutputFlags, value: object, text: string): void {
+  process.stdout.write(`${json ? JSON.stringify(value) : text}\n`);
+}
+
 export interface Terminal {
   /** A heading or a sentence for the reader. */
   say(text: string): void;
@@ -71,3 +84,6 @@ export function formatBytes(bytes: number): string {
 
 /** `0.4 %` */
 export const formatPercent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)} %`;
+
+/** Four digits, or a dash where there is no value. */
+export const formatFigure = (value: number | null): string => formatNumber(value ?? Number.NaN);

@@ -48,10 +48,10 @@ const checks: readonly Check[] = [
   {
     name: 'SQLite',
     run: async () => {
-      const { openStore } = await import('../../runtime/store.js');
+      const { createSystemClock, openStore } = await import('../../runtime/index.js');
       const dir = mkdtempSync(join(tmpdir(), 'nd-doctor-'));
       try {
-        const store = openStore({ path: join(dir, 'check.sqlite') } as never);
+        const store = openStore({ path: join(dir, 'check.sqlite'), clock: createSystemClock('trusted') });
         store.close();
       } finally {
         rmSync(dir, { recursive: true, force: true });

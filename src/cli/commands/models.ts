@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { findModel, models } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
-import { formatTable } from '../terminal.js';
+import { formatTable, printResult, type OutputFlags } from '../terminal.js';
 
 interface Hyperparameter {
   readonly name: string;
@@ -12,14 +12,14 @@ interface Hyperparameter {
   readonly description: string;
 }
 
-export function modelsCommand(name: string | undefined, { json = false }: { json?: boolean }): void {
-  const shown =
-    name === undefined
-      ? models.map(summary)
-      : { ...summary(findModel(name)), hyperparameters: hyperparametersOf(findModel(name)) };
-  if (json) process.stdout.write(`${JSON.stringify(shown)}\n`);
-  else if (name === undefined) process.stdout.write(`${list()}\n`);
-  else process.stdout.write(`${card(findModel(name))}\n`);
+export function listCommand(flags: OutputFlags): void {
+  printResult(flags, { models: models.map(summary) }, list());
+}
+
+/** Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
+export function infoCommand(name: string, flags: OutputFlags): void {
+  const model = findModel(name);
+  printResult(flags, { ...summary(model), hyperparameters: hyperparametersOf(model) }, card(model));
 }
 
 const summary = ({

@@ -7,7 +7,8 @@ import { Forecaster, type FitEvent, type ForecasterOptions, type TrainedModel } 
 import type { ScalerName } from '../../models/index.js';
 import { dataFlagsText, readData, shellWord, type DataFlags } from '../data-option.js';
 import { assign, parseLoss } from '../setting.js';
-import { createTerminal, formatFigure, formatTable, printResult, type OutputFlags, type Terminal } from '../terminal.js';
+import { createTerminal, formatFigure, formatTable, printResult } from '../terminal.js';
+import type { OutputFlags, Progress, Terminal } from '../terminal.js';
 
 export interface TrainFlags extends DataFlags, OutputFlags {
   readonly out: string;
@@ -47,8 +48,9 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
       `the last ${validationSize} of each validate. Forecasting ${horizon} from ${inputLength}.`,
   );
 
+  const bars = createBars(terminal);
   await cancellable(out, (signal) =>
-    forecaster.fit(frame, { validationSize, checkpoints: out, resume, signal, on: showProgress(terminal) }),
+    forecaster.fit(frame, { validationSize, checkpoints: out, resume, signal, on: bars.on }).finally(bars.end),
   );
   await forecaster.save(out, { overwrite });
   const rows = forecaster.models.map(summary);
@@ -76,8 +78,8 @@ function configured({ model, set, loss, scaler, ...flags }: TrainFlags): Omit<Fo
   const { models, train } = assign(model, flags, set);
   const { maxSteps, learningRate, batch: windowsBatchSize, patience, threads } = flags;
   const given = { maxSteps, learningRate, windowsBatchSize, patience, threads };
-  const set_ = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { models, train: { ...set_, ...train, loss: parseLoss(loss), scaler } };
+  const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { models, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
 }
 
 /** A tenth of the shortest series, but at least one horizon; none when that leaves too little to learn from. */
@@ -90,14 +92,21 @@ function usualValidation(frame: TimeSeriesFrame, inputLength: number, horizon: n
 
 const checkpointFile = (out: string, model: string): string => join(out, `${model}.checkpoint.safetensors`);
 
-/** One bar per model, in turn. */
-function showProgress(terminal: Terminal): (event: FitEvent) => void {
-  let current: { model: string; first: number; bar: ReturnType<Terminal['progress']> } | undefined;
-  return ({ model, step, maxSteps, trainLoss, validationLoss }) => {
-    if (current?.model !== model) current = { model, first: trainLoss, bar: terminal.progress(model, maxSteps) };
-    const validation = validationLoss === null ? '' : `, validation ${formatFigure(validationLoss)}`;
-    const note = `loss ${formatFigure(current.first)} → ${formatFigure(trainLoss)}${validation}`;
-    current.bar.update(step, note);
+/** One bar per model, in turn; `end` closes the last one. */
+function createBars(terminal: Terminal): { on(event: FitEvent): void; end(): void } {
+  let current: { model: string; first: number; note: string; bar: Progress } | undefined;
+  const end = (): void => current?.bar.done(current.note);
+  return {
+    on: ({ model, step, maxSteps, trainLoss, validationLoss }) => {
+      if (current?.model !== model) {
+        end();
+        current = { model, first: trainLoss, note: '', bar: terminal.progress(model, maxSteps) };
+      }
+      const validation = validationLoss === null ? '' : `, validation ${formatFigure(validationLoss)}`;
+      current.note = `loss ${formatFigure(current.first)} → ${formatFigure(trainLoss)}${validation}`;
+      current.bar.update(step, current.note);
+    },
+    end,
   };
 }
 

@@ -1,0 +1,167 @@
+/** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
+import { Command, Option } from 'commander';
+import { version } from '../version.js';
+import { addDataOptions, nameList, numberList, realNumber, wholeNumber } from './data-option.js';
+
+/** Throws `CommanderError` where the words are not understood; the caller says so. */
+export function createProgram(): Command {
+  const nd = new Command('nd')
+    .description('Neural forecasting for constrained devices: train here, run on a Raspberry Pi or a Jetson.')
+    .version(version)
+    .option('--json', 'print the result as one JSON object on stdout')
+    .option('--quiet', 'say nothing but the result')
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+
+  nd.command('demo')
+    .description('the whole way on real sensor data: train, quantize, push to a device, forecast, alert')
+    .addOption(
+      new Option('--series <name>', 'which of the shipped series').choices(['machine', 'ambient']).default('machine'),
+    )
+    .option('--report <file>', 'where the report goes', 'demo-report.html')
+    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
+    .action(async (_: object, command: Command) =>
+      (await import('./demo/command.js')).demoCommand(command.optsWithGlobals()),
+    );
+
+  addDataOptions(nd.command('train'), 'a time and a target column')
+    .description('train models on a table')
+    .requiredOption('--out <folder>', 'where the trained forecaster goes')
+    .requiredOption('--horizon <steps>', 'steps to forecast', wholeNumber)
+    .option('--model <names>', 'models to train, separated by commas', nameList, ['nhits'])
+    .option('--input-length <steps>', 'steps of the past to look at (three horizons)', wholeNumber)
+    .option('--set <name=value...>', 'hyperparameters: hidden=64, nhits.dropout=0.1, train.weightDecay=0.01')
+    .option('--loss <name>', 'mae, mse, huber:2, mq:80,90, normal, …', 'mae')
+    .option('--scaler <name>', 'how each window is scaled: standard, robust, minmax, revin, identity, …', 'robust')
+    .option('--max-steps <n>', 'training steps', wholeNumber)
+    .option('--learning-rate <rate>', 'step size of Adam', realNumber)
+    .option('--batch <windows>', 'windows per step', wholeNumber)
+    .option('--validation <rows>', 'last rows of each series to validate on (a tenth)', wholeNumber)
+    .option('--patience <checks>', 'stop after so many checks without improvement', wholeNumber)
+    .option('--threads <n>', 'threads', wholeNumber)
+    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
+    .option('--resume', 'go on from the checkpoint in the folder')
+    .option('--overwrite', 'replace the forecaster in the folder')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/train.js')).trainCommand(command.optsWithGlobals()),
+    );
+
+  addDataOptions(nd.command('predict'), 'the past')
+    .description('forecast with a trained forecaster')
+    .argument('<folder>', 'what `nd train` wrote')
+    .option('--out <file>', 'CSV for the forecasts; - is stdout', '-')
+    .option('--levels <percents>', 'intervals, such as 80,90', numberList)
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/predict.js')).predictCommand(folder, command.optsWithGlobals()),
+    );
+
+  addDataOptions(nd.command('evaluate'), 'past and truth')
+    .description('measure a forecaster beside naive, seasonal naive and ridge')
+    .argument('<folder>', 'what `nd train` wrote')
+    .option('--windows <n>', 'forecasts at the end of each series', wholeNumber, 20)
+    .option('--step <steps>', 'steps between two of them (one horizon)', wholeNumber)
+    .option('--season <steps>', 'length of a season (found from the values)', wholeNumber)
+    .option('--report <file>', 'write a page with charts')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/evaluate.js')).evaluateCommand(folder, command.optsWithGlobals()),
+    );
+
+  addDataOptions(nd.command('quantize'), 'what to calibrate on and to validate with')
+    .description('make a smaller model and prove that it is as good')
+    .argument('<folder>', 'what `nd train` wrote')
+    .requiredOption('--out <file>', 'the quantized ONNX model')
+    .addOption(new Option('--to <precision>', 'precision of the weights').choices(['int8', 'fp16']).default('int8'))
+    .option('--model <name>', 'which of the models (the best)')
+    .option('--validation <rows>', 'last rows of each series that judge it (those of training)', wholeNumber)
+    .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/quantize.js')).quantizeCommand(folder, command.optsWithGlobals()),
+    );
+
+  addDataOptions(nd.command('pack'), 'what to calibrate on and to measure with')
+    .description('pack a bundle that a device can run')
+    .argument('<folder>', 'what `nd train` wrote')
+    .requiredOption('--out <folder>', 'the bundle')
+    .requiredOption('--line <name>', 'model family, such as boiler')
+    .option('--release <n>', 'number of this release, rising per line', wholeNumber, 1)
+    .option('--model <name>', 'which of the models (the best)')
+    .addOption(
+      new Option('--precisions <names>', 'int8, fp16, fp32, separated by commas; devices run the first')
+        .argParser(nameList)
+        .default(['int8']),
+    )
+    .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
+    .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
+    .option('--unit <unit>', 'unit of the readings, such as °C')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/pack.js')).packCommand(folder, command.optsWithGlobals()),
+    );
+
+  const repo = nd.command('repo').description('the signed repository devices take models from');
+  repo
+    .command('init')
+    .argument('<folder>', 'a new repository')
+    .description('make keys and first metadata')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).initCommand(folder, command.optsWithGlobals()),
+    );
+  repo
+    .command('publish')
+    .argument('<folder>', 'the repository')
+    .argument('<bundle>', 'what `nd pack` wrote')
+    .description('verify, add and sign a bundle')
+    .action(async (folder: string, bundle: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).publishCommand(folder, bundle, command.optsWithGlobals()),
+    );
+  repo
+    .command('refresh')
+    .argument('<folder>', 'the repository')
+    .description('sign anew before the signatures expire (daily)')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).refreshCommand(folder, command.optsWithGlobals()),
+    );
+  repo
+    .command('verify')
+    .argument('<folder>', 'a bundle or a repository')
+    .description('check hashes, models, golden vectors and, of a repository, signatures')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).verifyCommand(folder, command.optsWithGlobals()),
+    );
+
+  nd.command('run')
+    .description('run the device: readings in, forecasts and alerts out')
+    .requiredOption('--config <file>', 'YAML or JSON configuration')
+    .option('--events', 'print one JSON line per event')
+    .action(async ({ config, events = false }: { config: string; events?: boolean }) => {
+      process.exitCode = await (await import('../runtime/main.js')).runDeviceProcess(config, { events });
+    });
+
+  const models = nd
+    .command('models')
+    .description('list the models')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/models.js')).listCommand(command.optsWithGlobals()),
+    );
+  models
+    .command('info')
+    .argument('<name>', 'a model')
+    .description('show one model and its hyperparameters')
+    .action(async (name: string, _: object, command: Command) =>
+      (await import('./commands/models.js')).infoCommand(name, command.optsWithGlobals()),
+    );
+
+  nd.command('doctor')
+    .description('check what this machine has and lacks')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/doctor.js')).doctorCommand(command.optsWithGlobals()),
+    );
+
+  nd.command('parity')
+    .description('compare our numbers with those of the reference library')
+    .requiredOption('--fixtures <folder>', 'golden files')
+    .option('--only <models>', 'models of the reference library, separated by commas', nameList)
+    .action(async (_: object, command: Command) => {
+      process.exitCode = await (await import('./parity.js')).runParityCommand(command.optsWithGlobals());
+    });
+  return nd;
+}
