@@ -33,7 +33,7 @@ export interface CaseFile {
 export function listCases(folder: string): CaseFile[] {
   const list = (path: string): string[] => {
     try {
-      return readdirSync(path).filter((name) => !name.startsWith('.'));
+      return readdirSync(path).filter((name) => !name.startsWith('.') && !name.endsWith('.md'));
     } catch (cause) {
       throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
         where: path,

@@ -8,6 +8,7 @@ import { models } from '../../models/index.js';
 import type { Model, ReferenceParameter } from '../../models/model.js';
 import { layoutOf } from '../../train/plan.js';
 import { transposed, type Fixture } from './fixture.js';
+import { compareRecursion } from './recursion.js';
 import { createTally, missing, type Outcome, type Tally } from './tally.js';
 
 type Tensors = Readonly<Record<string, FloatTensor>>;
@@ -49,6 +50,7 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
     engine,
   );
   await compareSteps(training, values, spec, fixture, tally, engine);
+  if (tensors['predict/y_hat']) await compareRecursion(spec, values, fixture, engine, tally);
   return tally.outcome();
 }
 

@@ -6,13 +6,17 @@ import { fixtures } from '../../fixtures.js';
 /** [batch, time, columns, series] with one mask per series → one row of windows per series, [batch, time, columns]. */
 function ofSeries({ data, shape }: NdArray, series: number): NdArray {
   const count = shape[3]!;
-  return ndarray(data.filter((_, i) => i % count === series), shape.slice(0, 3));
+  return ndarray(
+    data.filter((_, i) => i % count === series),
+    shape.slice(0, 3),
+  );
 }
 
 function expectClose(actual: NdArray, expected: NdArray): void {
   const size = Math.max(...expected.data.map(Math.abs));
   expect(actual.data.length).toBe(expected.data.length);
-  for (const [i, value] of expected.data.entries()) expect(Math.abs(actual.data[i]! - value)).toBeLessThan(1e-5 + 1e-4 * size);
+  for (const [i, value] of expected.data.entries())
+    expect(Math.abs(actual.data[i]! - value)).toBeLessThan(1e-5 + 1e-4 * size);
 }
 
 const cases = fixtures('scalers');
@@ -31,7 +35,11 @@ describe.skipIf(cases.length === 0).each(cases)('scaler fixture $file', ({ info,
       weight: ndarray(tensors['param/revin_weight']?.data ?? [], [tensors['param/revin_weight']?.data.length ?? 0]),
     };
     const feeds = { x: take('input/x'), mask: take('input/mask'), z2: take('input/z2'), ...learned };
-    const [gotShift, gotScale, z, inverse, inverse2] = evaluate([shift, scale, scaled, restore(scaled), restore(z2!)], feeds, z2!.shape[0] as number);
+    const [gotShift, gotScale, z, inverse, inverse2] = evaluate(
+      [shift, scale, scaled, restore(scaled), restore(z2!)],
+      feeds,
+      z2!.shape[0] as number,
+    );
     if (name !== 'identity') {
       expectClose(gotShift!, take('output/x_shift'));
       expectClose(gotScale!, take('output/x_scale'));
@@ -64,13 +72,20 @@ describe.each(scalerNames)('%s', (name) => {
     const g = createGraph();
     const past = g.input('past', ['batch', 4, 1]);
     const { scaled } = windowScaler(g, name).target(past, g.input('mask', ['batch', 4, 1]));
-    const [z] = evaluate([scaled], { past: ndarray([7, 7, 7, 7, 0, 0, 0, 0], [2, 4, 1]), mask: ndarray([1, 1, 1, 1, 0, 0, 0, 0], [2, 4, 1]) }, 2);
+    const [z] = evaluate(
+      [scaled],
+      { past: ndarray([7, 7, 7, 7, 0, 0, 0, 0], [2, 4, 1]), mask: ndarray([1, 1, 1, 1, 0, 0, 0, 0], [2, 4, 1]) },
+      2,
+    );
     expect(z!.data.every(Number.isFinite)).toBe(true);
   });
 });
 
 test('the identity scaler asks for no mask', () => {
   const g = createGraph();
-  const { scaled } = windowScaler(g, 'identity').target(g.input('past', ['batch', 4, 1]), g.input('mask', ['batch', 4, 1]));
+  const { scaled } = windowScaler(g, 'identity').target(
+    g.input('past', ['batch', 4, 1]),
+    g.input('mask', ['batch', 4, 1]),
+  );
   expect(g.finish({ scaled }).inputs).toHaveLength(1);
 });
