@@ -11,10 +11,10 @@ import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
 import { tcn } from './tcn.js';
 
-export { gradientName, inferenceGraph, trainingGraph, validationGraph, type ForecastSpec } from './assemble.js';
+export { inferenceGraph, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
-export { defineModel, task, type Model, type ModelInputs, type Reference } from './model.js';
+export type { Model } from './model.js';
 
 export const models: readonly Model[] = [dlinear, gru, lstm, mlp, nhits, nlinear, patchtst, tcn];
 
