@@ -15,7 +15,11 @@ import { sum } from './reduce.js';
 
 function expectShape(where: string, name: string, shape: Shape, expected: Shape): void {
   if (!sameShape(shape, expected)) {
-    throw new ShapeError({ where, what: `${name} is [${shape}] but must be [${expected}].`, mend: 'Check the hidden size and the number of gates.' });
+    throw new ShapeError({
+      where,
+      what: `${name} is [${shape}] but must be [${expected}].`,
+      mend: 'Check the hidden size and the number of gates.',
+    });
   }
 }
 
@@ -44,14 +48,19 @@ interface ScanOptions {
   readonly backwards?: boolean;
 }
 
-function scan(emit: OnnxEmitter, { body, states, sequences, outputs, scanOutputs, backwards = false }: ScanOptions): void {
+function scan(
+  emit: OnnxEmitter,
+  { body, states, sequences, outputs, scanOutputs, backwards = false }: ScanOptions,
+): void {
   const directions = (count: number): number[] => new Array<number>(count).fill(1);
   emit.node('Scan', [...states, ...sequences], {
     body,
     outputs,
     attributes: {
       num_scan_inputs: sequences.length,
-      ...(backwards ? { scan_input_directions: directions(sequences.length), scan_output_directions: directions(scanOutputs) } : {}),
+      ...(backwards
+        ? { scan_input_directions: directions(sequences.length), scan_output_directions: directions(scanOutputs) }
+        : {}),
     },
   });
 }
@@ -95,33 +104,44 @@ export const gru: OpCall<[x: Tensor, w: Tensor, b: Tensor, h0: Tensor], GruOutpu
     const kr = mul(mul(kn, hn), mul(r, sub(1, r)));
     const kz = mul(sub(before, n), mul(z, sub(1, z)));
     const k = concat([kr, kz, mul(kn, r)], { axis: 2 }); // [time, batch, 3·hidden]
-    const { dg, dh, dh0 } = gruBackward(gradients.h!, k, z, w);
+    const { dg, dh, dh0 } = gruBackward(gradients.h!, k, z, swapLast(w));
     const dx = concat([slice(dg, { axis: 2, start: 0, end: 2 * (h0.shape[1] as number) }), mul(dh, kn)], { axis: 2 });
     return { x: dx, w: overSteps(before, dg), b: sum(dg, { axes: [0, 1] }), h0: dh0 };
   },
   onnx: (_, emit, { node, inputs: [x, w, b, h0], outputs }) => {
     const [, batch, hidden] = node.outputs[0]!.shape as [number, number, number];
     const gate: Shape = [batch, hidden];
-    const body = emit.body('gru', [value('h_in', gate), value('x_t', [batch, 3 * hidden])], ['h_out', 'h_t', 'r', 'z', 'n', 'hn'].map((name) => value(name, gate)), (step) => {
-      const [g] = step.node('Gemm', ['h_in', w!, b!]);
-      const [xr, xz, xn] = split(step, 'x_t', 3);
-      const [hr, hz, hn] = split(step, g!, 3);
-      step.node('Sigmoid', step.node('Add', [xr!, hr!]), { outputs: ['r'] });
-      step.node('Sigmoid', step.node('Add', [xz!, hz!]), { outputs: ['z'] });
-      step.node('Identity', [hn!], { outputs: ['hn'] });
-      const [reset] = step.node('Mul', ['r', hn!]);
-      step.node('Tanh', step.node('Add', [xn!, reset!]), { outputs: ['n'] });
-      const [change] = step.node('Sub', ['h_in', 'n']);
-      const [kept] = step.node('Mul', ['z', change!]);
-      step.node('Add', ['n', kept!], { outputs: ['h_out'] });
-      step.node('Identity', ['h_out'], { outputs: ['h_t'] });
-    });
+    const twoAndOne = emit.ints([2 * hidden, hidden]); // r and z together, then n
+    const body = emit.body(
+      'gru',
+      [value('h_in', gate), value('x_t', [batch, 3 * hidden])],
+      ['h_out', 'h_t', 'r', 'z', 'n', 'hn'].map((name) => value(name, gate)),
+      (step) => {
+        const [g] = step.node('Gemm', ['h_in', w!, b!]);
+        const [xrz, xn] = step.node('Split', ['x_t', twoAndOne], { attributes: { axis: -1 }, outputs: 2 });
+        const [hrz] = step.node('Split', [g!, twoAndOne], { attributes: { axis: -1 }, outputs: ['', 'hn'] });
+        const [rz] = step.node('Sigmoid', step.node('Add', [xrz!, hrz!]));
+        step.node('Split', [rz!], { attributes: { axis: -1, num_outputs: 2 }, outputs: ['r', 'z'] });
+        const [reset] = step.node('Mul', ['r', 'hn']);
+        step.node('Tanh', step.node('Add', [xn!, reset!]), { outputs: ['n'] });
+        const [change] = step.node('Sub', ['h_in', 'n']);
+        const [kept] = step.node('Mul', ['z', change!]);
+        step.node('Add', ['n', kept!], { outputs: ['h_out'] });
+        step.node('Identity', ['h_out'], { outputs: ['h_t'] });
+      },
+    );
     scan(emit, { body, states: [h0!], sequences: [x!], outputs: ['', ...outputs], scanOutputs: 5 });
   },
   run: ({ x, w, b, h0 }) => {
     const [time, batch] = x.shape as [number, number];
     const hidden = h0.shape[1]!;
-    const [h, r, z, n, hn] = Array.from({ length: 5 }, () => new Float64Array(time * batch * hidden)) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
+    const [h, r, z, n, hn] = Array.from({ length: 5 }, () => new Float64Array(time * batch * hidden)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
     let state = h0.data;
     for (let t = 0; t < time; t++) {
       const g = stepProduct(state, w, batch, b.data);
@@ -158,67 +178,75 @@ function stepProduct(state: Float64Array, w: NdArray, batch: number, bias?: Floa
   return result;
 }
 
-/** `d · wᵀ`, for one step. `[batch, columns] · [hidden, columns]ᵀ` */
-function stepProductTransposed(d: Float64Array, w: NdArray, batch: number): Float64Array {
-  const [hidden, columns] = w.shape as [number, number];
-  const turned = { data: new Float64Array(w.data.length), shape: [columns, hidden] };
-  for (let j = 0; j < hidden; j++) for (let c = 0; c < columns; c++) turned.data[c * hidden + j] = w.data[j * columns + c]!;
-  return stepProduct(d, turned, batch);
-}
-
 /** The carried part of the GRU's backward pass, last step first. `dy`, `z [time, batch, hidden]`, `k [time, batch, 3·hidden]`. */
-const gruBackward: OpCall<[dy: Tensor, k: Tensor, z: Tensor, w: Tensor], { dg: Tensor; dh: Tensor; dh0: Tensor }> = defineOp({
-  name: 'gruBackward',
-  inputs: ['dy', 'k', 'z', 'w'],
-  outputs: ['dg', 'dh', 'dh0'],
-  shape: ({ dy, k }) => ({ dg: k, dh: dy, dh0: dy.slice(1) }),
-  grad: 'none',
-  onnx: (_, emit, { node, inputs: [dy, k, z, w], outputs: [dg, dh, dh0] }) => {
-    const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
-    const state: Shape = [batch, hidden];
-    const wide: Shape = [batch, 3 * hidden];
-    const body = emit.body(
-      'gruBackward',
-      [value('carry', state), value('dy_t', state), value('k_t', wide), value('z_t', state)],
-      [value('carry_out', state), value('dg_t', wide), value('dh_t', state)],
-      (step) => {
-        step.node('Add', ['carry', 'dy_t'], { outputs: ['dh_t'] });
-        const [tiled] = step.node('Concat', ['dh_t', 'dh_t', 'dh_t'], { attributes: { axis: 1 } });
-        step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
-        const [kept] = step.node('Mul', ['dh_t', 'z_t']);
-        step.node('Gemm', ['dg_t', w!, kept!], { attributes: { transB: 1 }, outputs: ['carry_out'] });
-      },
-    );
-    const start = zeros(emit, state);
-    scan(emit, { body, states: [start], sequences: [dy!, k!, z!], outputs: [dh0!, dg!, dh!], scanOutputs: 2, backwards: true });
-  },
-  run: ({ dy, k, z, w }) => {
-    const [time, batch, hidden] = dy.shape as [number, number, number];
-    const dg = new Float64Array(k.data.length);
-    const dh = new Float64Array(dy.data.length);
-    let carry: Float64Array = new Float64Array(batch * hidden);
-    for (let t = time - 1; t >= 0; t--) {
-      const next = new Float64Array(batch * hidden);
-      const step = dg.subarray(t * batch * 3 * hidden, (t + 1) * batch * 3 * hidden);
-      for (let i = 0; i < batch * hidden; i++) {
-        const from = t * batch * hidden + i;
-        dh[from] = carry[i]! + dy.data[from]!;
-        next[i] = dh[from] * z.data[from]!;
-        const wide = Math.floor(i / hidden) * 3 * hidden + (i % hidden);
-        for (let part = 0; part < 3; part++) {
-          step[wide + part * hidden] = dh[from] * k.data[t * batch * 3 * hidden + wide + part * hidden]!;
+const gruBackward: OpCall<[dy: Tensor, k: Tensor, z: Tensor, w: Tensor], { dg: Tensor; dh: Tensor; dh0: Tensor }> =
+  defineOp({
+    name: 'gruBackward',
+    inputs: ['dy', 'k', 'z', 'w'],
+    outputs: ['dg', 'dh', 'dh0'],
+    shape: ({ dy, k }) => ({ dg: k, dh: dy, dh0: dy.slice(1) }),
+    grad: 'none',
+    onnx: (_, emit, { node, inputs: [dy, k, z, w], outputs: [dg, dh, dh0] }) => {
+      const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
+      const state: Shape = [batch, hidden];
+      const wide: Shape = [batch, 3 * hidden];
+      const body = emit.body(
+        'gruBackward',
+        [value('carry', state), value('dy_t', state), value('k_t', wide), value('z_t', state)],
+        [value('carry_out', state), value('dg_t', wide), value('dh_t', state)],
+        (step) => {
+          step.node('Add', ['carry', 'dy_t'], { outputs: ['dh_t'] });
+          const [tiled] = step.node('Concat', ['dh_t', 'dh_t', 'dh_t'], { attributes: { axis: 1 } });
+          step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
+          const [kept] = step.node('Mul', ['dh_t', 'z_t']);
+          step.node('Gemm', ['dg_t', w!, kept!], { outputs: ['carry_out'] });
+        },
+      );
+      const start = zeros(emit, state);
+      scan(emit, {
+        body,
+        states: [start],
+        sequences: [dy!, k!, z!],
+        outputs: [dh0!, dg!, dh!],
+        scanOutputs: 2,
+        backwards: true,
+      });
+    },
+    run: ({ dy, k, z, w }) => {
+      const [time, batch, hidden] = dy.shape as [number, number, number];
+      const dg = new Float64Array(k.data.length);
+      const dh = new Float64Array(dy.data.length);
+      let carry: Float64Array = new Float64Array(batch * hidden);
+      for (let t = time - 1; t >= 0; t--) {
+        const next = new Float64Array(batch * hidden);
+        const step = dg.subarray(t * batch * 3 * hidden, (t + 1) * batch * 3 * hidden);
+        for (let i = 0; i < batch * hidden; i++) {
+          const from = t * batch * hidden + i;
+          dh[from] = carry[i]! + dy.data[from]!;
+          next[i] = dh[from] * z.data[from]!;
+          const wide = Math.floor(i / hidden) * 3 * hidden + (i % hidden);
+          for (let part = 0; part < 3; part++) {
+            step[wide + part * hidden] = dh[from] * k.data[t * batch * 3 * hidden + wide + part * hidden]!;
+          }
         }
+        const back = stepProduct(step, w, batch);
+        carry = next.map((v, i) => v + back[i]!);
       }
-      const back = stepProductTransposed(step, w, batch);
-      carry = next.map((v, i) => v + back[i]!);
-    }
-    return [dg, dh, carry];
-  },
-  samples: [[[3, 2, 2], [3, 2, 6], [3, 2, 2], [2, 6]]],
-});
+      return [dg, dh, carry];
+    },
+    samples: [
+      [
+        [3, 2, 2],
+        [3, 2, 6],
+        [3, 2, 2],
+        [6, 2],
+      ],
+    ],
+  });
 
 /** The zero state a backward scan starts from. The training graph has a fixed batch. */
-const zeros = (emit: OnnxEmitter, shape: Shape): string => emit.constant(new Float32Array(size(shape) as number), shape as number[]);
+const zeros = (emit: OnnxEmitter, shape: Shape): string =>
+  emit.constant(new Float32Array(size(shape) as number), shape as number[]);
 
 // --------------------------------------------------------------------------------------------------------------- LSTM
 
@@ -258,7 +286,7 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     const kg = mul(i, sub(1, mul(g, g)));
     const ko = mul(tc, mul(o, sub(1, o)));
     const k = concat([ki, kf, kg, ko], { axis: 2 }); // [time, batch, 4·hidden]
-    const { dg, dh0, dc0 } = lstmBackward(gradients.h!, a, k, f, w);
+    const { dg, dh0, dc0 } = lstmBackward(gradients.h!, a, k, f, swapLast(w));
     return { x: dg, w: overSteps(previous(h0, h), dg), h0: dh0, c0: dc0 };
   },
   onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs }) => {
@@ -304,7 +332,9 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
       for (let row = 0; row < batch; row++) {
         for (let j = 0; j < hidden; j++) {
           const to = (t * batch + row) * hidden + j;
-          const sum4 = (part: number): number => x.data[(t * batch + row) * 4 * hidden + part * hidden + j]! + product[row * 4 * hidden + part * hidden + j]!;
+          const sum4 = (part: number): number =>
+            x.data[(t * batch + row) * 4 * hidden + part * hidden + j]! +
+            product[row * 4 * hidden + part * hidden + j]!;
           i[to] = logistic(sum4(0));
           f[to] = logistic(sum4(1));
           g[to] = Math.tanh(sum4(2));
@@ -318,11 +348,21 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     }
     return [h, c, i, f, g, o];
   },
-  samples: [[[3, 2, 8], [2, 8], [2, 2], [2, 2]]],
+  samples: [
+    [
+      [3, 2, 8],
+      [2, 8],
+      [2, 2],
+      [2, 2],
+    ],
+  ],
 });
 
 /** The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f [time, batch, hidden]`, `k [time, batch, 4·hidden]`. */
-const lstmBackward: OpCall<[dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor], { dg: Tensor; dh0: Tensor; dc0: Tensor }> = defineOp({
+const lstmBackward: OpCall<
+  [dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor],
+  { dg: Tensor; dh0: Tensor; dc0: Tensor }
+> = defineOp({
   name: 'lstmBackward',
   inputs: ['dy', 'a', 'k', 'f', 'w'],
   outputs: ['dg', 'dh0', 'dc0'],
@@ -334,7 +374,14 @@ const lstmBackward: OpCall<[dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tens
     const wide: Shape = [batch, 4 * hidden];
     const body = emit.body(
       'lstmBackward',
-      [value('carry', state), value('dc_in', state), value('dy_t', state), value('a_t', state), value('k_t', wide), value('f_t', state)],
+      [
+        value('carry', state),
+        value('dc_in', state),
+        value('dy_t', state),
+        value('a_t', state),
+        value('k_t', wide),
+        value('f_t', state),
+      ],
       [value('carry_out', state), value('dc_out', state), value('dg_t', wide)],
       (step) => {
         const [dh] = step.node('Add', ['carry', 'dy_t']);
@@ -343,11 +390,18 @@ const lstmBackward: OpCall<[dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tens
         const [tiled] = step.node('Concat', [dc!, dc!, dc!, dh!], { attributes: { axis: 1 } });
         step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
         step.node('Mul', [dc!, 'f_t'], { outputs: ['dc_out'] });
-        step.node('Gemm', ['dg_t', w!], { attributes: { transB: 1 }, outputs: ['carry_out'] });
+        step.node('MatMul', ['dg_t', w!], { outputs: ['carry_out'] });
       },
     );
     const start = zeros(emit, state);
-    scan(emit, { body, states: [start, start], sequences: [dy!, a!, k!, f!], outputs: [dh0!, dc0!, dg!], scanOutputs: 1, backwards: true });
+    scan(emit, {
+      body,
+      states: [start, start],
+      sequences: [dy!, a!, k!, f!],
+      outputs: [dh0!, dc0!, dg!],
+      scanOutputs: 1,
+      backwards: true,
+    });
   },
   run: ({ dy, a, k, f, w }) => {
     const [time, batch, hidden] = dy.shape as [number, number, number];
@@ -367,10 +421,18 @@ const lstmBackward: OpCall<[dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tens
           step[wide + part * hidden] = (part === 3 ? dh : dc) * k.data[t * batch * 4 * hidden + wide + part * hidden]!;
         }
       }
-      carry = stepProductTransposed(step, w, batch);
+      carry = stepProduct(step, w, batch);
       dcNext = dcOut;
     }
     return [dg, carry, dcNext];
   },
-  samples: [[[3, 2, 2], [3, 2, 2], [3, 2, 8], [3, 2, 2], [2, 8]]],
+  samples: [
+    [
+      [3, 2, 2],
+      [3, 2, 2],
+      [3, 2, 8],
+      [3, 2, 2],
+      [8, 2],
+    ],
+  ],
 });

@@ -1,5 +1,5 @@
 /**
- * gru or lstm with the product before it -> ONNX's own layer: for one window three times as fast, and one node where the
+ * gru or lstm with the product before it -> ONNX's own layer: for one window 2.5 times as fast, and one node where the
  * scan has a body. It fires where a graph ships: nothing reads the gates, and the state starts at zero.
  */
 import type { Graph } from '../builder.js';
