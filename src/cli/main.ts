@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The `nd` command: understand the words, call, and turn what goes wrong into one line and an exit code. */
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { exitCode, NeuroDivergentError } from '../errors.js';
+import { nearest } from '../models/nearest.js';
 import { createProgram } from './program.js';
 
 /** Whoever reads our output may stop doing so, as `head` does. */
@@ -17,11 +18,13 @@ function asKnown(error: unknown): NeuroDivergentError | undefined {
   if (error instanceof NeuroDivergentError) return error;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return undefined;
-    const command = program.commands.find((known) => process.argv.includes(known.name()))?.name();
+    const command = program.commands.find((known) => process.argv.includes(known.name()));
+    const name = command?.name();
     return new NeuroDivergentError('ND_CLI_USAGE', {
-      where: command === undefined ? 'nd' : `nd ${command}`,
-      what: error.code === 'commander.help' ? 'A command is missing.' : sentence(error.message),
-      mend: command === undefined ? 'See `nd help`.' : `See \`nd help ${command}\`.`,
+      where: name === undefined ? 'nd' : `nd ${name}`,
+      what: error.code === 'commander.help' ? 'A command is missing.' : (misspelt(command) ?? sentence(error.message)),
+      mend: name === undefined ? 'See `nd help`.' : `See \`nd help ${name}\`.`,
+      cause: error,
     });
   }
   return new NeuroDivergentError('ND_INTERNAL', {
@@ -30,6 +33,16 @@ function asKnown(error: unknown): NeuroDivergentError | undefined {
     mend: 'This is a fault of the program: please report it with the command and these lines.',
     cause: error,
   });
+}
+
+/** Where an option is missing, another one may be misspelt: commander would only say the former. */
+function misspelt(command: Command = program): string | undefined {
+  const known = [...program.options, ...command.options].flatMap(({ long }) => long ?? []);
+  const words = process.argv.filter((word) => word.startsWith('--')).map((word) => word.split('=')[0]!);
+  const stray = words.find((word) => !known.includes(word));
+  return stray && command.commands.length === 0
+    ? `There is no option ${stray}; the nearest is ${nearest(stray, known)}.`
+    : undefined;
 }
 
 /** `error: unknown option '--dat'\n(Did you mean --data?)` as one sentence. */
@@ -45,7 +58,7 @@ try {
   const error = asKnown(thrown);
   if (error !== undefined) {
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`);
-    else process.stderr.write(`${error.message}\n`);
+    else process.stderr.write(`${error.message.replaceAll(/\n (?! )/g, '\n')}\n`);
   }
   process.exitCode = error?.exitCode ?? exitCode.ok;
 }

@@ -1,7 +1,7 @@
 /** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
 import { Command, Option } from 'commander';
 import { version } from '../version.js';
-import { addDataOptions, nameList, numberList, realNumber, wholeNumber } from './data-option.js';
+import { addDataOptions, listOf, nameList, numberList, realNumber, wholeNumber } from './option.js';
 
 /** Throws `CommanderError` where the words are not understood; the caller says so. */
 export function createProgram(): Command {
@@ -87,7 +87,7 @@ export function createProgram(): Command {
     .option('--model <name>', 'which of the models (the best)')
     .addOption(
       new Option('--precisions <names>', 'int8, fp16, fp32, separated by commas; devices run the first')
-        .argParser(nameList)
+        .argParser((text) => listOf(text, ['int8', 'fp16', 'fp32']))
         .default(['int8']),
     )
     .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
@@ -139,15 +139,16 @@ export function createProgram(): Command {
   const models = nd
     .command('models')
     .description('list the models')
-    .action(async (_: object, command: Command) =>
-      (await import('./commands/models.js')).listCommand(command.optsWithGlobals()),
+    .argument('[name]', 'show only this one, as `nd models info`')
+    .action(async (name: string | undefined, _: object, command: Command) =>
+      (await import('./commands/models.js')).modelsCommand(name, command.optsWithGlobals()),
     );
   models
     .command('info')
     .argument('<name>', 'a model')
     .description('show one model and its hyperparameters')
     .action(async (name: string, _: object, command: Command) =>
-      (await import('./commands/models.js')).infoCommand(name, command.optsWithGlobals()),
+      (await import('./commands/models.js')).modelsCommand(name, command.optsWithGlobals()),
     );
 
   nd.command('doctor')

@@ -47,7 +47,7 @@ export function createTerminal({
         write(
           `\r\x1b[2K  ${label} ${bar} ${Math.round(share * 100)} %  ${note}`.slice(
             0,
-            Math.max(40, (stream.columns ?? 100) + 4),
+            Math.max(40, (stream.columns || 100) + 4),
           ),
         );
       };

@@ -15,7 +15,7 @@ export const findingKinds = {
   ND_DATA_COLUMN_MISSING: {
     severity: 'error',
     what: 'the column is missing',
-    mend: 'Add it, or name another one with the option `columns`.',
+    mend: 'Add it, or name another one with `columns` (`--time`, `--target`, `--series`).',
   },
   ND_DATA_COLUMN_DUPLICATE: {
     severity: 'error',

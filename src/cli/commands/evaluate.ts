@@ -9,7 +9,7 @@ import { renderReport } from '../../evaluate/report.js';
 import { guessSeason } from '../../evaluate/season.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
 import { naturalSeasons, parseFrequency } from '../../time/frequency.js';
-import { readData, type DataFlags } from '../data-option.js';
+import { readData, type DataFlags } from '../table.js';
 import { evaluationReport } from '../evaluation-report.js';
 import { createTerminal, printResult, type OutputFlags } from '../terminal.js';
 

@@ -12,12 +12,9 @@ interface Hyperparameter {
   readonly description: string;
 }
 
-export function listCommand(flags: OutputFlags): void {
-  printResult(flags, { models: models.map(summary) }, list());
-}
-
-/** Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
-export function infoCommand(name: string, flags: OutputFlags): void {
+/** All models, or one of them. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
+export function modelsCommand(name: string | undefined, flags: OutputFlags): void {
+  if (name === undefined) return printResult(flags, { models: models.map(summary) }, list());
   const model = findModel(name);
   printResult(flags, { ...summary(model), hyperparameters: hyperparametersOf(model) }, card(model));
 }

@@ -4,12 +4,10 @@ import type { BundleParts } from '../make-bundle.js';
 import { createOrtEngine } from '../../engine/ort.js';
 import { exportOnnx } from '../../forecaster/compile.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
-import { readData, shellWord, type DataFlags } from '../data-option.js';
+import { readData, shellWord, type DataFlags } from '../table.js';
 import { chosenModel, compress, heldOutRows, holdOut, packModel } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
 import type { OutputFlags } from '../terminal.js';
-
-export const precisions = ['int8', 'fp16', 'fp32'] as const;
 
 export interface PackFlags extends DataFlags, OutputFlags {
   readonly out: string;
@@ -17,7 +15,7 @@ export interface PackFlags extends DataFlags, OutputFlags {
   readonly release: number;
   readonly model?: string;
   /** The first is what devices run. */
-  readonly precisions: readonly (typeof precisions)[number][];
+  readonly precisions: readonly ('int8' | 'fp16' | 'fp32')[];
   readonly validation?: number;
   readonly maxLoss?: number;
   readonly unit?: string;

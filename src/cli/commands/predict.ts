@@ -3,7 +3,7 @@ import { writeCsv, formatCsv, type CsvColumns } from '../../data/csv.js';
 import { Forecaster, type Forecasts } from '../../forecaster/forecaster.js';
 import { parseFrequency } from '../../time/frequency.js';
 import { formatTime } from '../../time/parse.js';
-import { readData, type DataFlags } from '../data-option.js';
+import { readData, type DataFlags } from '../table.js';
 import { createTerminal, printResult, type OutputFlags } from '../terminal.js';
 
 export interface PredictFlags extends DataFlags, OutputFlags {
@@ -16,7 +16,9 @@ export async function predictCommand(folder: string, flags: PredictFlags): Promi
   const terminal = createTerminal(flags);
   const forecaster = await Forecaster.load(folder);
   const frame = await readData(flags, { terminal, minLength: forecaster.inputLength });
-  const forecasts = await forecaster.predict({ frame, ...(levels && { levels }) });
+  const { columns, ...where } = await forecaster.predict({ frame, ...(levels && { levels }) });
+  const shown = Object.entries(columns).map(([name, values]) => [name, Array.from(values, sevenDigits)] as const);
+  const forecasts: Shown = { ...where, columns: Object.fromEntries(shown) };
   const dated = parseFrequency(frame.frequency).kind !== 'step';
   const times = Array.from(forecasts.time, (time) => (dated ? formatTime(time) : time));
   if (out !== '-') {
@@ -27,13 +29,20 @@ export async function predictCommand(folder: string, flags: PredictFlags): Promi
   else if (out === '-') process.stdout.write(formatCsv(table(forecasts, times)));
 }
 
-const table = ({ ids, horizon, columns }: Forecasts, time: readonly (string | number)[]): CsvColumns => ({
+interface Shown extends Omit<Forecasts, 'columns'> {
+  readonly columns: Readonly<Record<string, readonly number[]>>;
+}
+
+/** What a 32 bit number holds; the rest is noise of its conversion. */
+const sevenDigits = (value: number): number => Number(value.toPrecision(7));
+
+const table = ({ ids, horizon, columns }: Shown, time: readonly (string | number)[]): CsvColumns => ({
   series: time.map((_, row) => ids[Math.floor(row / horizon)]!),
   time,
   ...columns,
 });
 
-function bySeries({ ids, horizon, columns }: Forecasts, times: readonly (string | number)[]): object {
+function bySeries({ ids, horizon, columns }: Shown, times: readonly (string | number)[]): object {
   const cut = <T>(values: ArrayLike<T>, series: number): T[] =>
     Array.from({ length: horizon }, (_, step) => values[series * horizon + step]!);
   return {

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createOrtEngine } from '../../engine/ort.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
-import { readData, type DataFlags } from '../data-option.js';
+import { readData, type DataFlags } from '../table.js';
 import { chosenModel, compress, heldOutRows, holdOut, type Compressed } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
 import type { OutputFlags } from '../terminal.js';

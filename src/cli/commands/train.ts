@@ -5,7 +5,7 @@ import { rowsOf, type TimeSeriesFrame } from '../../data/frame.js';
 import { NeuroDivergentError } from '../../errors.js';
 import { Forecaster, type FitEvent, type ForecasterOptions, type TrainedModel } from '../../forecaster/forecaster.js';
 import type { ScalerName } from '../../models/index.js';
-import { dataFlagsText, readData, shellWord, type DataFlags } from '../data-option.js';
+import { dataFlagsText, readData, shellWord, type DataFlags } from '../table.js';
 import { assign, parseLoss } from '../setting.js';
 import { createTerminal, formatFigure, formatTable, printResult } from '../terminal.js';
 import type { OutputFlags, Progress, Terminal } from '../terminal.js';
@@ -48,6 +48,9 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
       `the last ${validationSize} of each validate. Forecasting ${horizon} from ${inputLength}.`,
   );
 
+  const started = flags.model.some((name) => existsSync(checkpointFile(out, name)));
+  if (resume && !started) terminal.say(`There is no checkpoint in ${out}: training begins anew.`);
+  if (started && !resume) terminal.say(`The checkpoint in ${out} is replaced; --resume would go on from it.`);
   const bars = createBars(terminal);
   await cancellable(out, (signal) =>
     forecaster.fit(frame, { validationSize, checkpoints: out, resume, signal, on: bars.on }).finally(bars.end),

@@ -1,0 +1,49 @@
+/** Options that many commands share, and how their values are read. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Aggregation } from '../data/from-columns.js';
+
+const aggregations: readonly Aggregation[] = ['mean', 'last', 'first', 'sum', 'min', 'max'];
+
+export const addDataOptions = (command: Command, what: string): Command =>
+  command
+    .requiredOption('--data <file>', `CSV with ${what}; - reads standard input`)
+    .option('--time <column>', 'name of the time column (time, ds, timestamp, date…)')
+    .option('--target <column>', 'name of the column to forecast (target, y, value)')
+    .option('--series <column>', 'name of the column that tells series apart (series, unique_id)')
+    .option('--frequency <step>', 'step of the series, such as 5min, h or D (found from the times)')
+    .addOption(
+      new Option('--time-unit <unit>', 'what whole numbers in the time column are').choices(['index', 's', 'ms']),
+    )
+    .option('--sort', 'sort the rows by time')
+    .addOption(new Option('--on-duplicate <rule>', 'what rows of one time become').choices(aggregations))
+    .addOption(new Option('--resample <rule>', 'merge the rows of each step of the frequency').choices(aggregations))
+    .addOption(
+      new Option('--fill-gaps <rule>', 'how missing steps are filled').choices(['linear', 'last', 'mask', 'none']),
+    );
+
+/** Parsers of option values: commander turns what they throw into a usage error that names the option. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError('It takes a whole number.');
+}
+
+export function realNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('It takes a number.');
+}
+
+export const nameList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+export function listOf(text: string, known: readonly string[]): string[] {
+  const names = nameList(text);
+  if (names.length > 0 && names.every((name) => known.includes(name))) return names;
+  throw new InvalidArgumentError(`It takes some of ${known.join(', ')}.`);
+}
+
+export const numberList = (text: string): number[] => nameList(text).map(realNumber);
