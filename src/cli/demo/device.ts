@@ -10,6 +10,7 @@ export interface DeviceEvent {
 }
 
 export interface DeviceProcess {
+  readonly pid: number;
   readonly events: readonly DeviceEvent[];
   /** The first event of that name, past or to come; rejects when the device ends before it. */
   first(name: string): Promise<DeviceEvent>;
@@ -19,12 +20,12 @@ export interface DeviceProcess {
   stop(): Promise<void>;
 }
 
-const program = fileURLToPath(new URL('../../device/nd-device.js', import.meta.url));
+const bundled = fileURLToPath(new URL('../../device/nd-device.js', import.meta.url));
 /** A small young generation costs a little speed and saves a third of the memory under load. */
-const heapFlags = (process.env.NDF ?? '--max-semi-space-size=1 --max-old-space-size=64').split(' ');
+const heapFlags = ['--max-semi-space-size=1', '--max-old-space-size=64'];
 const patienceMs = 5000;
 
-export function startDevice(configPath: string): DeviceProcess {
+export function startDevice(configPath: string, program = bundled): DeviceProcess {
   const startedAt = performance.now();
   const child = spawn(process.execPath, [...heapFlags, program, configPath, '--events'], { stdio: ['ignore', 'pipe', 'pipe'] });
   const events: (DeviceEvent & { readonly at: number })[] = [];
@@ -54,6 +55,7 @@ export function startDevice(configPath: string): DeviceProcess {
     }
   };
   return {
+    pid: child.pid!,
     events,
     first: find,
     millisecondsTo: async (name) => (await find(name)).at,

@@ -8,9 +8,8 @@ import { formatLeaderboard, leaderboard, type LeaderboardRow } from '../../evalu
 import { guessSeason } from '../../evaluate/season.js';
 import { choose } from '../../forecaster/choice.js';
 import { Forecaster, type TrainedModel } from '../../forecaster/forecaster.js';
-import { dlinear } from '../../models/dlinear.js';
-import { gru } from '../../models/gru.js';
-import { nhits } from '../../models/nhits.js';
+import { findModel, type Model } from '../../models/index.js';
+import { backtestModel } from '../../forecaster/runner.js';
 import type { Terminal } from '../terminal.js';
 import { holdOut } from '../ship.js';
 import type { Scenario } from './scenario.js';
@@ -30,6 +29,12 @@ export interface Learned {
 /** Shares of the rows before the first failure. */
 const validationShare = 0.15;
 const testShare = 0.15;
+/** What is trained, and how fast: a large model on a few days of data learns in small steps. */
+const recipes: readonly { readonly model: Model; readonly hyperparameters?: Readonly<Record<string, unknown>>; readonly learningRate: number }[] = [
+  { model: findModel('nhits'), learningRate: 1e-4 },
+  { model: findModel('dlinear'), learningRate: 1e-3 },
+  { model: findModel('gru'), hyperparameters: { hidden: 64, layers: 1 }, learningRate: 1e-3 },
+];
 const naiveName = 'seasonal naive';
 
 export function readSeries({ csv }: Scenario): TimeSeriesFrame {
@@ -46,23 +51,23 @@ export async function learn(scenario: Scenario, { seed, terminal, signal }: { se
   const { rest: train, held: validation } = holdOut(rest, rows(validationShare), inputLength);
   terminal.say(`  ${frame.time.length} readings, one every ${frame.frequency}; ${train.time.length} to learn from, ${rows(validationShare)} to validate, ${rows(testShare)} to compare on`);
 
-  const task = { inputLength, horizon };
-  const forecaster = new Forecaster({
-    models: [choose(nhits, task), choose(dlinear, task), choose(gru, { ...task, hidden: 64, layers: 1 })],
-    train: { maxSteps: 600, learningRate: 1e-3, windowsBatchSize: 64, valCheckSteps: 50, patience: 4, schedule: 'cosine', scaler: 'standard' },
-    seed,
-  });
-  const bars = new Map<string, ReturnType<Terminal['progress']>>();
-  const barOf = (model: string, steps: number) => bars.get(model) ?? bars.set(model, terminal.progress(model.padEnd(8), steps)).get(model)!;
-  await forecaster.fit(rest, {
-    validationSize: rows(validationShare),
-    signal,
-    on: ({ model, step, maxSteps, trainLoss, validationLoss }) =>
-      barOf(model, maxSteps).update(step, `loss ${trainLoss.toFixed(3)}${validationLoss === null ? '' : `, validation ${validationLoss.toFixed(3)}`}`),
-  });
-  for (const { name, history, steps, bestStep } of forecaster.models) {
-    const losses = history.map(({ validationLoss }) => validationLoss ?? Number.NaN);
-    barOf(name, steps).done(`${steps} steps, validation loss ${losses[0]?.toFixed(3)} → ${Math.min(...losses).toFixed(3)}, best at step ${bestStep}`);
+  const models: TrainedModel[] = [];
+  for (const { model, hyperparameters = {}, learningRate } of recipes) {
+    const forecaster = new Forecaster({
+      models: [choose(model, { inputLength, horizon, ...hyperparameters })],
+      train: { learningRate, maxSteps: 600, windowsBatchSize: 64, valCheckSteps: 50, patience: 4, scaler: 'standard' },
+      seed,
+    });
+    const bar = terminal.progress(model.id.padEnd(8), 600);
+    await forecaster.fit(rest, {
+      validationSize: rows(validationShare),
+      signal,
+      on: ({ step, trainLoss, validationLoss }) => bar.update(step, `loss ${trainLoss.toFixed(3)}${validationLoss === null ? '' : `, validation ${validationLoss.toFixed(3)}`}`),
+    });
+    const trained = forecaster.model(model.id);
+    const losses = trained.history.map(({ validationLoss }) => validationLoss ?? Number.NaN);
+    bar.done(`${trained.steps} steps, training loss ${trained.history[0]?.trainLoss.toFixed(3)} → ${trained.history.at(-1)?.trainLoss.toFixed(3)}, validation ${losses[0]?.toFixed(3)} → ${Math.min(...losses).toFixed(3)} (step ${trained.bestStep})`);
+    models.push(trained);
   }
 
   const season = guessSeason(train.columns.target);
@@ -71,7 +76,7 @@ export async function learn(scenario: Scenario, { seed, terminal, signal }: { se
   const comparison = await backtest(
     quiet,
     [
-      ...forecaster.backtestModels(),
+      ...models.map(backtestModel),
       { name: naiveName, predict: seasonalNaive(past, horizon, season) },
       { name: 'ridge', predict: ridge.forecast },
     ],
@@ -79,8 +84,8 @@ export async function learn(scenario: Scenario, { seed, terminal, signal }: { se
   );
   const board = leaderboard(comparison, { season });
   terminal.say(`\n${formatLeaderboard(board).replaceAll(/^/gm, '  ')}\n`);
-  const best = forecaster.model(board.find(({ name }) => forecaster.models.some((model) => model.name === name))!.name);
-  return { frame, train, validation, test, models: forecaster.models, best, season, rows: board };
+  const best = board.flatMap(({ name }) => models.filter((model) => model.name === name))[0]!;
+  return { frame, train, validation, test, models, best, season, rows: board };
 }
 
 export const naiveError = ({ rows }: Learned): number => rows.find(({ name }) => name === naiveName)!.mae;
