@@ -1,4 +1,5 @@
 /** The page `nd evaluate --report` leaves behind. */
+import { basename } from 'node:path';
 import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
 import type { Backtest } from '../evaluate/backtest.js';
 import type { LeaderboardRow } from '../evaluate/leaderboard.js';
@@ -6,7 +7,7 @@ import type { Report, ReportBlock } from '../evaluate/report.js';
 import type { Forecasts } from '../forecaster/forecaster.js';
 import { parseFrequency } from '../time/frequency.js';
 import { version } from '../version.js';
-import { formatFigure } from './terminal.js';
+import { formatFigure, formatPercent } from './terminal.js';
 
 export interface EvaluationParts {
   readonly frame: TimeSeriesFrame;
@@ -25,15 +26,16 @@ export function evaluationReport({ frame, result, rows, season, next, data }: Ev
   const own = rows.filter(({ name }) => name in next.columns);
   const best = own[0]!;
   const simple = rows.find(({ name }) => !(name in next.columns))!;
+  const gain = 1 - best.mae / simple.mae;
   return {
-    title: `Forecasts of ${data}`,
+    title: `Forecasts of ${basename(data)}`,
     subtitle: `${result.count} forecasts of ${result.horizon} steps from ${result.ids.length} series, each made without a look at what came after.`,
     cards: [
       { label: 'Best model', value: best.name, note: `mean absolute error ${formatFigure(best.mae)}` },
       {
         label: `Against ${simple.name}`,
-        value: `${formatFigure(100 * (1 - best.mae / simple.mae))} % better`,
-        tone: best.mae < simple.mae ? 'good' : 'bad',
+        value: `${formatPercent(Math.abs(gain))} ${gain > 0 ? 'better' : 'worse'}`,
+        tone: gain > 0 ? 'good' : 'bad',
         note: 'the best of the simple ones',
       },
     ],

@@ -35,7 +35,7 @@ export function windowArrays(
   const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count));
   const batch = createBatch(windows, count);
   gatherWindows(windows, chosen, batch);
-  return { ...batch } as unknown as WindowArrays & Record<string, Float32Array>;
+  return { ...batch };
 }
 
 const calibrationWindows = 512;

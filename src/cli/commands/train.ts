@@ -96,7 +96,7 @@ function usualValidation(frame: TimeSeriesFrame, inputLength: number, horizon: n
 const checkpointFile = (out: string, model: string): string => join(out, `${model}.checkpoint.safetensors`);
 
 /** One bar per model, in turn; `end` closes the last one. */
-function createBars(terminal: Terminal): { on(event: FitEvent): void; end(): void } {
+function createBars(terminal: Terminal): { on: (event: FitEvent) => void; end: () => void } {
   let current: { model: string; first: number; note: string; bar: Progress } | undefined;
   const end = (): void => current?.bar.done(current.note);
   return {

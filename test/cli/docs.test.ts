@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { createProgram } from '../../src/cli/program.js';
+
+const manual = readFileSync('docs/cli.md', 'utf8');
+const sections = new Map(manual.split(/^## /m).slice(1).map((text) => [text.split('\n')[0]!, text])); // prettier-ignore
+
+/** Full names of all commands, those of `nd repo` included. */
+function commands(command: Command, above = ''): [string, Command][] {
+  const name = `${above}${command.name()}`;
+  const inner = command.commands.flatMap((each) => commands(each, `${name} `));
+  return command.name() === 'repo' ? inner : [[name, command], ...inner];
+}
+const all = createProgram().commands.flatMap((command) => commands(command));
+
+test.each(all)('docs/cli.md has a section on %s that names its options', (name, command) => {
+  const section = sections.get(`\`${name}\``) ?? '';
+  expect(section, `add a section ## \`${name}\``).not.toBe('');
+  const shared = section.includes('[data options](#data-options)') ? (sections.get('Data options') ?? '') : '';
+  const names = (long: string): boolean => new RegExp(`[\`\\s]${long}(?![\\w-])`).test(`${section}${shared}`);
+  const missing = command.options.map(({ long }) => long!).filter((long) => !names(long));
+  expect(missing, 'name these options in the section').toEqual([]);
+});
+
+test('docs/cli.md names no option that does not exist', () => {
+  const known = [createProgram(), ...all.map(([, command]) => command)].flatMap(({ options }) =>
+    options.map(({ long }) => long!),
+  );
+  const named = [...manual.matchAll(/(?<=[`\s])--[a-z][a-z-]*/g)].map(([word]) => word);
+  expect(named.filter((word) => ![...known, '--help', '--version'].includes(word))).toEqual([]);
+});
