@@ -84,14 +84,19 @@ function renderBlock(block: ReportBlock, id: string): string {
   }
 }
 
+/** From this length on a cell is a sentence: it starts at the left and wraps. */
+const PROSE_LENGTH = 32;
+
 function renderTable({ title, description, columns, rows, highlight }: ReportTable): string {
+  const prose = columns.map((_, c) => c > 0 && rows.some((row) => typeof row[c] === 'string' && row[c].length >= PROSE_LENGTH));
   const cell = (value: string | number, c: number): string => {
     const text = escapeHtml(typeof value === 'number' ? formatNumber(value) : value);
-    return c === 0 ? `<th scope="row">${text}</th>` : `<td>${text}</td>`;
+    return c === 0 ? `<th scope="row">${text}</th>` : `<td${prose[c] ? ' class="prose"' : ''}>${text}</td>`;
   };
+  const head = (name: string, c: number): string => `<th scope="col"${prose[c] ? ' class="prose"' : ''}>${escapeHtml(name)}</th>`;
   const body = rows.map((row, r) => `<tr${r === highlight ? ' class="best"' : ''}>${row.map(cell).join('')}</tr>`);
   return `<section class="table"><h2>${escapeHtml(title)}</h2>
-<div class="scroll"><table><thead><tr>${columns.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}</tr></thead>
+<div class="scroll"><table><thead><tr>${columns.map(head).join('')}</tr></thead>
 <tbody>${body.join('')}</tbody></table></div>
 ${description === undefined ? '' : `<p class="caption">${escapeHtml(description)}</p>`}</section>`;
 }
@@ -156,6 +161,7 @@ rect.range { fill: var(--range); opacity: .3; }
 table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 12px; border-bottom: 1px solid var(--edge); text-align: right; white-space: nowrap; font-weight: 400; }
 th:first-child { text-align: left; padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
+.prose, th.prose { text-align: left; white-space: normal; min-width: 22ch; }
 thead th { color: var(--soft); font-size: 13px; }
 tbody tr:last-child > * { border-bottom: 0; }
 .best > * { font-weight: 650; } .best > th::after { content: " ★"; color: var(--orange); }

@@ -89,10 +89,13 @@ export interface Series {
 }
 
 const inFlight = 64;
+/** The device keeps what it has to say until it is heard, but not without limit: the publisher waits for one that lags. */
+const mostAhead = 2000;
+const longestWaitMs = 2000;
 
 /** Publishes every reading in order, as fast as broker and device take them. */
 export async function replay(
-  { link }: World,
+  { link, heard }: World,
   device: DeviceName,
   stream: string,
   { time, value }: Series,
@@ -107,6 +110,8 @@ export async function replay(
     await Promise.all(batch);
     batch = [];
     onProgress(i + 1);
+    const lags = (): boolean => i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.POSITIVE_INFINITY) < time[i - mostAhead]!;
+    for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs; ) await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
   await Promise.all(batch);
   onProgress(time.length);

@@ -22,6 +22,7 @@ export interface ReportParts {
 }
 
 const hourMs = 3_600_000;
+const modelColours = ['blue', 'orange', 'green'] as const;
 
 export function demoReport({ scenario, learned, compressed, readings, shift, heard, outcome, result }: ReportParts): Report {
   const { unit, windows } = scenario;
@@ -73,15 +74,22 @@ export function demoReport({ scenario, learned, compressed, readings, shift, hea
       {
         kind: 'chart',
         title: 'Learning',
-        description: 'Mean absolute error in scaled units on the validation part, at each check.',
+        description: 'Mean absolute error in scaled units at each check: on the validation part, and dashed on the windows learned from. The weights with the best validation are kept.',
         x: { kind: 'linear', label: 'training step' },
-        y: { label: 'validation loss' },
-        lines: learned.models.map(({ name, history }) => ({ name, x: history.map(({ step }) => step), y: history.map(({ validationLoss }) => validationLoss ?? Number.NaN) })),
+        y: { label: 'loss' },
+        lines: learned.models.flatMap(({ name, history }, i) => {
+          const colour = modelColours[i]!;
+          const x = history.map(({ step }) => step);
+          return [
+            { name, colour, x, y: history.map(({ validationLoss }) => validationLoss ?? Number.NaN) },
+            { name: `${name}, training`, colour, x, y: history.map(({ trainLoss }) => trainLoss), dashed: true },
+          ];
+        }),
       },
       {
         kind: 'table',
         title: 'Held-out windows',
-        description: `Errors in ${unit} on windows before the first failure that no model has seen. A season is ${learned.season} steps.`,
+        description: `Errors in ${unit} on windows before the first failure that no model has seen. ${learned.season > 1 ? `A season is ${learned.season} steps.` : 'The series has no season, so seasonal naive repeats the last value.'}`,
         columns: ['model', 'MAE', 'RMSE', 'sMAPE', 'MASE'],
         rows: learned.rows.map(({ name, mae, rmse, smape, mase }) => [name, mae, rmse, smape, mase]),
         highlight: learned.rows.findIndex(({ name }) => name === learned.best.name),
