@@ -1,8 +1,10 @@
 /** Every sample of every op as a small graph with random values: what the tests of all ops walk over. */
-import { createNode, registry, type DType, type Op, type Tensor } from '../../../src/graph/ir.js';
+import { createNode, inputName, registry, type DType, type Op, type Tensor } from '../../../src/graph/ir.js';
 import type { Graph } from '../../../src/graph/builder.js';
 import { fromHalf, toHalf } from '../../../src/graph/onnx/half.js';
-import { inputOp, leaf } from '../../../src/graph/ops/leaf.js';
+import { mul } from '../../../src/graph/ops/elementwise.js';
+import { constant, inputOp, leaf } from '../../../src/graph/ops/leaf.js';
+import { sum } from '../../../src/graph/ops/reduce.js';
 import { elements, type NdArray } from '../../../src/graph/ndarray.js';
 
 export interface OpCase {
@@ -64,4 +66,29 @@ export function opCases(): OpCase[] {
       };
     }),
   );
+}
+
+/** Inputs in which an op with a gradient is flat. */
+const flat = new Set(['where.mask', 'gate.by']);
+
+/** The cases of ops through which a gradient flows, with the inputs it flows to. */
+export function differentiableCases(): (OpCase & { readonly wrt: readonly Tensor[] })[] {
+  return opCases()
+    .filter(({ op }) => op.grad !== 'none')
+    .map((opCase) => ({
+      ...opCase,
+      wrt: opCase.inputs.filter((_, i) => !flat.has(`${opCase.op.name}.${inputName(opCase.op, i)}`)),
+    }));
+}
+
+/** Fixed random weights that make a scalar of a tensor. */
+export function probe(shape: readonly number[]): Float64Array {
+  const random = seeded(7);
+  return Float64Array.from({ length: elements(shape) }, () => Math.fround(random() - 0.5));
+}
+
+/** The first output times its probe, added up: its gradient tests every element. A recurrent layer learns from its first output alone. */
+export function probeLoss([y]: readonly Tensor[]): Tensor {
+  const shape = y!.shape as readonly number[];
+  return sum(mul(y!, constant(probe(shape), shape)), { axes: shape.map((_, axis) => axis) });
 }
