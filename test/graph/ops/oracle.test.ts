@@ -19,7 +19,6 @@ const { default: tf } = await import(native)
 tf.env().set('IS_TEST', true); // no advertisement on the terminal
 
 type Tensor = TensorFlow.Tensor;
-type Tensor2D = TensorFlow.Tensor2D;
 type Tensor3D = TensorFlow.Tensor3D;
 type Attributes = Record<string, number> & {
   readonly axes: number[];
@@ -155,7 +154,7 @@ function product(x: Tensor, w: Tensor): Tensor {
 /** A kernel with zeros between its taps instead of a dilation, through which TensorFlow.js cannot differentiate. */
 function spread(w: Tensor, dilation: number): Tensor {
   const [outputs, inputs, taps] = w.shape as [number, number, number];
-  const padded = tf.pad(tf.reshape<Tensor2D>(w, [outputs * inputs * taps, 1]), [[0, 0], [0, dilation - 1]]); // prettier-ignore
+  const padded = tf.pad(tf.reshape<TensorFlow.Rank.R2>(w, [outputs * inputs * taps, 1]), [[0, 0], [0, dilation - 1]]); // prettier-ignore
   return tf.slice(tf.reshape(padded, [outputs, inputs, taps * dilation]), [0, 0, 0], [-1, -1, (taps - 1) * dilation + 1]); // prettier-ignore
 }
 
