@@ -64,7 +64,6 @@ export const alertSettings = wireObject(
   },
   { strict: true, names: { cooldownMs: 'cooldown', repeatMs: 'repeat' } },
 );
-export type AlertSettings = z.output<typeof alertSettings>;
 
 export const streamSettings = wireObject(
   {

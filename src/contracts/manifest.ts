@@ -42,7 +42,6 @@ export const bundleInput = wireObject({
   impute: z.enum(['linear', 'last', 'seasonal', 'none']),
   categories: z.optional(z.array(z.string())),
 });
-export type BundleInput = z.output<typeof bundleInput>;
 
 const manifestObject = wireObject({
   schema: z.literal(1),

@@ -18,7 +18,6 @@ export const statusPayload = wireObject({
   boot: z.string(),
   clock: z.optional(z.enum(['synced', 'unsynced'])),
 });
-export type StatusPayload = z.output<typeof statusPayload>;
 
 export const infoPayload = wireObject({
   v,
@@ -82,13 +81,11 @@ export const forecastPayload = wireObject({
 export type ForecastPayload = z.output<typeof forecastPayload>;
 
 export const scorePayload = wireObject({ v, ts: ms, score: finite, p: finite, model: z.string() });
-export type ScorePayload = z.output<typeof scorePayload>;
 
 export const alertKinds = ['anomaly', 'level', 'drift', 'sensor_stuck', 'dropout', 'range', 'device'] as const;
 export const alertStates = ['warming', 'normal', 'pending', 'firing'] as const;
 export const alertEvents = ['opened', 'updated', 'resolved', 'superseded', 'stale', 'suppressed'] as const;
 export const severities = ['info', 'warning', 'critical'] as const;
-export type AlertKind = (typeof alertKinds)[number];
 export type AlertState = (typeof alertStates)[number];
 export type AlertEvent = (typeof alertEvents)[number];
 export type Severity = (typeof severities)[number];

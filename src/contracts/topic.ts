@@ -50,7 +50,6 @@ export function createTopics(name: DeviceName) {
     alert: (stream: string, kind: string) => `${under('alert', 'stream')(stream)}/${checkSegment('kind', kind)}`,
   };
 }
-export type Topics = ReturnType<typeof createTopics>;
 
 export interface ParsedTopic extends DeviceName {
   readonly kind: TopicKind;

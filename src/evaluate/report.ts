@@ -88,12 +88,15 @@ function renderBlock(block: ReportBlock, id: string): string {
 const PROSE_LENGTH = 32;
 
 function renderTable({ title, description, columns, rows, highlight }: ReportTable): string {
-  const prose = columns.map((_, c) => c > 0 && rows.some((row) => typeof row[c] === 'string' && row[c].length >= PROSE_LENGTH));
+  const prose = columns.map(
+    (_, c) => c > 0 && rows.some((row) => typeof row[c] === 'string' && row[c].length >= PROSE_LENGTH),
+  );
   const cell = (value: string | number, c: number): string => {
     const text = escapeHtml(typeof value === 'number' ? formatNumber(value) : value);
     return c === 0 ? `<th scope="row">${text}</th>` : `<td${prose[c] ? ' class="prose"' : ''}>${text}</td>`;
   };
-  const head = (name: string, c: number): string => `<th scope="col"${prose[c] ? ' class="prose"' : ''}>${escapeHtml(name)}</th>`;
+  const head = (name: string, c: number): string =>
+    `<th scope="col"${prose[c] ? ' class="prose"' : ''}>${escapeHtml(name)}</th>`;
   const body = rows.map((row, r) => `<tr${r === highlight ? ' class="best"' : ''}>${row.map(cell).join('')}</tr>`);
   return `<section class="table"><h2>${escapeHtml(title)}</h2>
 <div class="scroll"><table><thead><tr>${columns.map(head).join('')}</tr></thead>

@@ -15,7 +15,8 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], { allowUnused = 
   const nodes = topological([loss]);
   const needed = new Set<Tensor>(wrt);
   for (const node of nodes) {
-    if (node.op.grad !== 'none' && node.inputs.some((input) => needed.has(input))) for (const output of node.outputs) needed.add(output);
+    if (node.op.grad !== 'none' && node.inputs.some((input) => needed.has(input)))
+      for (const output of node.outputs) needed.add(output);
   }
 
   const flowing = new Map<Tensor, Tensor>([[loss, constant(1)]]);
@@ -50,7 +51,8 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], { allowUnused = 
 
   return wrt.map((tensor) => {
     const gradient = flowing.get(tensor);
-    if (gradient !== undefined) return sameShape(gradient.shape, tensor.shape) ? gradient : broadcastTo(gradient, { shape: tensor.shape });
+    if (gradient !== undefined)
+      return sameShape(gradient.shape, tensor.shape) ? gradient : broadcastTo(gradient, { shape: tensor.shape });
     if (allowUnused) return mul(tensor, 0);
     throw new NeuroDivergentError('ND_GRADIENT_MISSING_RULE', {
       where: (tensor.node.attributes as { name?: string }).name ?? tensor.node.op.name,

@@ -17,7 +17,11 @@ export function evaluate(outputs: readonly Tensor[], feeds: Readonly<Record<stri
       values.set(node.outputs[0]!, fed);
       continue;
     }
-    const results = runNode(node, node.inputs.map((input) => values.get(input)!), batch);
+    const results = runNode(
+      node,
+      node.inputs.map((input) => values.get(input)!),
+      batch,
+    );
     for (const [i, result] of results.entries()) values.set(node.outputs[i]!, result);
   }
   return outputs.map((output) => values.get(output)!);

@@ -36,7 +36,8 @@ export interface GradientContext<A extends object, O extends string> {
 }
 
 /** A case on which every op is checked: shapes of the inputs, with attributes and an element type where the op wants them. */
-export type Sample<A extends object> = readonly (readonly number[])[] | { shapes: readonly (readonly number[])[]; with: A; dtype?: DType };
+export type Sample<A extends object> =
+  readonly (readonly number[])[] | { shapes: readonly (readonly number[])[]; with: A; dtype?: DType };
 
 export interface OpSpec<I extends string, A extends object, O extends string> {
   readonly name: string;
@@ -47,11 +48,19 @@ export interface OpSpec<I extends string, A extends object, O extends string> {
   /** Element type of the outputs; that of the first input when absent. */
   readonly dtype?: (inputs: readonly Tensor[], attributes: A) => DType;
   /** Shape of the output, or of each output. Throws `ND_SHAPE_MISMATCH`. */
-  readonly shape: (inputs: Readonly<Record<I, Shape>>, attributes: A, all: readonly Shape[]) => Shape | Readonly<Record<O, Shape>>;
+  readonly shape: (
+    inputs: Readonly<Record<I, Shape>>,
+    attributes: A,
+    all: readonly Shape[],
+  ) => Shape | Readonly<Record<O, Shape>>;
   /** Gradients of the inputs, written in graph ops. `none`: the op is flat almost everywhere, nothing flows through it. */
   readonly grad:
     | 'none'
-    | ((inputs: Readonly<Record<I, Tensor>>, context: GradientContext<A, O>, all: readonly Tensor[]) => Partial<Record<string, Tensor>>);
+    | ((
+        inputs: Readonly<Record<I, Tensor>>,
+        context: GradientContext<A, O>,
+        all: readonly Tensor[],
+      ) => Partial<Record<string, Tensor>>);
   /** One ONNX node with the same inputs and outputs, or several through the emitter. */
   readonly onnx: (attributes: A, emit: OnnxEmitter, node: LoweredNode) => OnnxForm | void;
   /** The plain float64 kernel: slow, and the oracle of every test. */
@@ -74,7 +83,8 @@ export interface OnnxForm {
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
   readonly domain?: string;
 }
-export type OnnxAttribute = number | string | readonly number[] | { readonly float: number } | { readonly floats: readonly number[] };
+export type OnnxAttribute =
+  number | string | readonly number[] | { readonly float: number } | { readonly floats: readonly number[] };
 
 export type Op = OpSpec<string, object, string>;
 
@@ -158,7 +168,9 @@ export function createNode(op: Op, inputs: readonly Tensor[], attributes: object
   }
   const inputShapes = inputs.map((tensor) => tensor.shape);
   const shape = op.shape(byName(op, inputShapes), attributes, inputShapes);
-  const shapes = Array.isArray(shape) ? [shape as Shape] : op.outputs!.map((name) => (shape as Record<string, Shape>)[name]!);
+  const shapes = Array.isArray(shape)
+    ? [shape as Shape]
+    : op.outputs!.map((name) => (shape as Record<string, Shape>)[name]!);
   const dtype = op.dtype?.(inputs, attributes) ?? inputs[0]?.dtype ?? 'float32';
   const outputs: Tensor[] = [];
   const node: Node = { op, inputs, attributes, outputs };
@@ -198,6 +210,7 @@ export function operands(tensor: Tensor, call: { readonly op: Op }): Record<stri
 export function runNode(node: Node, inputs: readonly NdArray[], batch: number): NdArray[] {
   const shapes = node.outputs.map((tensor) => bindBatch(tensor.shape, batch));
   const result = node.op.run(byName(node.op, inputs), node.attributes, shapes, inputs);
-  const arrays = node.op.outputs === undefined ? [result as ArrayLike<number>] : (result as readonly ArrayLike<number>[]);
+  const arrays =
+    node.op.outputs === undefined ? [result as ArrayLike<number>] : (result as readonly ArrayLike<number>[]);
   return arrays.map((values, i) => ({ data: Float64Array.from(values), shape: shapes[i]! }));
 }

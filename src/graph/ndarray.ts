@@ -13,7 +13,10 @@ export function ndarray(data: ArrayLike<number>, shape: readonly number[]): NdAr
 }
 
 /** Calls `visit` with each index of `shape`, in row-major order. The index array is reused. */
-export function forEachIndex(shape: readonly number[], visit: (index: readonly number[], position: number) => void): void {
+export function forEachIndex(
+  shape: readonly number[],
+  visit: (index: readonly number[], position: number) => void,
+): void {
   const total = elements(shape);
   const index = new Array<number>(shape.length).fill(0);
   for (let position = 0; position < total; position++) {
@@ -46,10 +49,17 @@ export function fill(shape: readonly number[], value: (index: readonly number[])
 }
 
 /** Combines two arrays element by element, broadcasting both to `shape`. */
-export function zip(f: (a: number, b: number) => number, a: NdArray, b: NdArray, shape: readonly number[]): Float64Array {
+export function zip(
+  f: (a: number, b: number) => number,
+  a: NdArray,
+  b: NdArray,
+  shape: readonly number[],
+): Float64Array {
   const aStep = strides(a.shape);
   const bStep = strides(b.shape);
-  return fill(shape, (index) => f(a.data[broadcastPosition(a, index, aStep)]!, b.data[broadcastPosition(b, index, bStep)]!));
+  return fill(shape, (index) =>
+    f(a.data[broadcastPosition(a, index, aStep)]!, b.data[broadcastPosition(b, index, bStep)]!),
+  );
 }
 
 /** Element of `array` at `index`. */
@@ -59,7 +69,12 @@ export function at(array: NdArray, index: readonly number[]): number {
 }
 
 /** Folds `array` over `axes`, each kept with size 1. */
-export function reduce(array: NdArray, axes: readonly number[], start: number, f: (acc: number, value: number) => number): Float64Array {
+export function reduce(
+  array: NdArray,
+  axes: readonly number[],
+  start: number,
+  f: (acc: number, value: number) => number,
+): Float64Array {
   const kept = array.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
   const result = new Float64Array(elements(kept)).fill(start);
   const step = strides(kept);

@@ -9,9 +9,7 @@ import { int8 } from './int8.js';
 import type { QuantizeOptions, QuantizeReport, Task } from './task.js';
 import { forecastError } from './windows.js';
 
-export { measureLatency, type Latency, type LatencyOptions } from './latency.js';
-export type { Precision } from './layers.js';
-export type { Method } from './range.js';
+export { measureLatency, type Latency } from './latency.js';
 export type { QuantizeOptions, QuantizeReport } from './task.js';
 export type { WindowArrays } from './windows.js';
 

@@ -3,7 +3,11 @@ import { exitCode } from '../../errors.js';
 import { createTerminal, formatPercent } from '../terminal.js';
 import { runDemo, type DemoOptions } from './demo.js';
 
-export async function demoCommand({ json = false, quiet = false, ...options }: DemoOptions & { json?: boolean; quiet?: boolean }): Promise<void> {
+export async function demoCommand({
+  json = false,
+  quiet = false,
+  ...options
+}: DemoOptions & { json?: boolean; quiet?: boolean }): Promise<void> {
   const terminal = createTerminal({ quiet });
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
@@ -23,7 +27,18 @@ export async function demoCommand({ json = false, quiet = false, ...options }: D
   }
 }
 
-const summary = ({ messages, forecasts, alerts, forecastMae, coverage, latencyMs, coldStartMs, rssMb, seconds, report }: Awaited<ReturnType<typeof runDemo>>): string =>
+const summary = ({
+  messages,
+  forecasts,
+  alerts,
+  forecastMae,
+  coverage,
+  latencyMs,
+  coldStartMs,
+  rssMb,
+  seconds,
+  report,
+}: Awaited<ReturnType<typeof runDemo>>): string =>
   [
     `${messages} readings, ${forecasts} forecasts (mean error ${forecastMae.toFixed(2)}, ${formatPercent(coverage, 0)} inside the 90 % interval)`,
     `${alerts.opened} alerts, ${alerts.resolved} resolved; ${alerts.windowsHit} of ${alerts.labelledWindows} labelled failures found`,

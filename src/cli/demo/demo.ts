@@ -27,7 +27,12 @@ export interface DemoResult {
   readonly int8: { readonly model: string; readonly sizeRatio: number; readonly maeLoss: number };
   readonly messages: number;
   readonly forecasts: number;
-  readonly alerts: { readonly opened: number; readonly resolved: number; readonly labelledWindows: number; readonly windowsHit: number };
+  readonly alerts: {
+    readonly opened: number;
+    readonly resolved: number;
+    readonly labelledWindows: number;
+    readonly windowsHit: number;
+  };
   readonly forecastMae: number;
   readonly coverage: number;
   readonly latencyMs: { readonly p50: number; readonly p99: number };
@@ -39,7 +44,11 @@ export interface DemoResult {
 
 const weekMs = 7 * 86_400_000;
 
-export async function runDemo({ series, report, seed }: DemoOptions, terminal: Terminal, signal: AbortSignal): Promise<DemoResult> {
+export async function runDemo(
+  { series, report, seed }: DemoOptions,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<DemoResult> {
   const startedAt = performance.now();
   const cleanup = createCleanup();
   const dir = mkdtempSync(join(tmpdir(), 'nd-demo-'));
@@ -54,7 +63,12 @@ export async function runDemo({ series, report, seed }: DemoOptions, terminal: T
     const { best, frame } = learned;
 
     terminal.say(`2  Quantize ${best.name} to INT8`);
-    const compressed = await compress(best, { engine, to: 'int8', calibration: learned.train, validation: learned.validation });
+    const compressed = await compress(best, {
+      engine,
+      to: 'int8',
+      calibration: learned.train,
+      validation: learned.validation,
+    });
     const { report: int8, latency } = compressed;
     terminal.say(
       `  FP32 ${formatBytes(int8.fp32Bytes)}, ${Math.round(latency.fp32.p50Us)} µs a window; INT8 ${formatBytes(int8.sizeBytes)}, ${Math.round(latency.small.p50Us)} µs;` +
@@ -82,16 +96,28 @@ export async function runDemo({ series, report, seed }: DemoOptions, terminal: T
     await running.first('running');
     await pushModel(world.link, fleet, stream, Date.now());
     await running.first('model-active');
-    terminal.say(`  ${stream} release ${fleet.published.release} pushed, downloaded, verified, tested with its golden vectors, active\n`);
+    terminal.say(
+      `  ${stream} release ${fleet.published.release} pushed, downloaded, verified, tested with its golden vectors, active\n`,
+    );
 
     terminal.say('4  Replay the sensor, faster than real time');
     const readings = readingsAfter(frame, learned.validation.time[scenario.inputLength]!);
     const bar = terminal.progress('readings', readings.time.length);
-    const messages = await replay(world, device, stream, readings, { signal, onProgress: (sent) => bar.update(sent, `${world.heard.forecasts.length} forecasts, ${world.heard.events.length} alert events`) });
+    const messages = await replay(world, device, stream, readings, {
+      signal,
+      onProgress: (sent) =>
+        bar.update(sent, `${world.heard.forecasts.length} forecasts, ${world.heard.events.length} alert events`),
+    });
     const last = readings.time[readings.time.length - 1]!;
-    await world.until(({ forecasts }) => (forecasts.at(-1)?.start ?? 0) > last - 3 * scenario.cadenceMs, 'the last forecast', 60_000);
+    await world.until(
+      ({ forecasts }) => (forecasts.at(-1)?.start ?? 0) > last - 3 * scenario.cadenceMs,
+      'the last forecast',
+      60_000,
+    );
     await settle(world.heard.forecasts);
-    bar.done(`${messages} sent, ${world.heard.forecasts.length} forecasts and ${world.heard.events.length} alert events heard`);
+    bar.done(
+      `${messages} sent, ${world.heard.forecasts.length} forecasts and ${world.heard.events.length} alert events heard`,
+    );
 
     terminal.say('  the device is stopped and started again, to see how fast it is back');
     await world.until(({ health }) => health !== undefined, 'a health message', 10_000);
@@ -103,9 +129,16 @@ export async function runDemo({ series, report, seed }: DemoOptions, terminal: T
     await again.stop();
 
     const shift = shiftOf(frame.time);
-    const outcome = judgeOutcome(world.heard.forecasts, world.heard.events, windows.map(([from, to]) => [from + shift, to + shift] as const), readings);
+    const outcome = judgeOutcome(
+      world.heard.forecasts,
+      world.heard.events,
+      windows.map(([from, to]) => [from + shift, to + shift] as const),
+      readings,
+    );
     const result: DemoResult = {
-      models: learned.rows.filter(({ name }) => learned.models.some((model) => model.name === name)).map(({ name, mae }) => ({ name, mae, seasonalNaiveMae: naiveError(learned) })),
+      models: learned.rows
+        .filter(({ name }) => learned.models.some((model) => model.name === name))
+        .map(({ name, mae }) => ({ name, mae, seasonalNaiveMae: naiveError(learned) })),
       int8: { model: best.name, sizeRatio: int8.sizeRatio, maeLoss: int8.maeLoss },
       messages,
       forecasts: world.heard.forecasts.length,
@@ -123,7 +156,10 @@ export async function runDemo({ series, report, seed }: DemoOptions, terminal: T
       seconds: (performance.now() - startedAt) / 1000,
       report: resolve(report),
     };
-    writeFileSync(report, renderReport(demoReport({ scenario, learned, compressed, readings, shift, heard: world.heard, outcome, result })));
+    writeFileSync(
+      report,
+      renderReport(demoReport({ scenario, learned, compressed, readings, shift, heard: world.heard, outcome, result })),
+    );
     return result;
   } finally {
     await cleanup.run();
@@ -131,10 +167,14 @@ export async function runDemo({ series, report, seed }: DemoOptions, terminal: T
 }
 
 /** Whole weeks that bring the last reading close to now: a device refuses readings that are years old. */
-const shiftOf = (time: ArrayLike<number>): number => Math.floor((Date.now() - time[time.length - 1]!) / weekMs) * weekMs;
+const shiftOf = (time: ArrayLike<number>): number =>
+  Math.floor((Date.now() - time[time.length - 1]!) / weekMs) * weekMs;
 
 /** What the sensor really sent from a moment on, moved to the present. */
-function readingsAfter({ time, columns, available }: { time: Float64Array; columns: { target: Float32Array }; available: Uint8Array }, from: number): Series {
+function readingsAfter(
+  { time, columns, available }: { time: Float64Array; columns: { target: Float32Array }; available: Uint8Array },
+  from: number,
+): Series {
   const shift = shiftOf(time);
   const rows = [...time.keys()].filter((row) => time[row]! >= from && available[row] === 1);
   return { time: rows.map((row) => time[row]! + shift), value: rows.map((row) => columns.target[row]!) };
@@ -142,7 +182,7 @@ function readingsAfter({ time, columns, available }: { time: Float64Array; colum
 
 /** Waits until nothing more arrives. */
 async function settle(list: readonly unknown[]): Promise<void> {
-  for (let before = -1; before !== list.length; ) {
+  for (let before = -1; before !== list.length;) {
     before = list.length;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }

@@ -27,7 +27,9 @@ const patienceMs = 5000;
 
 export function startDevice(configPath: string, program = bundled): DeviceProcess {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [...heapFlags, program, configPath, '--events'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...heapFlags, program, configPath, '--events'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const events: (DeviceEvent & { readonly at: number })[] = [];
   const waiting = new Set<() => void>();
   let complaints = '';
@@ -44,7 +46,8 @@ export function startDevice(configPath: string, program = bundled): DeviceProces
     for (;;) {
       const found = events.find(({ event }) => event === name);
       if (found !== undefined) return found;
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The device ended before "${name}". ${complaints.trim()}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`The device ended before "${name}". ${complaints.trim()}`);
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           waiting.delete(wake);

@@ -23,7 +23,12 @@ export interface Fleet {
 }
 
 /** Publishes the bundle, starts server and broker on free loopback ports, and writes the device's configuration. */
-export async function raiseFleet(dir: string, bundleDir: string, { stream, unit }: Scenario, cleanup: Cleanup): Promise<Fleet> {
+export async function raiseFleet(
+  dir: string,
+  bundleDir: string,
+  { stream, unit }: Scenario,
+  cleanup: Cleanup,
+): Promise<Fleet> {
   const repositoryDir = join(dir, 'repository');
   const repository = await initRepository({ dir: repositoryDir });
   const published = await publish({ dir: repositoryDir, bundleDir });
@@ -52,7 +57,12 @@ export async function raiseFleet(dir: string, bundleDir: string, { stream, unit 
 }
 
 /** Tells the device what it should run: signed, retained, so that a device which is offline learns of it later. */
-export async function pushModel(link: MqttLink, { repository, published }: Fleet, stream: string, nowMs: number): Promise<void> {
+export async function pushModel(
+  link: MqttLink,
+  { repository, published }: Fleet,
+  stream: string,
+  nowMs: number,
+): Promise<void> {
   const envelope = signDesired(
     {
       v: 1,
@@ -61,7 +71,17 @@ export async function pushModel(link: MqttLink, { repository, published }: Fleet
       seq: 1,
       issued: nowMs,
       expires: nowMs + 7 * dayMs,
-      models: [{ line: published.line, release: published.release, manifestSha256: published.manifestSha256, urls: [], bind: { target: stream }, mode: 'active', probation: { minutes: 0, forecasts: 100 } }],
+      models: [
+        {
+          line: published.line,
+          release: published.release,
+          manifestSha256: published.manifestSha256,
+          urls: [],
+          bind: { target: stream },
+          mode: 'active',
+          probation: { minutes: 0, forecasts: 100 },
+        },
+      ],
     },
     repository.fleetKey,
   );

@@ -30,7 +30,11 @@ export interface Learned {
 const validationShare = 0.15;
 const testShare = 0.15;
 /** What is trained, and how fast: a large model on a few days of data learns in small steps. */
-const recipes: readonly { readonly model: Model; readonly hyperparameters?: Readonly<Record<string, unknown>>; readonly learningRate: number }[] = [
+const recipes: readonly {
+  readonly model: Model;
+  readonly hyperparameters?: Readonly<Record<string, unknown>>;
+  readonly learningRate: number;
+}[] = [
   { model: findModel('nhits'), learningRate: 1e-4 },
   { model: findModel('dlinear'), learningRate: 1e-3 },
   { model: findModel('gru'), hyperparameters: { hidden: 64, layers: 1 }, learningRate: 1e-3 },
@@ -42,14 +46,19 @@ export function readSeries({ csv }: Scenario): TimeSeriesFrame {
 }
 
 /** Trains three models on the quiet time before the first labelled failure and compares them on windows none has seen. */
-export async function learn(scenario: Scenario, { seed, terminal, signal }: { seed: number; terminal: Terminal; signal: AbortSignal }): Promise<Learned> {
+export async function learn(
+  scenario: Scenario,
+  { seed, terminal, signal }: { seed: number; terminal: Terminal; signal: AbortSignal },
+): Promise<Learned> {
   const { inputLength, horizon, windows } = scenario;
   const frame = readSeries(scenario);
   const quiet = sliceTime(frame, Number.NEGATIVE_INFINITY, windows[0]![0]);
   const rows = (share: number): number => Math.round(quiet.time.length * share);
   const { rest, held: test } = holdOut(quiet, rows(testShare), inputLength);
   const { rest: train, held: validation } = holdOut(rest, rows(validationShare), inputLength);
-  terminal.say(`  ${frame.time.length} readings, one every ${frame.frequency}; ${train.time.length} to learn from, ${rows(validationShare)} to validate, ${rows(testShare)} to compare on`);
+  terminal.say(
+    `  ${frame.time.length} readings, one every ${frame.frequency}; ${train.time.length} to learn from, ${rows(validationShare)} to validate, ${rows(testShare)} to compare on`,
+  );
 
   const models: TrainedModel[] = [];
   for (const { model, hyperparameters = {}, learningRate } of recipes) {
@@ -62,11 +71,17 @@ export async function learn(scenario: Scenario, { seed, terminal, signal }: { se
     await forecaster.fit(rest, {
       validationSize: rows(validationShare),
       signal,
-      on: ({ step, trainLoss, validationLoss }) => bar.update(step, `loss ${trainLoss.toFixed(3)}${validationLoss === null ? '' : `, validation ${validationLoss.toFixed(3)}`}`),
+      on: ({ step, trainLoss, validationLoss }) =>
+        bar.update(
+          step,
+          `loss ${trainLoss.toFixed(3)}${validationLoss === null ? '' : `, validation ${validationLoss.toFixed(3)}`}`,
+        ),
     });
     const trained = forecaster.model(model.id);
     const losses = trained.history.map(({ validationLoss }) => validationLoss ?? Number.NaN);
-    bar.done(`${trained.steps} steps, training loss ${trained.history[0]?.trainLoss.toFixed(3)} → ${trained.history.at(-1)?.trainLoss.toFixed(3)}, validation ${losses[0]?.toFixed(3)} → ${Math.min(...losses).toFixed(3)} (step ${trained.bestStep})`);
+    bar.done(
+      `${trained.steps} steps, training loss ${trained.history[0]?.trainLoss.toFixed(3)} → ${trained.history.at(-1)?.trainLoss.toFixed(3)}, validation ${losses[0]?.toFixed(3)} → ${Math.min(...losses).toFixed(3)} (step ${trained.bestStep})`,
+    );
     models.push(trained);
   }
 

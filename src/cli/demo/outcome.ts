@@ -26,7 +26,12 @@ export interface Outcome {
 }
 
 /** All times as the device saw them. */
-export function judgeOutcome(forecasts: readonly ForecastPayload[], events: readonly AlertPayload[], windows: Scenario['windows'], readings: Series): Outcome {
+export function judgeOutcome(
+  forecasts: readonly ForecastPayload[],
+  events: readonly AlertPayload[],
+  windows: Scenario['windows'],
+  readings: Series,
+): Outcome {
   const truth = new Map<number, number>();
   for (let i = 0; i < readings.time.length; i++) truth.set(readings.time[i]!, readings.value[i]!);
 
@@ -61,7 +66,13 @@ function alertsOf(events: readonly AlertPayload[], windows: Scenario['windows'])
     .map(({ id, started, ended, severity }) => {
       const window = windows.findIndex(([from, to]) => started <= to && (ended ?? started) >= from);
       const opened = events.find((event) => event.id === id && event.event === 'opened');
-      return { openedMs: started, endedMs: ended, severity, reason: opened?.reason ?? '', window: window < 0 ? null : window };
+      return {
+        openedMs: started,
+        endedMs: ended,
+        severity,
+        reason: opened?.reason ?? '',
+        window: window < 0 ? null : window,
+      };
     })
     .sort((a, b) => a.openedMs - b.openedMs);
 }

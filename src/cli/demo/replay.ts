@@ -110,8 +110,10 @@ export async function replay(
     await Promise.all(batch);
     batch = [];
     onProgress(i + 1);
-    const lags = (): boolean => i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.POSITIVE_INFINITY) < time[i - mostAhead]!;
-    for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs; ) await new Promise((resolve) => setTimeout(resolve, pollMs));
+    const lags = (): boolean =>
+      i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.POSITIVE_INFINITY) < time[i - mostAhead]!;
+    for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs;)
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
   await Promise.all(batch);
   onProgress(time.length);

@@ -24,16 +24,37 @@ export interface ReportParts {
 const hourMs = 3_600_000;
 const modelColours = ['blue', 'orange', 'green'] as const;
 
-export function demoReport({ scenario, learned, compressed, readings, shift, heard, outcome, result }: ReportParts): Report {
+export function demoReport({
+  scenario,
+  learned,
+  compressed,
+  readings,
+  shift,
+  heard,
+  outcome,
+  result,
+}: ReportParts): Report {
   const { unit, windows } = scenario;
   const back = (time: number): number => time - shift;
   const spans = windows.map(([from, to], i) => ({ from, to, label: String(i + 1) }));
   const x = Array.from(readings.time, back);
-  const first = { x: heard.forecasts.map(({ start }) => back(start)), p50: column(heard, 'p50'), lo: column(heard, 'lo'), hi: column(heard, 'hi') };
+  const first = {
+    x: heard.forecasts.map(({ start }) => back(start)),
+    p50: column(heard, 'p50'),
+    lo: column(heard, 'lo'),
+    hi: column(heard, 'hi'),
+  };
   const markers = (list: readonly Alert[], time: (alert: Alert) => number | null) =>
     list.flatMap((alert) => {
       const at = time(alert);
-      return at === null ? [] : [{ x: back(at), label: `${new Date(back(at)).toISOString().slice(0, 16)} ${alert.severity}: ${alert.reason}` }];
+      return at === null
+        ? []
+        : [
+            {
+              x: back(at),
+              label: `${new Date(back(at)).toISOString().slice(0, 16)} ${alert.severity}: ${alert.reason}`,
+            },
+          ];
     });
   const closeUp = closest(outcome.alerts, scenario, back);
 
@@ -50,8 +71,18 @@ export function demoReport({ scenario, learned, compressed, readings, shift, hea
     bands: [band('90 % interval', first, from, to)],
     ranges: { name: 'labelled failure', spans: spans.filter((span) => span.to > from && span.from < to) },
     markers: [
-      { name: 'alert opened', shape: 'triangle' as const, colour: 'red' as const, points: markers(outcome.alerts, ({ openedMs }) => openedMs).filter((point) => point.x >= from && point.x <= to) },
-      { name: 'alert resolved', shape: 'circle' as const, colour: 'green' as const, points: markers(outcome.alerts, ({ endedMs }) => endedMs).filter((point) => point.x >= from && point.x <= to) },
+      {
+        name: 'alert opened',
+        shape: 'triangle' as const,
+        colour: 'red' as const,
+        points: markers(outcome.alerts, ({ openedMs }) => openedMs).filter((point) => point.x >= from && point.x <= to),
+      },
+      {
+        name: 'alert resolved',
+        shape: 'circle' as const,
+        colour: 'green' as const,
+        points: markers(outcome.alerts, ({ endedMs }) => endedMs).filter((point) => point.x >= from && point.x <= to),
+      },
     ],
   });
 
@@ -59,22 +90,57 @@ export function demoReport({ scenario, learned, compressed, readings, shift, hea
     title: `neuro-divergent demo: ${scenario.title}`,
     subtitle: `${learned.best.name} learned from ${learned.train.time.length} quiet readings, went to a device as INT8, and met ${result.messages} readings with ${windows.length} labelled failures.`,
     cards: [
-      { label: 'Failures found', value: `${outcome.windowsHit} of ${windows.length}`, tone: outcome.windowsHit === windows.length ? 'good' : 'bad' },
-      { label: 'Alerts', value: String(outcome.alerts.length), note: `${outcome.alerts.filter(({ window }) => window === null).length} outside the labels, ${result.alerts.resolved} resolved` },
-      { label: 'Forecasts', value: String(result.forecasts), note: `mean error ${outcome.forecastMae.toFixed(2)} ${unit}, one step ${outcome.firstStepMae.toFixed(2)}` },
+      {
+        label: 'Failures found',
+        value: `${outcome.windowsHit} of ${windows.length}`,
+        tone: outcome.windowsHit === windows.length ? 'good' : 'bad',
+      },
+      {
+        label: 'Alerts',
+        value: String(outcome.alerts.length),
+        note: `${outcome.alerts.filter(({ window }) => window === null).length} outside the labels, ${result.alerts.resolved} resolved`,
+      },
+      {
+        label: 'Forecasts',
+        value: String(result.forecasts),
+        note: `mean error ${outcome.forecastMae.toFixed(2)} ${unit}, one step ${outcome.firstStepMae.toFixed(2)}`,
+      },
       { label: 'Interval', value: formatPercent(outcome.coverage, 0), note: 'of values inside, 90 % promised' },
-      { label: 'Inference', value: `${outcome.latencyMs.p50.toFixed(2)} ms`, note: `p99 ${outcome.latencyMs.p99.toFixed(2)} ms` },
+      {
+        label: 'Inference',
+        value: `${outcome.latencyMs.p50.toFixed(2)} ms`,
+        note: `p99 ${outcome.latencyMs.p99.toFixed(2)} ms`,
+      },
       { label: 'Cold start', value: `${Math.round(result.coldStartMs)} ms`, note: 'process start to first forecast' },
       { label: 'Memory', value: `${Math.round(result.rssMb)} MB`, note: 'of the device process' },
-      { label: 'Model', value: formatBytes(compressed.report.sizeBytes), note: `INT8, ${formatPercent(compressed.report.sizeRatio, 0)} of FP32, error ${formatPercent(compressed.report.maeLoss, 2)} higher` },
+      {
+        label: 'Model',
+        value: formatBytes(compressed.report.sizeBytes),
+        note: `INT8, ${formatPercent(compressed.report.sizeRatio, 0)} of FP32, error ${formatPercent(compressed.report.maeLoss, 2)} higher`,
+      },
     ],
     blocks: [
-      chart('What the device saw, expected and raised', 'Readings, the forecast one step ahead with its interval, labelled failures (shaded, numbered) and alerts.', x[0]!, x.at(-1)!),
-      ...(closeUp === undefined ? [] : [chart('A closer look at one failure', 'The same, around the first alert that falls into a labelled failure.', closeUp - 24 * hourMs * scale(scenario), closeUp + 24 * hourMs * scale(scenario))]),
+      chart(
+        'What the device saw, expected and raised',
+        'Readings, the forecast one step ahead with its interval, labelled failures (shaded, numbered) and alerts.',
+        x[0]!,
+        x.at(-1)!,
+      ),
+      ...(closeUp === undefined
+        ? []
+        : [
+            chart(
+              'A closer look at one failure',
+              'The same, around the first alert that falls into a labelled failure.',
+              closeUp - 24 * hourMs * scale(scenario),
+              closeUp + 24 * hourMs * scale(scenario),
+            ),
+          ]),
       {
         kind: 'chart',
         title: 'Learning',
-        description: 'Mean absolute error in scaled units at each check: on the validation part, and dashed on the windows learned from. The weights with the best validation are kept.',
+        description:
+          'Mean absolute error in scaled units at each check: on the validation part, and dashed on the windows learned from. The weights with the best validation are kept.',
         x: { kind: 'linear', label: 'training step' },
         y: { label: 'loss' },
         lines: learned.models.flatMap(({ name, history }, i) => {
@@ -128,7 +194,8 @@ export function demoReport({ scenario, learned, compressed, readings, shift, hea
 }
 
 const stamp = (time: number): string => new Date(time).toISOString().slice(0, 16).replace('T', ' ');
-const column = ({ forecasts }: Heard, name: 'p50' | 'lo' | 'hi'): number[] => forecasts.map((forecast) => forecast[name][0] ?? Number.NaN);
+const column = ({ forecasts }: Heard, name: 'p50' | 'lo' | 'hi'): number[] =>
+  forecasts.map((forecast) => forecast[name][0] ?? Number.NaN);
 /** A closer look spans two days of five-minute readings, and as many readings of any other cadence. */
 const scale = ({ cadenceMs }: Scenario): number => cadenceMs / (5 * 60_000);
 
@@ -137,8 +204,19 @@ function cut(x: readonly number[], y: ArrayLike<number>, from: number, to: numbe
   return { x: rows.map((row) => x[row]!), y: rows.map((row) => y[row]!) };
 }
 
-function band(name: string, { x, lo, hi }: { x: readonly number[]; lo: readonly number[]; hi: readonly number[] }, from: number, to: number) {
-  return { name, x: cut(x, lo, from, to).x, lo: cut(x, lo, from, to).y, hi: cut(x, hi, from, to).y, colour: 'blue' as const };
+function band(
+  name: string,
+  { x, lo, hi }: { x: readonly number[]; lo: readonly number[]; hi: readonly number[] },
+  from: number,
+  to: number,
+) {
+  return {
+    name,
+    x: cut(x, lo, from, to).x,
+    lo: cut(x, lo, from, to).y,
+    hi: cut(x, hi, from, to).y,
+    colour: 'blue' as const,
+  };
 }
 
 /** The first alert inside a labelled failure. */

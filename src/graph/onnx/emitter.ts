@@ -19,14 +19,24 @@ export interface OnnxEmitter {
   node(
     type: string,
     inputs: readonly string[],
-    options?: { attributes?: Readonly<Record<string, OnnxAttribute>>; outputs?: readonly string[] | number; domain?: string; body?: Subgraph },
+    options?: {
+      attributes?: Readonly<Record<string, OnnxAttribute>>;
+      outputs?: readonly string[] | number;
+      domain?: string;
+      body?: Subgraph;
+    },
   ): string[];
   /** Adds a constant tensor and returns its name. */
   constant(data: Float32Array | BigInt64Array | Int8Array | Uint8Array, shape: readonly number[]): string;
   /** int64 constants: axes, shapes, starts… */
   ints(values: readonly number[]): string;
   /** A body graph of Scan; `build` adds its nodes to a fresh emitter and returns nothing. */
-  body(name: string, inputs: readonly SubgraphValue[], outputs: readonly SubgraphValue[], build: (emit: OnnxEmitter) => void): Subgraph;
+  body(
+    name: string,
+    inputs: readonly SubgraphValue[],
+    outputs: readonly SubgraphValue[],
+    build: (emit: OnnxEmitter) => void,
+  ): Subgraph;
   /** An ONNX shape constant: the symbolic batch becomes -1. */
   shape(shape: readonly (number | string)[]): string;
 }

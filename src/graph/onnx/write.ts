@@ -57,27 +57,42 @@ const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffe
  * The model's bytes. Inputs are the graph's inputs and whatever is still a parameter, a state or a draw, in that
  * order; outputs are the graph's outputs by name, then the updates of states under the state's name + `/next`.
  */
-export function toOnnx(graph: Graph, { name = 'graph', metadata = {} }: { name?: string; metadata?: Readonly<Record<string, string>> } = {}): Uint8Array {
+export function toOnnx(
+  graph: Graph,
+  { name = 'graph', metadata = {} }: { name?: string; metadata?: Readonly<Record<string, string>> } = {},
+): Uint8Array {
   const nodes: NodeProto[] = [];
   const initializers: TensorProto[] = [];
   const names = new Map<Tensor, string>();
-  const outputs = [...Object.entries(graph.outputs), ...Object.entries(graph.updates).map(([state, value]) => [nextName(state), value] as const)];
+  const outputs = [
+    ...Object.entries(graph.outputs),
+    ...Object.entries(graph.updates).map(([state, value]) => [nextName(state), value] as const),
+  ];
   const inputs = [...graph.inputs, ...graph.parameters, ...graph.states, ...graph.draws];
   for (const tensor of inputs) names.set(tensor, leafName(tensor));
-  for (const [output, tensor] of outputs) if (!names.has(tensor) && tensor.node.op !== constantOp) names.set(tensor, output);
+  for (const [output, tensor] of outputs)
+    if (!names.has(tensor) && tensor.node.op !== constantOp) names.set(tensor, output);
 
   const emit = createEmitter(nodes, initializers);
   const order = topological(outputs.map(([, tensor]) => tensor));
   const used = new Set<Tensor>([...order.flatMap((node) => node.inputs), ...outputs.map(([, tensor]) => tensor)]);
   for (const node of order) {
     if (node.op === constantOp) {
-      const { data, shape, dtype } = node.attributes as { data: ArrayLike<number>; shape: readonly number[]; dtype: DType };
+      const { data, shape, dtype } = node.attributes as {
+        data: ArrayLike<number>;
+        shape: readonly number[];
+        dtype: DType;
+      };
       names.set(node.outputs[0]!, emit.tensor(bytesOf(encoders[dtype](data)), shape, dataTypes[dtype]));
       continue;
     }
     if (node.inputs.length === 0) continue;
     for (const output of node.outputs) if (!names.has(output)) names.set(output, used.has(output) ? emit.fresh() : '');
-    const lowered = { node, inputs: node.inputs.map((input) => names.get(input)!), outputs: node.outputs.map((output) => names.get(output)!) };
+    const lowered = {
+      node,
+      inputs: node.inputs.map((input) => names.get(input)!),
+      outputs: node.outputs.map((output) => names.get(output)!),
+    };
     const form = node.op.onnx(node.attributes, emit, lowered);
     if (form !== undefined) {
       const { type, attributes = {}, domain = '' } = form;
@@ -85,14 +100,18 @@ export function toOnnx(graph: Graph, { name = 'graph', metadata = {} }: { name?:
     }
   }
   // A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it.
-  for (const [output, tensor] of outputs) if (names.get(tensor) !== output) emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
+  for (const [output, tensor] of outputs)
+    if (names.get(tensor) !== output) emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
 
   return toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
       irVersion,
       producerName: 'neuro-divergent',
-      opsetImport: [{ domain: '', version: BigInt(opset) }, ...(emit.usesMicrosoft() ? [{ domain: 'com.microsoft', version: 1n }] : [])],
+      opsetImport: [
+        { domain: '', version: BigInt(opset) },
+        ...(emit.usesMicrosoft() ? [{ domain: 'com.microsoft', version: 1n }] : []),
+      ],
       metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
       graph: create(GraphProtoSchema, {
         name,
@@ -110,16 +129,25 @@ export const nextName = (state: string): string => `${state}/next`;
 
 function valueInfo(name: string, shape: Shape | SubgraphValue['shape'], elemType: DataType): ValueInfoProto {
   const dim = shape.map((d) => ({
-    value: typeof d === 'number' ? { case: 'dimValue' as const, value: BigInt(d) } : { case: 'dimParam' as const, value: d.replace('*', '_') },
+    value:
+      typeof d === 'number'
+        ? { case: 'dimValue' as const, value: BigInt(d) }
+        : { case: 'dimParam' as const, value: d.replace('*', '_') },
   }));
-  return create(ValueInfoProtoSchema, { name, type: { value: { case: 'tensorType', value: { elemType, shape: { dim } } } } });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType, shape: { dim } } } },
+  });
 }
 
 function attribute(name: string, value: OnnxAttribute): AttributeProto {
-  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
-  if (typeof value === 'string') return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
+  if (typeof value === 'number')
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'string')
+    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
   if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
-  if ('floats' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...value.floats] });
+  if ('floats' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...value.floats] });
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
 }
 
@@ -137,7 +165,8 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
 
   const tensor = (rawData: Uint8Array, shape: readonly number[], dataType: DataType): string => {
     // Small constants (axes, shapes, zeros) come up again and again; they are written once.
-    const key = rawData.length <= 64 ? `${dataType}|${shape.join()}|${Buffer.from(rawData).toString('hex')}` : undefined;
+    const key =
+      rawData.length <= 64 ? `${dataType}|${shape.join()}|${Buffer.from(rawData).toString('hex')}` : undefined;
     const known = key === undefined ? undefined : constants.get(key);
     if (known !== undefined) return known;
     const name = `c${counter++}`;
@@ -152,18 +181,36 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
     const emitter: OnnxEmitter = {
       node: (type, inputs, { attributes = {}, outputs = 1, domain = '', body } = {}) => {
         // An output nobody reads has no name in the graph; ONNX Runtime wants one for those that are not optional.
-        const names = typeof outputs === 'number' ? Array.from({ length: outputs }, fresh) : outputs.map((output) => (output === '' ? fresh() : resolve(output)));
+        const names =
+          typeof outputs === 'number'
+            ? Array.from({ length: outputs }, fresh)
+            : outputs.map((output) => (output === '' ? fresh() : resolve(output)));
         if (domain === 'com.microsoft') microsoft = true;
         const encoded = Object.entries(attributes).map(([name, value]) => attribute(name, value));
-        if (body !== undefined) encoded.push(create(AttributeProtoSchema, { name: 'body', type: AttributeType.GRAPH, g: body.graph as GraphProto }));
-        list.push(create(NodeProtoSchema, { opType: type, domain, input: inputs.map(resolve), output: names, attribute: encoded }));
+        if (body !== undefined)
+          encoded.push(
+            create(AttributeProtoSchema, { name: 'body', type: AttributeType.GRAPH, g: body.graph as GraphProto }),
+          );
+        list.push(
+          create(NodeProtoSchema, {
+            opType: type,
+            domain,
+            input: inputs.map(resolve),
+            output: names,
+            attribute: encoded,
+          }),
+        );
         return names;
       },
       constant: (data, shape) => tensor(bytesOf(data), shape, typeOf(data)),
       ints: (values) => tensor(bytesOf(BigInt64Array.from(values, BigInt)), [values.length], DataType.INT64),
       shape: (shape) => {
         if (shape.filter((dim) => typeof dim !== 'number').length > 1) {
-          throw new NeuroDivergentError('ND_GRAPH_NOT_STATIC', { where: 'reshape', what: `[${shape}] holds the batch twice.`, mend: 'Build the graph with a fixed batch.' });
+          throw new NeuroDivergentError('ND_GRAPH_NOT_STATIC', {
+            where: 'reshape',
+            what: `[${shape}] holds the batch twice.`,
+            mend: 'Build the graph with a fixed batch.',
+          });
         }
         return emitter.ints(shape.map((dim) => (typeof dim === 'number' ? dim : -1)));
       },
@@ -172,8 +219,16 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         const declared = new Set([...inputs, ...outputs].map((declaration) => declaration.name));
         const bodyNodes: NodeProto[] = [];
         build(into(bodyNodes, bodyPrefix, declared));
-        const info = (declaration: SubgraphValue): ValueInfoProto => valueInfo(bodyPrefix + declaration.name, declaration.shape, DataType.FLOAT);
-        return { graph: create(GraphProtoSchema, { name: bodyPrefix, node: bodyNodes, input: inputs.map(info), output: outputs.map(info) }) };
+        const info = (declaration: SubgraphValue): ValueInfoProto =>
+          valueInfo(bodyPrefix + declaration.name, declaration.shape, DataType.FLOAT);
+        return {
+          graph: create(GraphProtoSchema, {
+            name: bodyPrefix,
+            node: bodyNodes,
+            input: inputs.map(info),
+            output: outputs.map(info),
+          }),
+        };
       },
     };
     return emitter;

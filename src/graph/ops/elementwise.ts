@@ -1,5 +1,14 @@
 /** Ops that work element by element; two operands broadcast as in numpy. */
-import { defineOp, toTensor, type Binary, type Operand, type Tensor, type Ternary, type Unary, type UnaryWith } from '../ir.js';
+import {
+  defineOp,
+  toTensor,
+  type Binary,
+  type Operand,
+  type Tensor,
+  type Ternary,
+  type Unary,
+  type UnaryWith,
+} from '../ir.js';
 import { zip } from '../ndarray.js';
 import { broadcastShapes } from '../shape.js';
 import { sumTo } from './reduce.js';
@@ -13,7 +22,17 @@ export const add: Binary = defineOp({
   grad: ({ a, b }, { dy }) => ({ a: sumTo(dy, a.shape), b: sumTo(dy, b.shape) }),
   onnx: () => ({ type: 'Add' }),
   run: ({ a, b }, _, [shape]) => zip((p, q) => p + q, a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]], [[2, 1], [1, 3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+    [
+      [2, 1],
+      [1, 3],
+    ],
+  ],
   affine: true,
 });
 
@@ -25,7 +44,17 @@ export const sub: Binary = defineOp({
   grad: ({ a, b }, { dy }) => ({ a: sumTo(dy, a.shape), b: neg(sumTo(dy, b.shape)) }),
   onnx: () => ({ type: 'Sub' }),
   run: ({ a, b }, _, [shape]) => zip((p, q) => p - q, a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]], [[2, 1], [1, 3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+    [
+      [2, 1],
+      [1, 3],
+    ],
+  ],
   affine: true,
 });
 
@@ -37,7 +66,17 @@ export const mul: Binary = defineOp({
   grad: ({ a, b }, { dy }) => ({ a: sumTo(mul(dy, b), a.shape), b: sumTo(mul(dy, a), b.shape) }),
   onnx: () => ({ type: 'Mul' }),
   run: ({ a, b }, _, [shape]) => zip((p, q) => p * q, a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]], [[2, 1], [1, 3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+    [
+      [2, 1],
+      [1, 3],
+    ],
+  ],
   affine: true,
 });
 
@@ -49,7 +88,17 @@ export const div: Binary = defineOp({
   grad: ({ a, b }, { y, dy }) => ({ a: sumTo(div(dy, b), a.shape), b: neg(sumTo(div(mul(dy, y), b), b.shape)) }),
   onnx: () => ({ type: 'Div' }),
   run: ({ a, b }, _, [shape]) => zip((p, q) => p / q, a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]], [[2, 1], [1, 3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+    [
+      [2, 1],
+      [1, 3],
+    ],
+  ],
   domain: [0.5, 2],
 });
 
@@ -64,7 +113,13 @@ export const maximum: Binary = defineOp({
   },
   onnx: () => ({ type: 'Max' }),
   run: ({ a, b }, _, [shape]) => zip(Math.max, a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+  ],
 });
 
 /** 1 where a > b, else 0. Flat almost everywhere. */
@@ -78,7 +133,13 @@ export const greater: Binary = defineOp({
     emit.node('Cast', [mask!], { attributes: { to: 1 }, outputs });
   },
   run: ({ a, b }, _, [shape]) => zip((p, q) => (p > q ? 1 : 0), a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+  ],
 });
 
 /** 1 where a = b, else 0. Flat almost everywhere. */
@@ -92,7 +153,13 @@ export const equal: Binary = defineOp({
     emit.node('Cast', [mask!], { attributes: { to: 1 }, outputs });
   },
   run: ({ a, b }, _, [shape]) => zip((p, q) => (p === q ? 1 : 0), a, b, shape!),
-  samples: [[[2, 3], [2, 3]], [[2, 3], [3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], [3]],
+  ],
 });
 
 /** a where the mask is not 0, else b. Unlike a product with the mask, it keeps NaN and infinity of the other side out. */
@@ -111,7 +178,14 @@ export const where: Ternary = defineOp({
     const second = zip((m, value) => (m === 0 ? value : Number.NaN), mask, b, shape!);
     return first.map((value, i) => (Number.isNaN(value) ? second[i]! : value));
   },
-  samples: [[[2, 3], [2, 3], [2, 3]], [[2, 1], [2, 3], [3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 1], [2, 3], [3]],
+  ],
 });
 
 /** x where `by` > 0, else 0: the backward pass of every op that cuts at zero. */
@@ -126,7 +200,12 @@ export const gate: Binary = defineOp({
     emit.node('Where', [mask!, x!, zero], { outputs });
   },
   run: ({ x, by }, _, [shape]) => zip((value, key) => (key > 0 ? value : 0), x, by, shape!),
-  samples: [[[2, 3], [2, 3]]],
+  samples: [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+  ],
 });
 
 /** -x. */
@@ -317,4 +396,5 @@ export const stopGradient: Unary = defineOp({
 export const square = (x: Operand): Tensor => mul(x, x);
 
 /** The sum of one or more tensors. */
-export const addAll = (terms: readonly Tensor[]): Tensor => terms.slice(1).reduce((sum, term) => add(sum, term), toTensor(terms[0]!));
+export const addAll = (terms: readonly Tensor[]): Tensor =>
+  terms.slice(1).reduce((sum, term) => add(sum, term), toTensor(terms[0]!));

@@ -40,7 +40,11 @@ export const broadcastTo: UnaryWith<ToShape> = defineOp({
   inputs: ['x'],
   shape: ({ x }, { shape }: ToShape) => {
     if (!sameShape(broadcastShapes('broadcastTo', x, shape), shape)) {
-      throw new ShapeError({ where: 'broadcastTo', what: `[${x}] does not broadcast to [${shape}].`, mend: 'Only axes of size 1 can be repeated.' });
+      throw new ShapeError({
+        where: 'broadcastTo',
+        what: `[${x}] does not broadcast to [${shape}].`,
+        mend: 'Only axes of size 1 can be repeated.',
+      });
     }
     return shape;
   },
@@ -59,7 +63,10 @@ export const broadcastTo: UnaryWith<ToShape> = defineOp({
     emit.node('Expand', [inputs[0]!, emit.ints(target)], { outputs });
   },
   run: ({ x }, _, [shape]) => fill(shape!, (index) => x.data[broadcastPosition(x, index)]!),
-  samples: [{ shapes: [[2, 1]], with: { shape: [2, 3] } }, { shapes: [[3]], with: { shape: [2, 3] } }],
+  samples: [
+    { shapes: [[2, 1]], with: { shape: [2, 3] } },
+    { shapes: [[3]], with: { shape: [2, 3] } },
+  ],
   affine: true,
 });
 
@@ -73,13 +80,25 @@ export const transpose: UnaryWith<Permutation> = defineOp({
   inputs: ['x'],
   shape: ({ x }, { order }: Permutation) => {
     if (order.length !== x.length || new Set(order).size !== x.length || order.some((axis) => x[axis] === undefined)) {
-      throw new ShapeError({ where: 'transpose', what: `[${order}] is no order of the axes of [${x}].`, mend: 'Name every axis once.' });
+      throw new ShapeError({
+        where: 'transpose',
+        what: `[${order}] is no order of the axes of [${x}].`,
+        mend: 'Name every axis once.',
+      });
     }
     return order.map((axis) => x[axis]!);
   },
-  grad: (_, { dy, attributes: { order } }) => ({ x: transpose(dy, { order: order.map((__, axis) => order.indexOf(axis)) }) }),
+  grad: (_, { dy, attributes: { order } }) => ({
+    x: transpose(dy, { order: order.map((__, axis) => order.indexOf(axis)) }),
+  }),
   onnx: ({ order }) => ({ type: 'Transpose', attributes: { perm: order } }),
-  run: ({ x }, { order }, [shape]) => fill(shape!, (index) => at(x, order.map((_, axis) => index[order.indexOf(axis)]!))),
+  run: ({ x }, { order }, [shape]) =>
+    fill(shape!, (index) =>
+      at(
+        x,
+        order.map((_, axis) => index[order.indexOf(axis)]!),
+      ),
+    ),
   samples: [{ shapes: [[2, 3, 4]], with: { order: [2, 0, 1] } }],
   affine: true,
 });
@@ -99,12 +118,20 @@ export const slice: UnaryWith<Range> = defineOp({
     const along = normalizeAxis('slice', x, axis);
     const length = staticDim('slice', x, along);
     if (start < 0 || end > length || start >= end) {
-      throw new ShapeError({ where: 'slice', what: `${start} to ${end} does not lie in axis ${axis} of [${x}].`, mend: 'Keep 0 <= start < end <= size.' });
+      throw new ShapeError({
+        where: 'slice',
+        what: `${start} to ${end} does not lie in axis ${axis} of [${x}].`,
+        mend: 'Keep 0 <= start < end <= size.',
+      });
     }
     return x.with(along, end - start);
   },
   grad: ({ x }, { dy, attributes: { axis, start, end } }) => ({
-    x: pad(dy, { axis, before: start, after: staticDim('slice', x.shape, normalizeAxis('slice', x.shape, axis)) - end }),
+    x: pad(dy, {
+      axis,
+      before: start,
+      after: staticDim('slice', x.shape, normalizeAxis('slice', x.shape, axis)) - end,
+    }),
   }),
   onnx: ({ axis, start, end }, emit, { inputs, outputs }) => {
     emit.node('Slice', [inputs[0]!, emit.ints([start]), emit.ints([end]), emit.ints([axis])], { outputs });
@@ -113,7 +140,10 @@ export const slice: UnaryWith<Range> = defineOp({
     const along = normalizeAxis('slice', shape!, axis);
     return fill(shape!, (index) => at(x, index.with(along, index[along]! + start)));
   },
-  samples: [{ shapes: [[2, 5]], with: { axis: 1, start: 1, end: 4 } }, { shapes: [[4, 2]], with: { axis: -2, start: 2, end: 4 } }],
+  samples: [
+    { shapes: [[2, 5]], with: { axis: 1, start: 1, end: 4 } },
+    { shapes: [[4, 2]], with: { axis: -2, start: 2, end: 4 } },
+  ],
   affine: true,
 });
 
@@ -142,7 +172,11 @@ export const pad: UnaryWith<Padding> = defineOp({
     const { shape } = node.inputs[0]!;
     const along = normalizeAxis('pad', shape, axis);
     const everyAxis = (amount: number): number[] => shape.map((_, i) => (i === along ? amount : 0));
-    emit.node('Pad', [inputs[0]!, emit.ints([...everyAxis(before), ...everyAxis(after)]), emit.constant(Float32Array.of(value), [])], { outputs });
+    emit.node(
+      'Pad',
+      [inputs[0]!, emit.ints([...everyAxis(before), ...everyAxis(after)]), emit.constant(Float32Array.of(value), [])],
+      { outputs },
+    );
   },
   run: ({ x }, { axis, before, value = 0 }, [shape]) => {
     const along = normalizeAxis('pad', x.shape, axis);
@@ -173,7 +207,9 @@ export const flip: UnaryWith<Axis> = defineOp({
   grad: (_, { dy, attributes: { axis } }) => ({ x: flip(dy, { axis }) }),
   onnx: ({ axis }, emit, { inputs, outputs }) => {
     const beforeFirst = -Number.MAX_SAFE_INTEGER;
-    emit.node('Slice', [inputs[0]!, emit.ints([-1]), emit.ints([beforeFirst]), emit.ints([axis]), emit.ints([-1])], { outputs });
+    emit.node('Slice', [inputs[0]!, emit.ints([-1]), emit.ints([beforeFirst]), emit.ints([axis]), emit.ints([-1])], {
+      outputs,
+    });
   },
   run: ({ x }, { axis }, [shape]) => {
     const along = normalizeAxis('flip', x.shape, axis);
@@ -190,10 +226,17 @@ const joinOp: OpCall<[...(Tensor | Axis)[]]> = defineOp({
     const along = normalizeAxis('concat', all[0]!, axis);
     for (const shape of all) {
       if (shape.length !== all[0]!.length || shape.some((dim, i) => i !== along && dim !== all[0]![i])) {
-        throw new ShapeError({ where: 'concat', what: `[${shape}] does not fit beside [${all[0]}] on axis ${axis}.`, mend: 'All other axes must agree.' });
+        throw new ShapeError({
+          where: 'concat',
+          what: `[${shape}] does not fit beside [${all[0]}] on axis ${axis}.`,
+          mend: 'All other axes must agree.',
+        });
       }
     }
-    return all[0]!.with(along, all.reduce((total, shape) => total + staticDim('concat', shape, along), 0));
+    return all[0]!.with(
+      along,
+      all.reduce((total, shape) => total + staticDim('concat', shape, along), 0),
+    );
   },
   grad: (_, { dy, attributes: { axis } }, all) => {
     let start = 0;
@@ -215,7 +258,23 @@ const joinOp: OpCall<[...(Tensor | Axis)[]]> = defineOp({
       return at(all[piece]!, index.with(along, from));
     });
   },
-  samples: [{ shapes: [[2, 3], [2, 1], [2, 2]], with: { axis: 1 } }, { shapes: [[1, 2], [3, 2]], with: { axis: -2 } }],
+  samples: [
+    {
+      shapes: [
+        [2, 3],
+        [2, 1],
+        [2, 2],
+      ],
+      with: { axis: 1 },
+    },
+    {
+      shapes: [
+        [1, 2],
+        [3, 2],
+      ],
+      with: { axis: -2 },
+    },
+  ],
   affine: true,
 });
 
@@ -238,7 +297,11 @@ export const gather: UnaryWith<Indices> = defineOp({
     const along = normalizeAxis('gather', x, axis);
     const length = staticDim('gather', x, along);
     if (indices.some((i) => i < 0 || i >= length)) {
-      throw new ShapeError({ where: 'gather', what: `an index lies outside axis ${axis} of [${x}].`, mend: `Use indices from 0 to ${length - 1}.` });
+      throw new ShapeError({
+        where: 'gather',
+        what: `an index lies outside axis ${axis} of [${x}].`,
+        mend: `Use indices from 0 to ${length - 1}.`,
+      });
     }
     return x.with(along, indices.length);
   },
@@ -259,7 +322,10 @@ export const gather: UnaryWith<Indices> = defineOp({
     const along = normalizeAxis('gather', x.shape, axis);
     return fill(shape!, (index) => at(x, index.with(along, indices[index[along]!]!)));
   },
-  samples: [{ shapes: [[2, 4]], with: { axis: 1, indices: [3, 0, 0, 2, 1] } }, { shapes: [[3, 2, 2]], with: { axis: 0, indices: [2, 2] } }],
+  samples: [
+    { shapes: [[2, 4]], with: { axis: 1, indices: [3, 0, 0, 2, 1] } },
+    { shapes: [[3, 2, 2]], with: { axis: 0, indices: [2, 2] } },
+  ],
   affine: true,
 });
 

@@ -39,7 +39,11 @@ function leafOp(name: string): Op {
   };
 }
 function unevaluated(name: string): never {
-  throw new NeuroDivergentError('ND_INTERNAL', { where: name, what: 'A leaf holds no value of its own.', mend: 'Feed it.' });
+  throw new NeuroDivergentError('ND_INTERNAL', {
+    where: name,
+    what: 'A leaf holds no value of its own.',
+    mend: 'Feed it.',
+  });
 }
 
 /** Fed at every run. */
@@ -58,7 +62,12 @@ export const leafName = (tensor: Tensor): string => (tensor.node.attributes as N
 export const initOf = (tensor: Tensor): Init => (tensor.node.attributes as ParameterLeaf).init;
 
 /** A constant tensor; a bare number is a scalar. */
-export function constant(data: number | ArrayLike<number>, shape?: readonly number[], dtype: DType = 'float32', name?: string): Tensor {
+export function constant(
+  data: number | ArrayLike<number>,
+  shape?: readonly number[],
+  dtype: DType = 'float32',
+  name?: string,
+): Tensor {
   const values = typeof data === 'number' ? [data] : data;
   const dims = shape ?? (typeof data === 'number' ? [] : [data.length]);
   if (elements(dims) !== values.length) {
@@ -68,7 +77,12 @@ export function constant(data: number | ArrayLike<number>, shape?: readonly numb
       mend: 'Pass as many values as the shape has elements.',
     });
   }
-  return createNode(constantOp, [], { data: values, shape: dims, dtype, ...(name !== undefined && { name }) } satisfies ConstantLeaf).outputs[0]!;
+  return createNode(constantOp, [], {
+    data: values,
+    shape: dims,
+    dtype,
+    ...(name !== undefined && { name }),
+  } satisfies ConstantLeaf).outputs[0]!;
 }
 setLift(constant);
 

@@ -14,17 +14,22 @@ interface Axes {
 
 const folded = (where: string, shape: Shape, { axes, keep = false }: Axes): Shape => {
   const positive = axes.map((axis) => normalizeAxis(where, shape, axis));
-  return keep ? shape.map((dim, axis) => (positive.includes(axis) ? 1 : dim)) : shape.filter((_, axis) => !positive.includes(axis));
+  return keep
+    ? shape.map((dim, axis) => (positive.includes(axis) ? 1 : dim))
+    : shape.filter((_, axis) => !positive.includes(axis));
 };
 const kept = (x: Tensor, { axes }: Axes): Shape => folded('sum', x.shape, { axes, keep: true });
-const positiveAxes = (shape: Shape, axes: readonly number[]): number[] => axes.map((axis) => normalizeAxis('sum', shape, axis));
+const positiveAxes = (shape: Shape, axes: readonly number[]): number[] =>
+  axes.map((axis) => normalizeAxis('sum', shape, axis));
 
 /** Sum over axes. */
 export const sum: UnaryWith<Axes> = defineOp({
   name: 'sum',
   inputs: ['x'],
   shape: ({ x }, attributes: Axes) => folded('sum', x, attributes),
-  grad: ({ x }, { dy, attributes }) => ({ x: broadcastTo(reshape(dy, { shape: kept(x, attributes) }), { shape: x.shape }) }),
+  grad: ({ x }, { dy, attributes }) => ({
+    x: broadcastTo(reshape(dy, { shape: kept(x, attributes) }), { shape: x.shape }),
+  }),
   onnx: ({ axes, keep = false }, emit, { inputs, outputs }) => {
     emit.node('ReduceSum', [inputs[0]!, emit.ints(axes)], { attributes: { keepdims: keep ? 1 : 0 }, outputs });
   },
@@ -49,7 +54,12 @@ export const mean: UnaryWith<Axes> = defineOp({
   },
   run: ({ x }, { axes }, [shape]) => {
     const total = reduce(x, positiveAxes(x.shape, axes), 0, (acc, value) => acc + value);
-    const count = x.data.length / Math.max(shape!.reduce((product, dim) => product * dim, 1), 1);
+    const count =
+      x.data.length /
+      Math.max(
+        shape!.reduce((product, dim) => product * dim, 1),
+        1,
+      );
     return total.map((value) => value / count);
   },
   samples: [
@@ -75,7 +85,10 @@ export const max: UnaryWith<Axis> = defineOp({
     emit.node('ReduceMax', [inputs[0]!, emit.ints([axis])], { attributes: { keepdims: 0 }, outputs });
   },
   run: ({ x }, { axis }) => reduce(x, positiveAxes(x.shape, [axis]), Number.NEGATIVE_INFINITY, Math.max),
-  samples: [{ shapes: [[2, 3, 4]], with: { axis: 1 } }, { shapes: [[2, 3]], with: { axis: -1 } }],
+  samples: [
+    { shapes: [[2, 3, 4]], with: { axis: 1 } },
+    { shapes: [[2, 3]], with: { axis: -1 } },
+  ],
 });
 
 /** 1 at the first largest element along an axis, else 0. Flat almost everywhere. */
@@ -89,7 +102,9 @@ export const firstMax: UnaryWith<Axis> = defineOp({
   grad: 'none',
   onnx: ({ axis }, emit, { node, inputs, outputs }) => {
     const [winner] = emit.node('ArgMax', inputs, { attributes: { axis, keepdims: 0 } });
-    const depth = emit.ints([staticDim('firstMax', node.inputs[0]!.shape, normalizeAxis('firstMax', node.inputs[0]!.shape, axis))]);
+    const depth = emit.ints([
+      staticDim('firstMax', node.inputs[0]!.shape, normalizeAxis('firstMax', node.inputs[0]!.shape, axis)),
+    ]);
     const values = emit.constant(Float32Array.of(0, 1), [2]);
     emit.node('OneHot', [winner!, depth, values], { attributes: { axis }, outputs });
   },
@@ -100,7 +115,10 @@ export const firstMax: UnaryWith<Axis> = defineOp({
       return values.indexOf(Math.max(...values)) === index[along] ? 1 : 0;
     });
   },
-  samples: [{ shapes: [[2, 3, 4]], with: { axis: 1 } }, { shapes: [[2, 3]], with: { axis: -1 } }],
+  samples: [
+    { shapes: [[2, 3, 4]], with: { axis: 1 } },
+    { shapes: [[2, 3]], with: { axis: -1 } },
+  ],
 });
 
 /** Shares that add up to 1 along an axis. */
@@ -118,14 +136,18 @@ export const softmax: UnaryWith<Axis> = defineOp({
   onnx: ({ axis }) => ({ type: 'Softmax', attributes: { axis } }),
   run: ({ x }, { axis }, [shape]) => {
     const along = normalizeAxis('softmax', x.shape, axis);
-    const line = (index: readonly number[]): number[] => Array.from({ length: x.shape[along]! }, (_, i) => at(x, index.with(along, i)));
+    const line = (index: readonly number[]): number[] =>
+      Array.from({ length: x.shape[along]! }, (_, i) => at(x, index.with(along, i)));
     return fill(shape!, (index) => {
       const values = line(index);
       const top = Math.max(...values);
       return Math.exp(at(x, index) - top) / values.reduce((acc, value) => acc + Math.exp(value - top), 0);
     });
   },
-  samples: [{ shapes: [[2, 3, 4]], with: { axis: 1 } }, { shapes: [[2, 3]], with: { axis: -1 } }],
+  samples: [
+    { shapes: [[2, 3, 4]], with: { axis: 1 } },
+    { shapes: [[2, 3]], with: { axis: -1 } },
+  ],
 });
 
 /** Values in rising order along the last axis. */
@@ -136,7 +158,10 @@ export const sort: Unary = defineOp({
   grad: 'none',
   onnx: (_, emit, { node, inputs, outputs }) => {
     const length = staticDim('sort', node.inputs[0]!.shape, node.inputs[0]!.shape.length - 1);
-    emit.node('TopK', [inputs[0]!, emit.ints([length])], { attributes: { axis: -1, largest: 0, sorted: 1 }, outputs: [outputs[0]!, ''] });
+    emit.node('TopK', [inputs[0]!, emit.ints([length])], {
+      attributes: { axis: -1, largest: 0, sorted: 1 },
+      outputs: [outputs[0]!, ''],
+    });
   },
   run: ({ x }) => {
     const length = x.shape.at(-1)!;

@@ -11,7 +11,11 @@ export function bindParameters(graph: Graph, values: Readonly<Record<string, Arr
     const name = leafName(tensor);
     const data = values[name];
     if (data === undefined) {
-      throw new NeuroDivergentError('ND_GRAPH_INVALID', { where: name, what: 'has no value.', mend: 'Pass the values of every parameter and state.' });
+      throw new NeuroDivergentError('ND_GRAPH_INVALID', {
+        where: name,
+        what: 'has no value.',
+        mend: 'Pass the values of every parameter and state.',
+      });
     }
     return [tensor, constant(data, staticShape(name, tensor.shape), 'float32', name)] as const;
   });

@@ -61,7 +61,8 @@ function regionOf(output: Tensor): Region | undefined {
 }
 
 /** Worth it when there are fewer nodes and no more weights: a narrow layer before a wide one is cheaper as it stands. */
-const worthwhile = (output: Tensor, { source, size, weights }: Region): boolean => size > 2 && (rowLength(source) + 1) * rowLength(output) <= weights;
+const worthwhile = (output: Tensor, { source, size, weights }: Region): boolean =>
+  size > 2 && (rowLength(source) + 1) * rowLength(output) <= weights;
 const rowLength = ({ shape }: Tensor): number => elements(shape.slice(1) as number[]);
 
 export const foldAffine: Pass = {
@@ -93,8 +94,16 @@ function oneGemm(output: Tensor, source: Tensor): Tensor {
   const width = rowLength(source);
   const columns = rowLength(output);
   const probe = leaf(inputOp, { name: 'probe', shape: source.shape });
-  const [map] = Object.values(substitute({ inputs: [], parameters: [], states: [], draws: [], updates: {}, outputs: { output } }, new Map([[source, probe]])).outputs);
-  const units: NdArray = { data: new Float64Array((width + 1) * width), shape: [width + 1, ...(source.shape.slice(1) as number[])] };
+  const [map] = Object.values(
+    substitute(
+      { inputs: [], parameters: [], states: [], draws: [], updates: {}, outputs: { output } },
+      new Map([[source, probe]]),
+    ).outputs,
+  );
+  const units: NdArray = {
+    data: new Float64Array((width + 1) * width),
+    shape: [width + 1, ...(source.shape.slice(1) as number[])],
+  };
   for (let i = 0; i < width; i++) units.data[(i + 1) * width + i] = 1;
   const { data } = evaluate([map!], { [leafName(probe)]: units }, width + 1)[0]!;
   const bias = data.slice(0, columns);

@@ -7,7 +7,8 @@ import { definePass, type Rule } from './pass.js';
 
 const known: Rule = (node) => {
   const output = node.outputs[0]!;
-  if (node.op === constantOp || node.inputs.length === 0 || output.dtype !== 'float32' || !isStatic(output.shape)) return;
+  if (node.op === constantOp || node.inputs.length === 0 || output.dtype !== 'float32' || !isStatic(output.shape))
+    return;
   const values = node.inputs.map((input) => (input.dtype === 'float32' ? constantValues(input) : undefined));
   if (values.some((value) => value === undefined)) return;
   const inputs = values.map((value, i) => ndarray(value!, node.inputs[i]!.shape as readonly number[]));

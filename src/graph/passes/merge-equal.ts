@@ -16,7 +16,8 @@ export const mergeEqual: Pass = {
       const inputs = node.inputs.map((input) => replaced.get(input)!);
       const key = keyOf(node, inputs, ids);
       const same = inputs.every((input, i) => input === node.inputs[i]);
-      const kept = (key === undefined ? undefined : seen.get(key)) ?? (same ? node : createNode(node.op, inputs, node.attributes));
+      const kept =
+        (key === undefined ? undefined : seen.get(key)) ?? (same ? node : createNode(node.op, inputs, node.attributes));
       if (key !== undefined) seen.set(key, kept);
       if (!ids.has(kept)) ids.set(kept, ids.size);
       for (const [i, output] of node.outputs.entries()) replaced.set(output, kept.outputs[i]!);
@@ -30,7 +31,11 @@ export const mergeEqual: Pass = {
 /** Equal keys mean equal values; undefined when it is not worth asking. */
 function keyOf(node: Node, inputs: readonly Tensor[], ids: ReadonlyMap<Node, number>): string | undefined {
   if (node.op === constantOp) {
-    const { data, shape, dtype } = node.attributes as { data: ArrayLike<number>; shape: readonly number[]; dtype: string };
+    const { data, shape, dtype } = node.attributes as {
+      data: ArrayLike<number>;
+      shape: readonly number[];
+      dtype: string;
+    };
     return data.length > largestComparedConstant ? undefined : `${dtype}[${shape}]${Array.from(data).join()}`;
   }
   if (inputs.length === 0) return undefined;

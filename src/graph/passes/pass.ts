@@ -16,13 +16,14 @@ export function definePass(name: string, rules: readonly Rule[]): Pass {
     name,
     run: (graph) => {
       let current = graph;
-      for (let fired = true; fired; ) ({ graph: current, fired } = sweep(current, rules));
+      for (let fired = true; fired;) ({ graph: current, fired } = sweep(current, rules));
       return current;
     },
   };
 }
 
-export const runPasses = (graph: Graph, passes: readonly Pass[]): Graph => passes.reduce((current, pass) => pass.run(current), graph);
+export const runPasses = (graph: Graph, passes: readonly Pass[]): Graph =>
+  passes.reduce((current, pass) => pass.run(current), graph);
 
 function sweep(graph: Graph, rules: readonly Rule[]): { graph: Graph; fired: boolean } {
   const roots = [...Object.values(graph.outputs), ...Object.values(graph.updates)];
@@ -66,7 +67,8 @@ export function substitute(graph: Graph, replacements: ReadonlyMap<Tensor, Tenso
     const inputs = node.inputs.map((input) => replaced.get(input)!);
     const same = inputs.every((input, i) => input === node.inputs[i]);
     const rebuilt = same ? node : createNode(node.op, inputs, node.attributes);
-    for (const [i, output] of node.outputs.entries()) replaced.set(output, replacements.get(output) ?? rebuilt.outputs[i]!);
+    for (const [i, output] of node.outputs.entries())
+      replaced.set(output, replacements.get(output) ?? rebuilt.outputs[i]!);
   }
   const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, replaced.get(tensor)!]));

@@ -62,7 +62,7 @@ const spread: Rule = (node) => {
     [a, bare(b)],
   ]) {
     if (inputs[0] === a && inputs[1] === b) continue;
-    const instead = createNode(node.op, inputs as Tensor[], node.attributes).outputs[0]!;
+    const instead = createNode(node.op, inputs, node.attributes).outputs[0]!;
     if (sameShape(instead.shape, y!.shape)) return instead;
   }
   return;
