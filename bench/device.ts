@@ -9,9 +9,10 @@ import { device, pushModel, raiseFleet } from '../src/cli/demo/fleet.js';
 import { joinWorld, replay } from '../src/cli/demo/replay.js';
 import { makeBundle } from '../src/cli/make-bundle.js';
 import { createOrtEngine } from '../src/engine/ort.js';
-import { exportOnnx } from '../src/forecaster/compile.js';
+import { shippedGraph } from '../src/forecaster/compile.js';
 import { mae } from '../src/losses/index.js';
 import { findModel } from '../src/models/index.js';
+import { quantize } from '../src/quantize/index.js';
 import { planTraining } from '../src/train/plan.js';
 import { minimum, percentile } from './statistics.js';
 
@@ -20,6 +21,7 @@ const horizon = 24;
 const cadenceMs = 60_000;
 const stream = 'boiler';
 const scenario = { title: 'bench', csv: '', stream, unit: '°C', cadenceMs, inputLength, horizon, windows: [] };
+const windowCount = 64;
 const patienceMs = 300_000;
 
 export interface DeviceRow {
@@ -30,12 +32,16 @@ export interface DeviceRow {
 }
 
 /** `starts` cold starts, after a burst of `readings`. Needs `npm run build` before. */
-export async function benchDevice({ starts = 10, readings = 5000 } = {}): Promise<{ rows: DeviceRow[] }> {
+export async function benchDevice({
+  starts = 10,
+  readings = 5000,
+  program = resolve('dist/device/nd-device.js'),
+} = {}): Promise<{ rows: DeviceRow[] }> {
   const cleanup = createCleanup();
   const dir = mkdtempSync(join(tmpdir(), 'nd-bench-'));
   cleanup.add(() => rmSync(dir, { recursive: true, force: true }));
   const launch = (configPath: string): DeviceProcess => {
-    const started = startDevice(configPath, resolve('dist/device/nd-device.js'));
+    const started = startDevice(configPath, program);
     cleanup.add(() => started.stop());
     return started;
   };
@@ -53,7 +59,7 @@ export async function benchDevice({ starts = 10, readings = 5000 } = {}): Promis
     const startMs = Math.floor(Date.now() / cadenceMs - readings) * cadenceMs;
     const series = {
       time: Array.from({ length: readings }, (_, i) => startMs + i * cadenceMs),
-      value: Array.from({ length: readings }, (_, i) => 20 + 5 * Math.sin((i * Math.PI) / 48) + Math.sin(i * 7919)),
+      value: Array.from({ length: readings }, (_, i) => valueAt(i)),
     };
     const cpuBefore = cpuMsOf(running.pid);
     const began = performance.now();
@@ -95,39 +101,56 @@ export async function benchDevice({ starts = 10, readings = 5000 } = {}): Promis
   }
 }
 
-/** N-HiTS with random weights: it costs what a trained one costs. Returns the folder of its bundle. */
+/** N-HiTS in INT8, as the demo ships it, with random weights: it costs what a trained one costs. Returns the folder of its bundle. */
 async function packUntrained(dir: string): Promise<string> {
   const model = findModel('nhits');
-  const spec = { model, hyperparameters: model.parse({ inputLength, horizon }), loss: mae(), scaler: 'standard' } as const;
+  const loss = mae();
+  const spec = { model, hyperparameters: model.parse({ inputLength, horizon }), loss, scaler: 'standard' } as const;
   const { values } = planTraining(spec, { batch: 1, seed: 1 });
-  const window = (offset: number) => ({
-    data: Float32Array.from({ length: inputLength }, (_, i) => 20 + Math.sin((i + offset) / 4)),
-    dims: [1, inputLength, 1],
+  const engine = createOrtEngine();
+  const windows = {
+    past: Float32Array.from({ length: windowCount * inputLength }, (_, i) => valueAt(i)),
+    mask: new Float32Array(windowCount * inputLength).fill(1),
+    target: Float32Array.from({ length: windowCount * horizon }, (_, i) => valueAt(i)),
+  };
+  const { model: int8 } = await quantize({
+    graph: shippedGraph({ spec, values }),
+    to: 'int8',
+    engine,
+    calibration: windows,
+    validation: windows,
+    family: model.capabilities.quantization,
+    point: loss.point,
+    maxLoss: Infinity,
   });
-  const mask = { data: new Float32Array(inputLength).fill(1), dims: [1, inputLength, 1] };
+  const first = (values: Float32Array) => ({ data: values.subarray(0, inputLength), dims: [1, inputLength, 1] });
   const parts = {
     dir,
     line: stream,
     release: 1,
     model: model.id,
-    models: { fp32: exportOnnx({ spec, values }) },
+    models: { int8 },
     inputLength,
     horizon,
     quantiles: [],
     unit: scenario.unit,
     cadenceMs,
-    golden: [{ past: window(0), mask }],
+    golden: [{ past: first(windows.past), mask: first(windows.mask) }],
     calibration: { coverage: 0.9, halfWidths: new Array<number>(horizon).fill(2) },
     metrics: { dataset: 'none', mae: 0, coverage: null },
     createdMs: Date.now(),
   };
-  return (await makeBundle(parts, createOrtEngine())).dir;
+  return (await makeBundle(parts, engine)).dir;
 }
+
+/** A daily wave and something that looks like noise. */
+const valueAt = (i: number): number => 20 + 5 * Math.sin((i * Math.PI) / 48) + Math.sin(i * 7919);
 
 /** What Linux says of a process. */
 function memoryOf(pid: number): { rssMb: number; anonymousMb: number; peakMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const megabytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
+  const megabytes = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
   return { rssMb: megabytes('VmRSS'), anonymousMb: megabytes('RssAnon'), peakMb: megabytes('VmHWM') };
 }
 

@@ -40,10 +40,6 @@ export const alertSettings = wireObject(
     clearCount: z._default(count, 5),
     cooldownMs: z._default(duration, 600_000),
     repeatMs: z._default(duration, 21_600_000),
-    /** Opened events per minute and device; the rest is folded into one summary. */
-    openedPerMinute: z._default(count, 6),
-    /** More opens than this in an hour is flapping. */
-    flapOpens: z._default(count, 5),
     severity: z.prefault(
       wireObject(
         {

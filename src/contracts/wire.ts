@@ -62,7 +62,10 @@ export function readWire<T>(
   if (result.success) return { ok: true, value: result.data };
   return {
     ok: false,
-    findings: result.error.issues.map(({ path, code, message }) => ({ path: wirePath(value, path), code, message })),
+    findings: result.error.issues.map(({ path, code, message, ...issue }) => {
+      const unknown = 'keys' in issue ? issue.keys.slice(0, 1) : [];
+      return { path: wirePath(value, [...path, ...unknown]), code, message };
+    }),
   };
 }
 

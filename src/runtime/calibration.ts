@@ -3,7 +3,7 @@
  * earlier: a jump shows at once in the first, a slow drift, which one-step forecasts follow happily, only in the last.
  * Each lead has a ring of past scores; the p-value is the rank in it, continued by an exponential tail.
  */
-import { adaptAlpha, conformalQuantile, createScoreRing } from '../stats/conformal.js';
+import { adaptAlpha, createScoreRing } from '../stats/conformal.js';
 import type { ScoreRing } from '../stats/conformal.js';
 import { sorted } from '../stats/quantile.js';
 import type { Forecast } from './forecaster.js';
@@ -104,9 +104,8 @@ export function createCalibration(horizon: number, settings: CalibrationSettings
 
   const stretchOf = (ring: ScoreRing): number => {
     if (ring.size < settings.ringMinimum) return 1;
-    const scores = ring.scores();
-    const quantile = conformalQuantile(scores, 1 - alpha);
-    return Number.isFinite(quantile) ? quantile : scores.reduce((a, b) => Math.max(a, b));
+    const quantile = ring.quantile(1 - alpha);
+    return Number.isFinite(quantile) ? quantile : ring.scores().reduce((a, b) => Math.max(a, b));
   };
   const stretch = (step: number): number => {
     stretches ??= new Map(leads.map((lead) => [lead, stretchOf(rings.get(lead)!)]));

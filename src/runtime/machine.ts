@@ -1,9 +1,8 @@
 /** What the device tells about the machine it runs on. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { version } from '../version.js';
 import type { Machine } from './ports.js';
-
-export const runtimeVersion = '0.1.0';
 
 const THERMAL_FILE = '/sys/class/thermal/thermal_zone0/temp';
 
@@ -12,7 +11,7 @@ export function describeMachine(stateDir: string): Machine {
     arch: process.arch,
     cpu: cpus()[0]?.model ?? 'unknown',
     node: process.versions.node,
-    runtime: runtimeVersion,
+    runtime: version,
     rssBytes: () => process.memoryUsage.rss(),
     diskFreeBytes: () =>
       attempt(() => {

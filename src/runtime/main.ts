@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DeviceConfig } from '../contracts/config.js';
-import { parseConfig } from '../contracts/config.js';
+import { deviceConfigSchema, parseConfig } from '../contracts/config.js';
 import { clientId } from '../contracts/topic.js';
+import { readWire } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createSystemClock } from './clock.js';
 import type { Clock } from './clock.js';
@@ -39,7 +40,9 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
     });
   }
   const text = readFileSync(path, 'utf8');
-  const config = parseConfig(await parseYaml(text, path), path);
+  const value = await parseYaml(text, path);
+  const read = readWire(deviceConfigSchema, value);
+  const config = read.ok ? read.value : parseConfig(value, `${path}:${await lineOf(text, read.findings[0]!.path)}`);
   const from = (file: string): string => resolve(dirname(path), file);
   const { mqtt, repository } = config;
   return {
@@ -78,6 +81,18 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
     });
   }
   return document.toJS({ maxAliasCount: 0 }) as unknown;
+}
+
+/** The line, from 1, of a setting (`mqtt.url`), or of what should have held it. */
+async function lineOf(text: string, setting: string): Promise<number> {
+  const { LineCounter, isNode, parseDocument } = await import('yaml');
+  const lines = new LineCounter();
+  const document = parseDocument(text, { merge: false, strict: true, lineCounter: lines });
+  for (const keys = setting.split('.'); keys.length > 0; keys.pop()) {
+    const node = document.getIn(keys, true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 1;
 }
 
 /** Runs a device until it is told to stop. Resolves with the exit code of the process. */

@@ -1,4 +1,5 @@
 /** Store and forward (EDGE.md §10): what the device has to say waits in SQLite until the broker has taken it. */
+import { setImmediate } from 'node:timers/promises';
 import type { MqttLink } from '../transport/mqtt.js';
 import type { Clock } from './clock.js';
 import type { Store } from './store.js';
@@ -58,10 +59,11 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
   const { sql } = store;
   const statement = {
     put: sql.prepare(
-      'INSERT INTO outbox(class, topic, payload, qos, retain, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO outbox(id, class, topic, payload, qos, retain, expires, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
-    next: sql.prepare<[number], Row>(
-      'SELECT id, topic, payload, qos, retain, expires, created FROM outbox ORDER BY class, id LIMIT ?',
+    // In the order of the key, so that a long backlog is neither sorted nor read twice.
+    next: sql.prepare<[number, number, number], Row>(
+      'SELECT id, topic, payload, qos, retain, expires, created FROM outbox WHERE class = ? AND id > ? ORDER BY id LIMIT ?',
     ),
     remove: sql.prepare<[number], { class: number; bytes: number }>(
       'DELETE FROM outbox WHERE id = ? RETURNING class, length(payload) AS bytes',
@@ -71,19 +73,26 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     oldestUpdate: sql.prepare<[number], { id: number }>(
       `SELECT id FROM outbox WHERE class = ? AND instr(payload, '"event":"updated"') ORDER BY id LIMIT 1`,
     ),
-    totals: sql.prepare<[], { class: number; rows: number; bytes: number }>(
-      'SELECT class, count(*) AS rows, total(length(payload)) AS bytes FROM outbox GROUP BY class',
+    totals: sql.prepare<[], { class: number; rows: number; bytes: number; newest: number }>(
+      'SELECT class, count(*) AS rows, total(length(payload)) AS bytes, max(id) AS newest FROM outbox GROUP BY class',
     ),
   };
   const rows = outboxClasses.map(() => 0);
+  /** By class: the newest row, and the newest that was handed to the link. */
+  const newest = outboxClasses.map(() => 0);
+  const sent = outboxClasses.map(() => 0);
   let bytes = 0;
   for (const total of statement.totals.all()) {
     rows[total.class] = total.rows;
+    newest[total.class] = total.newest;
     bytes += total.bytes;
   }
+  let lastId = Math.max(...newest); // SQLite would give the number of a deleted row again, while its PUBACK is on the way
   const dropped = { alert: 0, model: 0, forecast: 0, health: 0, expired: 0 };
   const inFlight = new Set<number>();
+  let taken: number[] = [];
   let paused = true;
+  let draining = false;
   let wake = (): void => undefined;
   let changed = new Promise<void>((resolve) => (wake = resolve));
 
@@ -107,16 +116,47 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     return true;
   }
 
-  function send(link: OutboxLink, row: Row): void {
+  function send(link: OutboxLink, rank: number, row: Row): void {
     inFlight.add(row.id);
     const expiry =
       row.expires === null ? {} : { expirySeconds: Math.max(1, Math.ceil((row.expires - clock.now()) / 1000)) };
-    void link.publish(row.topic, row.payload, { qos: row.qos, retain: row.retain === 1, ...expiry }).then((taken) => {
+    const options = { qos: row.qos, retain: row.retain === 1, ...expiry };
+    void link.publish(row.topic, row.payload, options).then((accepted) => {
       inFlight.delete(row.id);
-      if (taken) store.write(() => remove(row.id));
-      else paused = !link.online; // PUBACKs come in order, so what was not taken is sent again in order
-      ring();
+      if (accepted) taken.push(row.id);
+      else {
+        paused = !link.online; // PUBACKs come in order, so what was not taken is sent again in order
+        sent[rank] = Math.min(sent[rank]!, row.id - 1);
+      }
+      if (draining) ring();
+      else removeTaken();
     });
+  }
+
+  function removeTaken(): void {
+    if (taken.length === 0) return;
+    const gone = taken;
+    taken = [];
+    store.write(() => gone.forEach(remove));
+  }
+
+  /** Fills the link up to its limit, highest class first. */
+  function sendNext(link: OutboxLink): void {
+    for (const rank of outboxClasses.keys()) {
+      const room = IN_FLIGHT - inFlight.size;
+      if (room <= 0 || sent[rank]! >= newest[rank]!) continue;
+      const found = statement.next.all(rank, sent[rank]!, room);
+      sent[rank] = found.length < room ? newest[rank]! : found.at(-1)!.id;
+      for (const row of found) {
+        if (inFlight.has(row.id)) continue;
+        if (row.expires === null || row.expires > clock.now()) send(link, rank, row);
+        else {
+          taken.push(row.id);
+          dropped.expired++;
+          ring();
+        }
+      }
+    }
   }
 
   return {
@@ -124,7 +164,11 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       const rank = outboxClasses.indexOf(kind);
       const body = Buffer.from(payload);
       const now = clock.now();
+      const id = ++lastId;
+      if (sent[rank]! >= newest[rank]!) sent[rank] = id - 1; // no need to search among the rows before
+      newest[rank] = id;
       statement.put.run(
+        id,
         rank,
         topic,
         body,
@@ -140,22 +184,17 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       ring();
     },
     async drain(link, signal) {
+      draining = true;
       signal.addEventListener('abort', ring, { once: true });
       while (!signal.aborted) {
         const next = changed;
-        if (!paused && inFlight.size <= IN_FLIGHT / 2) {
-          // refilled by halves: one query per 16 rows
-          for (const row of statement.next.all(IN_FLIGHT)) {
-            if (inFlight.has(row.id) || inFlight.size >= IN_FLIGHT) continue;
-            if (row.expires !== null && row.expires <= clock.now()) {
-              store.write(() => remove(row.id));
-              dropped.expired++;
-              ring();
-            } else send(link, row);
-          }
-        }
+        removeTaken();
+        if (!paused && inFlight.size <= IN_FLIGHT / 2) sendNext(link); // refilled by halves: one query per 16 rows
         await next;
+        await setImmediate(); // one transaction for all PUBACKs of a turn of the event loop
       }
+      draining = false;
+      removeTaken();
     },
     resume() {
       paused = false;

@@ -108,6 +108,9 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
     put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
   };
+  const { immediate } = sql.transaction((work: () => unknown) => work());
+  const transaction = <T>(work: () => T): T => immediate(work) as T;
+  const streams = new Map<string, number>();
   let lastFullMs = -Infinity;
 
   return {
@@ -116,17 +119,23 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     setAside,
     write(work, durability = 'normal') {
       const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
-      if (!full) return sql.transaction(work).immediate();
+      if (!full) return transaction(work);
       sql.pragma('synchronous = FULL'); // only possible outside a transaction
       try {
-        return sql.transaction(work).immediate();
+        return transaction(work);
       } finally {
         sql.pragma('synchronous = NORMAL');
         lastFullMs = clock.monotonicMs();
       }
     },
-    stream: (name, unit) =>
-      statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid),
+    stream(name, unit) {
+      const row =
+        streams.get(name) ??
+        statement.findStream.get(name)?.id ??
+        Number(statement.addStream.run(name, unit).lastInsertRowid);
+      if (!sql.inTransaction) streams.set(name, row); // inside one it may yet be undone
+      return row;
+    },
     append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
     readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
     prune(beforeMs) {
@@ -161,7 +170,7 @@ function openFile(path: string, maxBytes: number, check: boolean): Database.Data
     sql.pragma('foreign_keys = ON');
     sql.pragma('wal_autocheckpoint = 1000');
     sql.pragma('journal_size_limit = 4194304');
-    sql.pragma('cache_size = -8000');
+    sql.pragma('cache_size = -2000'); // kB; the tables are written at their ends, so more would only hold memory
     sql.pragma('temp_store = MEMORY');
     sql.pragma(`max_page_count = ${Math.floor(maxBytes / 4096)}`);
     sql.pragma('trusted_schema = OFF');

@@ -128,8 +128,6 @@ describe('the configuration of a device', () => {
         clearCount: 5,
         cooldownMs: 600_000,
         repeatMs: 21_600_000,
-        openedPerMinute: 6,
-        flapOpens: 5,
         severity: { info: 0.01, warning: 0.001, critical: 0.0001 },
         ringSize: 2000,
         ringMinimum: 300,
@@ -152,7 +150,7 @@ describe('the configuration of a device', () => {
     expect(() => parseConfig({ ...minimal, mqtt: { ulr: 'mqtt://x' } }, 'config.yaml')).toThrow(
       expect.objectContaining({
         code: 'ND_CONFIG_UNKNOWN_KEY',
-        message: expect.stringMatching(/config\.yaml: mqtt: "ulr" is unknown, did you mean "url"\?/) as string,
+        message: expect.stringMatching(/config\.yaml: mqtt\.ulr: "ulr" is unknown, did you mean "url"\?/) as string,
       }),
     );
   });

@@ -9,7 +9,7 @@ const folders = ['contracts', 'bundle', 'transport', 'engine', 'stats', 'time', 
 export function buildDevice(): (module: string) => string {
   const out = join('node_modules', '.cache', `nd-device-${process.pid}`);
   const sources = folders.flatMap((folder) => readdirSync(join('src', folder)).map((file) => join(folder, file)));
-  for (const source of [...sources, 'errors.ts']) {
+  for (const source of [...sources, 'errors.ts', 'version.ts']) {
     if (!source.endsWith('.ts')) continue;
     const { outputText } = ts.transpileModule(readFileSync(join('src', source), 'utf8'), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true },

@@ -152,3 +152,68 @@ test('a row dropped while in flight is not counted twice', async () => {
   await turn();
   expect(outbox.depth().messages).toBe(1);
 });
+
+test('the PUBACK of a row that was dropped takes no later row with it', async () => {
+  const outbox = createOutbox(store, clock, { rows: { alert: 1, model: 1, forecast: 1, health: 1 }, bytes: 4 });
+  const link = handLink();
+  void outbox.drain(link, stop.signal);
+  outbox.resume();
+  put(outbox, 'health', 'h1');
+  await turn();
+  put(outbox, 'alert', 'a1'); // the cap in bytes is reached
+  put(outbox, 'alert', 'a2'); // and h1 dropped
+  await turn();
+  for (const payload of ['a1', 'a2']) link.waiting.find((sent) => sent.payload === payload)?.ack(true);
+  await turn();
+  store.write(() => outbox.put('health', { topic: 't/health', payload: 'h2' })); // the table was empty
+  link.waiting[0]!.ack(true);
+  await turn();
+  expect(outbox.depth().messages).toBe(1);
+  expect(link.waiting.at(-1)!.payload).toBe('h2');
+});
+
+test('an alert overtakes a backlog that is being sent', async () => {
+  const outbox = createOutbox(store, clock);
+  for (let i = 0; i < 100; i++) put(outbox, 'forecast', `f${i}`);
+  const link = handLink();
+  void outbox.drain(link, stop.signal);
+  outbox.resume();
+  await turn();
+  put(outbox, 'alert', 'a1');
+  for (let i = 0; i < 16; i++) link.waiting[i]!.ack(true);
+  await turn();
+  const sent = link.waiting.map(({ payload }) => payload);
+  expect(sent.slice(32)).toEqual(['a1', ...Array.from({ length: 15 }, (_, i) => `f${32 + i}`)]);
+});
+
+test('what was not taken goes out again before what is newer', async () => {
+  const outbox = createOutbox(store, clock);
+  const link = handLink();
+  void outbox.drain(link, stop.signal);
+  outbox.resume();
+  put(outbox, 'forecast', 'f1');
+  put(outbox, 'forecast', 'f2');
+  await turn();
+  link.online = false;
+  for (const { ack } of link.waiting.splice(0)) ack(false);
+  await turn();
+  put(outbox, 'forecast', 'f3');
+  link.online = true;
+  outbox.resume();
+  await turn();
+  expect(link.waiting.map(({ payload }) => payload)).toEqual(['f1', 'f2', 'f3']);
+});
+
+test('rows that were taken after the device stopped sending are gone too', async () => {
+  const outbox = createOutbox(store, clock);
+  const link = handLink();
+  const drained = outbox.drain(link, stop.signal);
+  outbox.resume();
+  put(outbox, 'forecast', 'f1');
+  await turn();
+  stop.abort();
+  await drained;
+  link.waiting[0]!.ack(true);
+  await turn();
+  expect(createOutbox(store, clock).depth().messages).toBe(0);
+});

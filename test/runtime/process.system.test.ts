@@ -183,15 +183,16 @@ describe('a bad configuration ends with 78 and says where, what and how to mend 
     ['no YAML', 'a: [1', /bad-\d\.yaml:1/],
     [
       'an unknown key',
-      'site: a\ndevice: b\nstate_dir: .\nmqtt: {url: "mqtt://127.0.0.1", urll: 1}',
-      /urll.*did you mean/,
+      'site: a\ndevice: b\nstate_dir: .\nmqtt:\n  url: "mqtt://127.0.0.1"\n  urll: 1',
+      /bad-\d\.yaml:6: mqtt\.urll: .*did you mean "url"/,
     ],
     [
       'a value out of range',
-      '{"site": "a b", "device": "b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}',
-      /site/,
+      '{\n"device": "b",\n"site": "a b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}',
+      /bad-\d\.yaml:3: site: expected/,
     ],
-    ['YAML that looks like JSON', '{site: 5}', /site/],
+    ['YAML that looks like JSON', '{site: 5}', /site: .*expected string, received number/],
+    ['a setting that is missing', 'site: a\ndevice: b\nstate_dir: .\nmqtt: {}', /bad-\d\.yaml:4: mqtt\.url: /],
   ] as const)('%s', async (name, text, message) => {
     const path = join(dir, `bad-${name.length % 10}.yaml`);
     rmSync(path, { force: true });
