@@ -38,6 +38,8 @@ let loaded: Binding | undefined;
 function loadBinding(): Binding {
   if (loaded !== undefined) return loaded;
   const require = createRequire(import.meta.url);
+  // Without it, each process reports to Microsoft and leaves a device id in the home folder and a log in the temp folder.
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   try {
     const { env } = require(packageName) as { env: { logLevel: string } };
     env.logLevel = 'fatal'; // errors are thrown with their text; nothing prints

@@ -1,6 +1,6 @@
 /** Runs training on a thread of its own, since a step blocks its thread: command line, server and progress stay alive. */
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { NeuroDivergentError, type ErrorCode } from '../errors.js';
 import type { TrainHooks, TrainJob, TrainProgress, TrainResult } from './trainer.js';
 
@@ -15,7 +15,11 @@ export async function trainInWorker(
   job: TrainJob,
   { on, signal }: Omit<TrainHooks, 'engine'> = {},
 ): Promise<TrainResult> {
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: job, execArgv: [] });
+  const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    workerData: job,
+    execArgv: [],
+    env: SHARE_ENV, // a copy would hide from ONNX Runtime what engine/ort.ts sets
+  });
   const cancel = (): void => worker.postMessage('cancel');
   if (signal?.aborted === true) cancel();
   signal?.addEventListener('abort', cancel, { once: true });
