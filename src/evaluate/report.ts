@@ -111,7 +111,7 @@ const STYLE = `
   :root { --page: #10141a; --card: #181e27; --edge: #2a323e; --ink: #e6eaf0; --soft: #9aa6b5; --grid: #262e39; --range: #b8791a; --range-ink: #f0bd62;
     --blue: #62a8f5; --orange: #f49a55; --green: #4cc493; --purple: #b592ee; --pink: #ee7fb2; --red: #ff6b74; --grey: #8d98a6; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 32px 24px 48px; max-width: 1120px; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 32px 24px 48px; max-width: 1120px; overflow-wrap: break-word; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { margin: 0; font-size: 28px; line-height: 1.2; letter-spacing: -.01em; }
 header p { margin: 6px 0 0; color: var(--soft); max-width: 90ch; }
