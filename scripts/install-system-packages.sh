@@ -3,7 +3,7 @@
 # Without root or apt-get it says what is missing, and the tests that need it skip by name.
 set -euo pipefail
 
-declare -A packages=([mosquitto]=mosquitto)
+declare -A packages=([chromium]=chromium [mosquitto]=mosquitto)
 
 missing=()
 for program in "${!packages[@]}"; do
