@@ -1,5 +1,6 @@
 /** The training side: read a frame, fit a forecaster, forecast, export. */
 import { choose, type ChoiceOptions, type ModelChoice } from './forecaster/choice.js';
+import { deepnpts as deepnptsModel } from './models/deepnpts.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
 import { lstm as lstmModel } from './models/lstm.js';
@@ -8,6 +9,7 @@ import { nhits as nhitsModel } from './models/nhits.js';
 import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
 import { tcn as tcnModel } from './models/tcn.js';
+import { tide as tideModel } from './models/tide.js';
 
 export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
@@ -28,6 +30,8 @@ export {
 } from './forecaster/forecaster.js';
 export { findModel, models } from './models/index.js';
 
+export const deepnpts = (options: ChoiceOptions<typeof deepnptsModel.hyperparameters>): ModelChoice =>
+  choose(deepnptsModel, options);
 export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
   choose(dlinearModel, options);
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
@@ -41,3 +45,5 @@ export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparamete
 export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice =>
   choose(patchtstModel, options);
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
+export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
+  choose(tideModel, options);

@@ -1,5 +1,6 @@
 /** Every model by its id. */
 import { NeuroDivergentError } from '../errors.js';
+import { deepnpts } from './deepnpts.js';
 import { dlinear } from './dlinear.js';
 import { gru } from './gru.js';
 import { lstm } from './lstm.js';
@@ -10,13 +11,14 @@ import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
 import { tcn } from './tcn.js';
+import { tide } from './tide.js';
 
 export { inferenceGraph, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
 export type { Model } from './model.js';
 
-export const models: readonly Model[] = [dlinear, gru, lstm, mlp, nhits, nlinear, patchtst, tcn];
+export const models: readonly Model[] = [deepnpts, dlinear, gru, lstm, mlp, nhits, nlinear, patchtst, tcn, tide];
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
 export function findModel(id: string): Model {

@@ -33,6 +33,7 @@ const exceptions: Readonly<Record<string, TrainOptions>> = {
   gru: recurrent,
   lstm: recurrent,
   tcn: recurrent,
+  deepnpts: { schedule: 'step' },
 };
 
 /** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE` or `ND_CONFIG_UNKNOWN_KEY`, naming every fault. */

@@ -15,6 +15,8 @@ const own: Record<string, Record<string, unknown>> = {
   lstm: { hidden: 4, decoderHidden: 5, dropout: 0.3 },
   tcn: { hidden: 4, dilations: [1, 2], decoderHidden: 5 },
   patchtst: { hidden: 8, heads: 2, feedForward: 6, layers: 2, patch: 4, stride: 2, affine: true },
+  tide: { hidden: 5, decoderOutput: 3, temporalHidden: 4, covariateWidth: 2, decoderLayers: 2, dropout: 0.3 },
+  deepnpts: { hidden: 5, dropout: 0.3 },
 };
 
 export interface ModelCase {
