@@ -11,11 +11,13 @@ import {
   maximum,
   mul,
   neg,
+  reshape,
   sigmoid,
   slice,
   softplus,
   square,
   sub,
+  type Dim,
   type Operand,
   type Tensor,
 } from '../graph/index.js';
@@ -158,10 +160,12 @@ function distributionLoss(name: string, distribution: Distribution, options: Dis
     decode: (_, forecast, units) => {
       const parameters = fit(forecast, units);
       if (quantile === undefined) return distribution.mean(parameters);
-      return concat(
-        quantiles.map((q) => quantile(parameters, q)),
-        { axis: 2 },
-      );
+      const perSeries = quantiles
+        .map((q) => quantile(parameters, q))
+        .map((x) => reshape(x, { shape: [...x.shape, 1] }));
+      const [batch, horizon, width] = forecast.shape as [Dim, number, number];
+      const columns = (width / outputs) * quantiles.length;
+      return reshape(concat(perSeries, { axis: 3 }), { shape: [batch, horizon, columns] });
     },
   };
 }

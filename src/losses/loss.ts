@@ -31,7 +31,7 @@ export interface LossInputs {
 export interface Loss {
   /** As in reports and files: `mae`, `mq`, `normal`. */
   readonly name: string;
-  /** Numbers the model gives per step. */
+  /** Numbers the model gives per step and series. */
   readonly outputs: number;
   /** Quantile levels of the decoded columns, when they are quantiles; [] for a single point. */
   readonly quantiles: readonly number[];
@@ -39,6 +39,6 @@ export interface Loss {
   readonly point: number;
   /** A scalar. `g` is where a loss with parameters of its own declares them. */
   readonly loss: (g: Scope, inputs: LossInputs) => Tensor;
-  /** The forecast in sensor units, `[batch, horizon, columns]`: what an exported graph gives. */
+  /** The forecast in sensor units, `[batch, horizon, series·columns]`, series by series: what an exported graph gives. */
   readonly decode: (g: Scope, forecast: Tensor, units: WindowUnits) => Tensor;
 }

@@ -14,6 +14,7 @@ import {
   type Dim,
   type Graph,
   type GraphBuilder,
+  type Tensor,
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
 import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
@@ -32,6 +33,7 @@ export interface ForecastSpec {
 interface Task {
   inputLength: number;
   horizon: number;
+  series: number;
   historic: number;
   future: number;
   static: number;
@@ -40,20 +42,21 @@ interface Task {
 /** Declares the inputs, scales them and builds the model on them. */
 function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
   const task = hyperparameters as unknown as Task;
-  const { inputLength, horizon } = task;
-  const mask = g.input('mask', [g.batch, inputLength, 1]);
-  const scaling = given?.statistics ? givenStatistics(g) : windowScaler(g.scope('scaler'), scaler);
-  const past = scaling.target(g.input('past', [g.batch, inputLength, 1]), mask);
+  const { inputLength, horizon, series } = task;
+  const together = model.capabilities.series === 'many';
+  const covariate = (name: string, steps: number, columns: number): Tensor => {
+    const x = g.input(name, together ? [g.batch, columns, steps, series] : [g.batch, steps, columns]);
+    return scaling.covariate(x, inputLength, mask);
+  };
+  const mask = g.input('mask', [g.batch, inputLength, series]);
+  const scaling = given?.statistics ? givenStatistics(g, series) : windowScaler(g.scope('scaler'), scaler);
+  const past = scaling.target(g.input('past', [g.batch, inputLength, series]), mask);
   const inputs: ModelInputs = {
     past: past.scaled,
     mask,
-    ...(task.historic > 0 && {
-      historic: scaling.covariate(g.input('historic', [g.batch, inputLength, task.historic]), inputLength, mask),
-    }),
-    ...(task.future > 0 && {
-      future: scaling.covariate(g.input('future', [g.batch, inputLength + horizon, task.future]), inputLength, mask),
-    }),
-    ...(task.static > 0 && { static: g.input('static', [g.batch, task.static]) }),
+    ...(task.historic > 0 && { historic: covariate('historic', inputLength, task.historic) }),
+    ...(task.future > 0 && { future: covariate('future', inputLength + horizon, task.future) }),
+    ...(task.static > 0 && { static: g.input('static', [together ? series : g.batch, task.static]) }),
   };
   return { forecast: model.build(g.scope('model'), inputs, hyperparameters), past };
 }
@@ -68,7 +71,7 @@ export interface TrainingGraphOptions {
 
 /**
  * `loss` and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and
- * `targetMask` are `[batch, horizon, 1]`.
+ * `targetMask` are `[batch, horizon, series]`.
  */
 export function trainingGraph(
   spec: ForecastSpec,
@@ -93,7 +96,7 @@ export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch
   return runPasses(g.finish({ loss: lossOf(g, spec).loss }), [simplify, foldConstants, mergeEqual, fuseBias]);
 }
 
-/** `forecast [batch, horizon, columns]` in sensor units; parameters are still parameters (see `bindParameters`). */
+/** `forecast [batch, horizon, series·columns]`, series by series, in sensor units; parameters are still parameters (see `bindParameters`). */
 export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
   const { forecast, past } = forecastFrom(g, spec);
@@ -101,10 +104,10 @@ export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?
 }
 
 function lossOf(g: GraphBuilder, spec: ForecastSpec) {
-  const { horizon } = spec.hyperparameters as unknown as Task;
+  const { horizon, series } = spec.hyperparameters as unknown as Task;
   const { forecast, past } = forecastFrom(g, spec);
-  const rawTarget = g.input('target', [g.batch, horizon, 1]);
-  const mask = g.input('targetMask', [g.batch, horizon, 1]);
+  const rawTarget = g.input('target', [g.batch, horizon, series]);
+  const mask = g.input('targetMask', [g.batch, horizon, series]);
   const target = past.apply(rawTarget);
   const loss = spec.loss.loss(g.scope('loss'), {
     forecast,
@@ -113,7 +116,7 @@ function lossOf(g: GraphBuilder, spec: ForecastSpec) {
     rawTarget,
     past: past.scaled,
     units: past,
-    ...(spec.given?.levels && { levels: g.input('levels', [g.batch, horizon, 1]) }),
+    ...(spec.given?.levels && { levels: g.input('levels', [g.batch, horizon, series]) }),
   });
   return { loss, forecast };
 }

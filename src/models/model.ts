@@ -4,17 +4,20 @@ import { NeuroDivergentError } from '../errors.js';
 import type { Scope, Tensor } from '../graph/index.js';
 import { nearest } from './nearest.js';
 
-/** The columns of the windows a model reads, already scaled. */
+/**
+ * The columns of the windows a model reads, already scaled. A window of a model of one series belongs to one series; that of
+ * a model of many holds all of them, side by side on the last axis.
+ */
 export interface ModelInputs {
-  /** `[batch, time, 1]` */
+  /** `[batch, time, series]` */
   readonly past: Tensor;
-  /** 1 where `past` was observed, `[batch, time, 1]` */
+  /** 1 where `past` was observed, `[batch, time, series]` */
   readonly mask: Tensor;
-  /** Known up to now, `[batch, time, historic]` */
+  /** Known up to now, `[batch, time, historic]`; of many series `[batch, historic, time, series]` */
   readonly historic?: Tensor;
-  /** Known in advance, `[batch, time + horizon, future]` */
+  /** Known in advance, `[batch, time + horizon, future]`; of many series `[batch, future, time + horizon, series]` */
   readonly future?: Tensor;
-  /** One value per series, `[batch, static]` */
+  /** One value per series, `[batch, static]`; of many series `[series, static]`, the same in all windows */
   readonly static?: Tensor;
 }
 
@@ -23,6 +26,7 @@ export const task = z.strictObject({
   inputLength: z.int().min(1).describe('steps of the past the model sees'),
   horizon: z.int().min(1).describe('steps of the future it forecasts'),
   outputs: z.int().min(1).default(1).describe('numbers per step, set by the loss'),
+  series: z.int().min(1).default(1).describe('series forecast together; 1 for a model of one series'),
   historic: z.int().min(0).default(0).describe('columns known up to now'),
   future: z.int().min(0).default(0).describe('columns known in advance'),
   static: z.int().min(0).default(0).describe('columns constant per series'),
@@ -31,6 +35,7 @@ export const task = z.strictObject({
 export type Covariate = 'historic' | 'future' | 'static';
 
 export interface Capabilities {
+  /** Does it forecast every series by itself, or many from each other? */
   readonly series: 'one' | 'many';
   readonly covariates: readonly Covariate[];
   readonly mode: 'direct' | 'recurrent' | 'both';
@@ -45,7 +50,7 @@ export interface ModelSpec<S extends z.ZodObject> {
   readonly paper: string;
   readonly capabilities: Capabilities;
   readonly hyperparameters: S;
-  /** The forecast `[batch, horizon, outputs]`, in scaled units. */
+  /** The forecast `[batch, horizon, series·outputs]`, in scaled units. Which comes first, the loss says. */
   readonly build: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
   readonly reference: Reference;
 }
@@ -88,11 +93,18 @@ export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSp
 }
 
 export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S> {
+  const refused = (what: string): NeuroDivergentError =>
+    new NeuroDivergentError('ND_HYPERPARAMETER', {
+      where: spec.id,
+      what: `${what}.`,
+      mend: `See \`nd models info ${spec.id}\` for names, ranges and defaults.`,
+    });
   return {
     ...spec,
     parse: (hyperparameters) => {
       const result = spec.hyperparameters.safeParse(hyperparameters);
-      if (result.success) return result.data;
+      if (result.success && (result.data['series'] === 1 || spec.capabilities.series === 'many')) return result.data;
+      if (result.success) throw refused(`${spec.id}.series: it forecasts every series by itself`);
       const known = Object.keys(spec.hyperparameters.shape);
       const faults = result.error.issues.flatMap((issue) =>
         issue.code === 'unrecognized_keys'
@@ -101,11 +113,7 @@ export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S>
             )
           : [`${[spec.id, ...issue.path].join('.')}: ${issue.message}`],
       );
-      throw new NeuroDivergentError('ND_HYPERPARAMETER', {
-        where: spec.id,
-        what: `${faults.join('; ')}.`,
-        mend: `See \`nd models info ${spec.id}\` for names, ranges and defaults.`,
-      });
+      throw refused(faults.join('; '));
     },
   };
 }

@@ -18,14 +18,14 @@ export const specOf = (model: Model, hyperparameters: Record<string, unknown>, l
 };
 
 export function modelContract(model: Model, hyperparameters: Record<string, unknown>): void {
-  const { horizon } = hyperparameters as { horizon: number };
+  const { horizon, series } = hyperparameters as { horizon: number; series: number };
 
   test('forecasts every step of the horizon, for any number of windows', () => {
     const graph = inferenceGraph(specOf(model, hyperparameters, 'mq'));
     verify(graph);
     for (const batch of [1, 3]) {
       const [forecast] = evaluate([graph.outputs['forecast']!], randomFeeds(graph, batch, 1), batch);
-      expect(forecast!.shape).toEqual([batch, horizon, 5]);
+      expect(forecast!.shape).toEqual([batch, horizon, series * 5]);
       expect(forecast!.data.every(Number.isFinite)).toBe(true);
     }
   });
@@ -67,6 +67,8 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
     expect(() => model.parse({ ...hyperparameters, horizon: 0 })).toThrow(
       new RegExp(`${model.id}\\.horizon: .*\\[ND_HYPERPARAMETER\\]`),
     );
+    if (model.capabilities.series === 'one')
+      expect(() => model.parse({ ...hyperparameters, series: 2 })).toThrow(/series: .*\[ND_HYPERPARAMETER\]/);
     expect(() => model.parse({ ...hyperparameters, horizn: 4 })).toThrow(/horizn.*\[ND_HYPERPARAMETER\]/);
   });
 }

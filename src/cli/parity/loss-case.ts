@@ -6,6 +6,7 @@ import {
   gradients,
   leafName,
   mul,
+  reshape,
   slice,
   toOnnx,
   type Shape,
@@ -25,7 +26,7 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
     return missing(`the loss ${name}${typeof distribution === 'string' ? ` ${distribution}` : ''}`);
 
   const { dims: shape } = tensors['input/y']!;
-  const [batch, , series] = shape as [number, number, number];
+  const [batch, horizon, series] = shape as [number, number, number];
   const g = createGraph({ batch });
   const feeds: Record<string, FloatTensor> = {};
   /** An input of the graph, fed with a tensor of the file. */
@@ -62,8 +63,11 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
     outputs[`grad${i}`] = gradient;
   // A distribution's point forecast is its mean; a normal one gives it as the quantile 0.5, when that is asked for.
   const givesMean = tensors['output/mean'] !== undefined && [undefined, 0.5].includes(loss.quantiles[loss.point]);
-  const column = { axis: 2, start: loss.point * series, end: (loss.point + 1) * series };
-  if (givesMean) outputs['mean'] = slice(loss.decode(g, forecast, units), column);
+  if (givesMean) {
+    const columns = Math.max(1, loss.quantiles.length);
+    const decoded = reshape(loss.decode(g, forecast, units), { shape: [batch, horizon, series, columns] });
+    outputs['mean'] = slice(decoded, { axis: 3, start: loss.point, end: loss.point + 1 });
+  }
 
   for (const leaf of parameters) {
     const reference = lossParameter[leafName(leaf)]!;

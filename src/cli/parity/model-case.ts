@@ -63,11 +63,13 @@ function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: nu
     const value = given[theirs];
     return value === undefined || value === null ? [] : [[name, read(value)] as const];
   });
-  const width = (name: string): number => tensors[name]?.dims.at(-1) ?? 0;
+  // Of many series the columns are not last: [batch, columns, time, series].
+  const width = (name: string): number => tensors[name]?.dims.at(tensors[name].dims.length === 4 ? 1 : -1) ?? 0;
   return model.parse({
     ...Object.fromEntries(own),
     inputLength: tensors['input/insample_y']!.dims[1],
     horizon: tensors['input/outsample_y']!.dims[1],
+    series: tensors['input/insample_y']!.dims[2],
     outputs,
     historic: width('input/hist_exog'),
     future: width('input/futr_exog'),
@@ -76,25 +78,28 @@ function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: nu
 }
 
 function inputsOf({ tensors }: Fixture): Tensors {
-  const [batch, time] = tensors['input/insample_y']!.dims as [number, number];
-  const horizon = tensors['input/outsample_y']!.dims[1]!;
+  const time = tensors['input/insample_y']!.dims[1]!;
+  const { dims: target } = tensors['input/outsample_y']!;
   const inputs: Record<string, FloatTensor | undefined> = {
     past: tensors['input/insample_y'],
     mask: tensors['input/insample_mask'],
     historic: tensors['input/hist_exog'],
-    future: tensors['input/futr_exog'] && withSteps(tensors['input/futr_exog'], time + horizon),
+    future: tensors['input/futr_exog'] && withSteps(tensors['input/futr_exog'], time + target[1]!),
     static: tensors['input/stat_exog'],
     target: tensors['input/outsample_y'],
     targetMask: tensors['input/outsample_mask'],
     shift: tensors['input/loc'],
     scale: tensors['input/scale'],
-    levels: tensors['random/iq_quantiles'] && { ...tensors['random/iq_quantiles'], dims: [batch, horizon, 1] },
+    levels: tensors['random/iq_quantiles'] && { ...tensors['random/iq_quantiles'], dims: target },
   };
   return Object.fromEntries(Object.entries(inputs).filter(([, tensor]) => tensor !== undefined)) as Tensors;
 }
 
 /** Zeros after the last step: a recurrent case has no covariates beyond the window, and its model reads none. */
-function withSteps({ data, dims: [batch, steps, columns] }: FloatTensor, wanted: number): FloatTensor {
+function withSteps(tensor: FloatTensor, wanted: number): FloatTensor {
+  const { data, dims } = tensor;
+  if (dims.length === 4 || dims[1] === wanted) return tensor;
+  const [batch, steps, columns] = dims;
   const padded = new Float32Array(batch! * wanted * columns!);
   for (let row = 0; row < batch!; row++)
     padded.set(data.subarray(row * steps! * columns!, (row + 1) * steps! * columns!), row * wanted * columns!);

@@ -8,6 +8,7 @@ import {
   constant,
   div,
   exp,
+  gather,
   greater,
   log,
   max,
@@ -23,13 +24,14 @@ import {
   square,
   sub,
   sum,
-  transpose,
+  swapLast,
   where,
+  type Dim,
   type Scope,
   type Tensor,
 } from '../../graph/index.js';
 
-/** One shift and one scale per window and column, `[batch, 1, columns]`. */
+/** One shift and one scale per window and column, `[…, 1, columns]`. */
 interface Statistics {
   readonly shift: Tensor;
   readonly scale: Tensor;
@@ -41,14 +43,17 @@ export interface Scaled extends Statistics {
   readonly scaled: Tensor;
   /** Scales other values of the same window, such as the target. */
   readonly apply: (x: Tensor) => Tensor;
-  /** Brings a forecast `[batch, horizon, outputs]` back to sensor units. */
+  /** Brings a forecast `[batch, horizon, columns·outputs]` back to sensor units. */
   readonly restore: (forecast: Tensor) => Tensor;
 }
 
 export interface WindowScaler {
   /** `past` and `mask` are `[batch, time, columns]`; the mask is 1 where `past` was observed. */
   readonly target: (past: Tensor, mask: Tensor) => Scaled;
-  /** Covariates are scaled by their own statistics over the past; columns known in advance go on after it. */
+  /**
+   * Covariates are scaled by their own statistics over the past; columns known in advance go on after it. Of one series
+   * they are `[batch, time, columns]`, of many `[batch, columns, time, series]`.
+   */
   readonly covariate: (x: Tensor, inputLength: number, mask: Tensor) => Tensor;
 }
 
@@ -63,12 +68,15 @@ const huge = 3e38; // stands for infinity, which a product with a mask would tur
 /** Median deviation of a normal distribution of deviation 1. */
 const normalMad = 0.6744897501960817;
 
+/** Time is the last axis but one, whatever comes before it. */
+const timeAxis = (x: Tensor): number => x.shape.length - 2;
+
 const standardize = (x: Tensor, { shift, scale }: Statistics): Tensor => div(sub(x, shift), scale);
 const unstandardize = (z: Tensor, { shift, scale }: Statistics): Tensor => add(mul(z, scale), shift);
 
-const countOf = (mask: Tensor): Tensor => sum(mask, { axes: [1], keep: true }); // [batch, 1, columns]
+const countOf = (mask: Tensor): Tensor => sum(mask, { axes: [timeAxis(mask)], keep: true }); // […, 1, columns]
 const meanOf = (x: Tensor, mask: Tensor): Tensor =>
-  div(sum(mul(x, mask), { axes: [1], keep: true }), maximum(countOf(mask), 1));
+  div(sum(mul(x, mask), { axes: [timeAxis(x)], keep: true }), maximum(countOf(mask), 1));
 const positive = (scale: Tensor): Tensor => add(where(greater(scale, 0), scale, 1), tiny);
 
 /** Mean and population deviation. The mean is refined once, so that a constant window deviates by exactly nothing. */
@@ -80,17 +88,16 @@ function moments(x: Tensor, mask: Tensor): { centre: Tensor; deviation: Tensor }
 
 /** The lower of the two middle values; 0 when nothing was observed. */
 function medianOf(x: Tensor, mask: Tensor): Tensor {
-  const swap = { order: [0, 2, 1] };
-  const time = x.shape[1] as number;
-  const sorted = sort(transpose(where(mask, x, huge), swap)); // [batch, columns, time], what was not observed comes last
-  const count = transpose(countOf(mask), swap); // [batch, columns, 1]
+  const time = x.shape.at(-2) as number;
+  const sorted = sort(swapLast(where(mask, x, huge))); // […, columns, time], what was not observed comes last
+  const count = swapLast(countOf(mask)); // […, columns, 1]
   // Of n values the lower middle one stands at k with n - 2 <= 2k <= n - 1.
   const twice = constant(
     Float64Array.from({ length: time }, (_, k) => 2 * k),
     [time],
   );
   const middle = greater(1, abs(sub(twice, sub(count, 1.5))));
-  return transpose(sum(where(middle, sorted, 0), { axes: [2], keep: true }), swap);
+  return swapLast(sum(where(middle, sorted, 0), { axes: [timeAxis(x) + 1], keep: true }));
 }
 
 function robust(x: Tensor, mask: Tensor): Statistics {
@@ -107,8 +114,8 @@ function standard(x: Tensor, mask: Tensor): Statistics {
 /** Smallest value and range; 0 and 1 when nothing was observed. */
 function extremes(x: Tensor, mask: Tensor): Statistics {
   const largest = (values: Tensor): Tensor => {
-    const top = max(where(mask, values, -huge), { axis: 1 }); // [batch, columns]
-    return reshape(top, { shape: [top.shape[0]!, 1, top.shape[1]!] });
+    const top = max(where(mask, values, -huge), { axis: timeAxis(values) }); // […, columns]
+    return reshape(top, { shape: [...top.shape.slice(0, -1), 1, top.shape.at(-1)!] });
   };
   const smallest = neg(largest(neg(x)));
   return { shift: where(greater(huge, smallest), smallest, 0), scale: positive(sub(largest(x), smallest)) };
@@ -159,20 +166,39 @@ export function windowScaler(g: Scope, name: ScalerName): WindowScaler {
         ...back,
         scaled: apply(past, own),
         apply: (x) => apply(x, own),
-        restore: (forecast) => restore(forecast, back),
+        restore: (forecast) => restore(forecast, perOutput(back, forecast)),
       };
     },
-    covariate: (x, inputLength, mask) => apply(x, statistics(slice(x, { axis: 1, start: 0, end: inputLength }), mask)),
+    covariate: (x, inputLength, mask) => {
+      const past = slice(x, { axis: timeAxis(x), start: 0, end: inputLength });
+      const [batch, time, series] = mask.shape as [Dim, number, number];
+      const observed = x.shape.length === 3 ? mask : reshape(mask, { shape: [batch, 1, time, series] });
+      return apply(x, statistics(past, observed));
+    },
   };
 }
 
 /** Windows that come scaled: their statistics are the inputs `shift` and `scale`, and the target stays as it is. */
-export function givenStatistics(g: Scope): WindowScaler {
-  const statistics = { shift: g.input('shift', [g.batch, 1, 1]), scale: g.input('scale', [g.batch, 1, 1]) };
+export function givenStatistics(g: Scope, series: number): WindowScaler {
+  const statistics = { shift: g.input('shift', [g.batch, 1, series]), scale: g.input('scale', [g.batch, 1, series]) };
   return {
-    target: (past) => ({ ...statistics, scaled: past, apply: (x) => x, restore: (z) => unstandardize(z, statistics) }),
+    target: (past) => ({
+      ...statistics,
+      scaled: past,
+      apply: (x) => x,
+      restore: (z) => unstandardize(z, perOutput(statistics, z)),
+    }),
     covariate: (x) => x,
   };
+}
+
+/** Statistics of every column as often as the forecast has outputs of it; one column is the same for all outputs anyway. */
+function perOutput({ shift, scale }: Statistics, forecast: Tensor): Statistics {
+  const columns = shift.shape[2] as number;
+  const outputs = (forecast.shape[2] as number) / columns;
+  if (columns === 1 || outputs === 1) return { shift, scale };
+  const indices = Array.from({ length: columns * outputs }, (_, i) => Math.floor(i / outputs));
+  return { shift: gather(shift, { axis: 2, indices }), scale: gather(scale, { axis: 2, indices }) };
 }
 
 /** revin's statistics on the way back. */

@@ -89,3 +89,44 @@ test('the identity scaler asks for no mask', () => {
   );
   expect(g.finish({ scaled }).inputs).toHaveLength(1);
 });
+
+describe('windows of many series', () => {
+  const column = (value: (step: number) => number): number[] => Array.from({ length: 4 }, (_, step) => value(step));
+  const [first, second] = [column((step) => 2 * step), column((step) => 100 - 7 * step)];
+  const both = first.flatMap((value, step) => [value, second[step]!]); // [time, series]
+
+  test('several outputs of a series come back with the statistics of that series', () => {
+    const g = createGraph();
+    const past = g.input('past', [g.batch, 4, 2]);
+    const forecast = g.input('forecast', [g.batch, 1, 4]); // [series, output]
+    const { shift, scale, restore } = windowScaler(g, 'standard').target(past, g.input('mask', [g.batch, 4, 2]));
+    const feeds = {
+      past: ndarray(both, [1, 4, 2]),
+      mask: ndarray(new Array<number>(8).fill(1), [1, 4, 2]),
+      forecast: ndarray([0, 1, 0, 1], [1, 1, 4]),
+    };
+    const [restored, shifts, scales] = evaluate([restore(forecast), shift, scale], feeds, 1);
+    const [low, high] = [shifts!.data, scales!.data];
+    expect(Array.from(restored!.data)).toEqual([low[0]!, low[0]! + high[0]!, low[1]!, low[1]! + high[1]!]);
+  });
+
+  test.each(scalerNames)('%s scales their covariates as those of single series', (name) => {
+    const mask = [1, 1, 0, 1];
+    const scaled = (x: NdArray, observed: NdArray): number[] => {
+      const g = createGraph();
+      const result = windowScaler(g, name).covariate(g.input('x', x.shape), 4, g.input('mask', observed.shape));
+      return Array.from(evaluate([result], { x, mask: observed })[0]!.data);
+    };
+    const together = scaled(
+      ndarray(both, [1, 1, 4, 2]),
+      ndarray(
+        mask.flatMap((value) => [value, value]),
+        [1, 4, 2],
+      ),
+    );
+    for (const [series, values] of [first, second].entries()) {
+      const alone = scaled(ndarray(values, [1, 4, 1]), ndarray(mask, [1, 4, 1]));
+      expect(together.filter((_, i) => i % 2 === series)).toEqual(alone);
+    }
+  });
+});
