@@ -108,8 +108,8 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
     put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
   };
-  const { immediate } = sql.transaction((work: () => unknown) => work());
-  const transaction = <T>(work: () => T): T => immediate(work) as T;
+  const around = sql.transaction((work: () => unknown) => work());
+  const transaction = <T>(work: () => T): T => around.immediate(work) as T;
   const streams = new Map<string, number>();
   let lastFullMs = -Infinity;
 
