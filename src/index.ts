@@ -10,6 +10,7 @@ import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
 import { tcn as tcnModel } from './models/tcn.js';
 import { tide as tideModel } from './models/tide.js';
+import { vanillatransformer as vanillatransformerModel } from './models/vanillatransformer.js';
 
 export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
@@ -47,3 +48,5 @@ export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparame
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
   choose(tideModel, options);
+export const vanillatransformer = (options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>): ModelChoice =>
+  choose(vanillatransformerModel, options);

@@ -12,13 +12,26 @@ import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
 import { tcn } from './tcn.js';
 import { tide } from './tide.js';
+import { vanillatransformer } from './vanillatransformer.js';
 
 export { inferenceGraph, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
 export type { Model } from './model.js';
 
-export const models: readonly Model[] = [deepnpts, dlinear, gru, lstm, mlp, nhits, nlinear, patchtst, tcn, tide];
+export const models: readonly Model[] = [
+  deepnpts,
+  dlinear,
+  gru,
+  lstm,
+  mlp,
+  nhits,
+  nlinear,
+  patchtst,
+  tcn,
+  tide,
+  vanillatransformer,
+];
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
 export function findModel(id: string): Model {
