@@ -17,7 +17,9 @@ if (!works()) {
   // npm names the node-gyp it brings; without npm, one on the PATH has to do.
   const bundled = process.env.npm_config_node_gyp;
   const [program, ...args] = bundled === undefined ? ['node-gyp'] : [process.execPath, bundled];
-  console.log(`Compiling better-sqlite3 (about a minute and a half)${headers.length > 0 ? ` with the headers in ${prefix}` : ''} …`);
+  console.log(
+    `Compiling better-sqlite3 (about a minute and a half)${headers.length > 0 ? ` with the headers in ${prefix}` : ''} …`,
+  );
   const build = spawnSync(program, [...args, 'rebuild', '--release', ...headers], { cwd: folder, encoding: 'utf8' });
   if (build.status !== 0 || !works()) {
     console.error(`${build.stdout ?? ''}${build.stderr ?? build.error?.message ?? ''}`);
