@@ -258,6 +258,8 @@ export interface LstmOutputs {
   readonly f: Tensor;
   readonly g: Tensor;
   readonly o: Tensor;
+  /** The cell state after the last step, `[batch, hidden]`: where another layer may start. Gradients reach cells only here. */
+  readonly last: Tensor;
 }
 
 /**
@@ -267,7 +269,7 @@ export interface LstmOutputs {
 export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOutputs> = defineOp({
   name: 'lstm',
   inputs: ['x', 'w', 'h0', 'c0'],
-  outputs: ['h', 'c', 'i', 'f', 'g', 'o'],
+  outputs: ['h', 'c', 'i', 'f', 'g', 'o', 'last'],
   shape: ({ x, w, h0, c0 }) => {
     const [time, batch] = x as [number, number];
     const hidden = h0[1] as number;
@@ -276,7 +278,7 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     expectShape('lstm', 'h0', h0, [batch, hidden]);
     expectShape('lstm', 'c0', c0, [batch, hidden]);
     const h = [time, batch, hidden];
-    return { h, c: h, i: h, f: h, g: h, o: h };
+    return { h, c: h, i: h, f: h, g: h, o: h, last: c0 };
   },
   grad: ({ w, h0, c0 }, { outputs: { h, c, i, f, g, o }, gradients }) => {
     const tc = tanh(c);
@@ -286,7 +288,8 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     const kg = mul(i, sub(1, mul(g, g)));
     const ko = mul(tc, mul(o, sub(1, o)));
     const k = concat([ki, kf, kg, ko], { axis: 2 }); // [time, batch, 4·hidden]
-    const { dg, dh0, dc0 } = lstmBackward(gradients.h!, a, k, f, swapLast(w));
+    const dy = gradients.h ?? mul(h, 0);
+    const { dg, dh0, dc0 } = lstmBackward(dy, a, k, f, swapLast(w), gradients.last ?? mul(c0, 0));
     return { x: dg, w: overSteps(previous(h0, h), dg), h0: dh0, c0: dc0 };
   },
   onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs }) => {
@@ -312,7 +315,13 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
         step.node('Identity', ['c_out'], { outputs: ['c_t'] });
       },
     );
-    scan(emit, { body, states: [h0!, c0!], sequences: [x!], outputs: ['', '', ...outputs], scanOutputs: 6 });
+    scan(emit, {
+      body,
+      states: [h0!, c0!],
+      sequences: [x!],
+      outputs: ['', outputs[6]!, ...outputs.slice(0, 6)],
+      scanOutputs: 6,
+    });
   },
   run: ({ x, w, h0, c0 }) => {
     const [time, batch] = x.shape as [number, number];
@@ -346,7 +355,7 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
       state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
       cell = c.subarray(t * batch * hidden, (t + 1) * batch * hidden);
     }
-    return [h, c, i, f, g, o];
+    return [h, c, i, f, g, o, cell];
   },
   samples: [
     [
@@ -358,17 +367,17 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
   ],
 });
 
-/** The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f [time, batch, hidden]`, `k [time, batch, 4·hidden]`. */
+/** The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f [time, batch, hidden]`, `k [time, batch, 4·hidden]`, `dc [batch, hidden]` that of the last cell. */
 const lstmBackward: OpCall<
-  [dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor],
+  [dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor, dc: Tensor],
   { dg: Tensor; dh0: Tensor; dc0: Tensor }
 > = defineOp({
   name: 'lstmBackward',
-  inputs: ['dy', 'a', 'k', 'f', 'w'],
+  inputs: ['dy', 'a', 'k', 'f', 'w', 'dc'],
   outputs: ['dg', 'dh0', 'dc0'],
   shape: ({ dy, k }) => ({ dg: k, dh0: dy.slice(1), dc0: dy.slice(1) }),
   grad: 'none',
-  onnx: (_, emit, { node, inputs: [dy, a, k, f, w], outputs: [dg, dh0, dc0] }) => {
+  onnx: (_, emit, { node, inputs: [dy, a, k, f, w, last], outputs: [dg, dh0, dc0] }) => {
     const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
     const state: Shape = [batch, hidden];
     const wide: Shape = [batch, 4 * hidden];
@@ -393,21 +402,20 @@ const lstmBackward: OpCall<
         step.node('MatMul', ['dg_t', w!], { outputs: ['carry_out'] });
       },
     );
-    const start = zeros(emit, state);
     scan(emit, {
       body,
-      states: [start, start],
+      states: [zeros(emit, state), last!],
       sequences: [dy!, a!, k!, f!],
       outputs: [dh0!, dc0!, dg!],
       scanOutputs: 1,
       backwards: true,
     });
   },
-  run: ({ dy, a, k, f, w }) => {
+  run: ({ dy, a, k, f, w, dc: last }) => {
     const [time, batch, hidden] = dy.shape as [number, number, number];
     const dg = new Float64Array(k.data.length);
     let carry: Float64Array = new Float64Array(batch * hidden);
-    let dcNext = new Float64Array(batch * hidden);
+    let dcNext = last.data;
     for (let t = time - 1; t >= 0; t--) {
       const dcOut = new Float64Array(batch * hidden);
       const step = dg.subarray(t * batch * 4 * hidden, (t + 1) * batch * 4 * hidden);
@@ -433,6 +441,7 @@ const lstmBackward: OpCall<
       [3, 2, 8],
       [3, 2, 2],
       [8, 2],
+      [2, 2],
     ],
   ],
 });

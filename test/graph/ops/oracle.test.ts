@@ -123,7 +123,7 @@ const oracles: Record<string, Oracle> = {
       h = tf.mul(o, tf.tanh(c));
       return [h, c, i, f, g, o];
     });
-    return overTime(steps);
+    return [...overTime(steps), c];
   },
 };
 
