@@ -87,3 +87,7 @@ export const formatPercent = (share: number, digits = 1): string => `${(share * 
 
 /** Four digits, or a dash where there is no value. */
 export const formatFigure = (value: number | null): string => formatNumber(value ?? Number.NaN);
+
+/** `0.42 % higher`, `0.31 % lower` */
+export const formatChange = (share: number, digits = 2): string =>
+  `${formatPercent(Math.abs(share), digits)} ${share < 0 ? 'lower' : 'higher'}`;

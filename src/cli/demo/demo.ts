@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { createOrtEngine } from '../../engine/ort.js';
 import { renderReport } from '../../evaluate/report.js';
 import { compress, packModel } from '../ship.js';
-import { formatBytes, formatPercent, type Terminal } from '../terminal.js';
+import { formatBytes, formatChange, formatPercent, type Terminal } from '../terminal.js';
 import { createCleanup } from './cleanup.js';
 import { startDevice } from './device.js';
 import { device, pushModel, raiseFleet } from './fleet.js';
@@ -72,7 +72,7 @@ export async function runDemo(
     const { report: int8, latency } = compressed;
     terminal.say(
       `  FP32 ${formatBytes(int8.fp32Bytes)}, ${Math.round(latency.fp32.p50Us)} µs a window; INT8 ${formatBytes(int8.sizeBytes)}, ${Math.round(latency.small.p50Us)} µs;` +
-        ` ${formatPercent(int8.sizeRatio, 0)} of the size, error ${formatPercent(int8.maeLoss, 2)} higher\n`,
+        ` ${formatPercent(int8.sizeRatio, 0)} of the size, error ${formatChange(int8.maeLoss)}\n`,
     );
 
     terminal.say('3  Pack it, sign it, and start a broker and a device');

@@ -2,7 +2,7 @@
 import type { Report } from '../../evaluate/report.js';
 import { version } from '../../version.js';
 import type { Compressed } from '../ship.js';
-import { formatBytes, formatPercent } from '../terminal.js';
+import { formatBytes, formatChange, formatPercent } from '../terminal.js';
 import type { DemoResult } from './demo.js';
 import { naiveError, type Learned } from './learn.js';
 import type { Alert, Outcome } from './outcome.js';
@@ -116,7 +116,7 @@ export function demoReport({
       {
         label: 'Model',
         value: formatBytes(compressed.report.sizeBytes),
-        note: `INT8, ${formatPercent(compressed.report.sizeRatio, 0)} of FP32, error ${formatPercent(compressed.report.maeLoss, 2)} higher`,
+        note: `INT8, ${formatPercent(compressed.report.sizeRatio, 0)} of FP32, error ${formatChange(compressed.report.maeLoss)}`,
       },
     ],
     blocks: [
