@@ -5,6 +5,8 @@ import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
 import { lstm as lstmModel } from './models/lstm.js';
 import { mlp as mlpModel } from './models/mlp.js';
+import { nbeats as nbeatsModel } from './models/nbeats.js';
+import { nbeatsx as nbeatsxModel } from './models/nbeatsx.js';
 import { nhits as nhitsModel } from './models/nhits.js';
 import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
@@ -39,6 +41,10 @@ export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): Mo
 export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice =>
   choose(lstmModel, options);
 export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);
+export const nbeats = (options: ChoiceOptions<typeof nbeatsModel.hyperparameters>): ModelChoice =>
+  choose(nbeatsModel, options);
+export const nbeatsx = (options: ChoiceOptions<typeof nbeatsxModel.hyperparameters>): ModelChoice =>
+  choose(nbeatsxModel, options);
 export const nhits = (options: ChoiceOptions<typeof nhitsModel.hyperparameters>): ModelChoice =>
   choose(nhitsModel, options);
 export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparameters>): ModelChoice =>
@@ -48,5 +54,6 @@ export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparame
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
   choose(tideModel, options);
-export const vanillatransformer = (options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>): ModelChoice =>
-  choose(vanillatransformerModel, options);
+export const vanillatransformer = (
+  options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>,
+): ModelChoice => choose(vanillatransformerModel, options);

@@ -5,6 +5,7 @@ import type { Engine } from '../engine/port.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { exitCode } from '../errors.js';
 import { models } from '../models/index.js';
+import { basisCase } from './parity/basis-case.js';
 import { listCases, readFixture, type CaseFile } from './parity/fixture.js';
 import { lossCase } from './parity/loss-case.js';
 import { metricCase } from './parity/metric-case.js';
@@ -31,6 +32,7 @@ const runners: Readonly<Record<string, (folder: string, file: string, engine: En
     losses: (folder, file, engine) => lossCase(readFixture(folder, file), engine),
     scalers: (folder, file, engine) => scalerCase(readFixture(folder, file), engine),
     metrics: (folder, file) => metricCase(readFileSync(join(folder, file), 'utf8')),
+    misc: (folder, file) => basisCase(readFixture(folder, file)),
   };
 
 /** The reference's class of a model named as there or as here. */

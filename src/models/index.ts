@@ -6,6 +6,8 @@ import { gru } from './gru.js';
 import { lstm } from './lstm.js';
 import { mlp } from './mlp.js';
 import type { Model } from './model.js';
+import { nbeats } from './nbeats.js';
+import { nbeatsx } from './nbeatsx.js';
 import { nearest } from './nearest.js';
 import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
@@ -25,6 +27,8 @@ export const models: readonly Model[] = [
   gru,
   lstm,
   mlp,
+  nbeats,
+  nbeatsx,
   nhits,
   nlinear,
   patchtst,

@@ -18,6 +18,8 @@ const own: Record<string, Record<string, unknown>> = {
   patchtst: { hidden: 8, heads: 2, feedForward: 6, layers: 2, patch: 4, stride: 2, affine: true },
   tide: { hidden: 5, decoderOutput: 3, temporalHidden: 4, covariateWidth: 2, decoderLayers: 2, dropout: 0.3 },
   deepnpts: { hidden: 5, dropout: 0.3 },
+  nbeats: { hidden: [4, 5], blocks: [1, 2, 1], shared: true, activation: 'tanh' },
+  nbeatsx: { stacks: ['trend', 'season', 'exogenous'], hidden: [4, 5], dropout: 0.3 },
 };
 
 export interface ModelCase {
