@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Three projects by suffix. `pure` loads no native code, so its files may share one process and stay fast.
 export default defineConfig({
   test: {
+    // Tests that compare with ONNX Runtime directly do not pass engine/ort.ts, which switches its telemetry off.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     projects: [
       {
         test: {
