@@ -11,6 +11,7 @@ import { nhits as nhitsModel } from './models/nhits.js';
 import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
 import { tcn as tcnModel } from './models/tcn.js';
+import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
 import { vanillatransformer as vanillatransformerModel } from './models/vanillatransformer.js';
 
@@ -52,6 +53,7 @@ export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparamete
 export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice =>
   choose(patchtstModel, options);
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
+export const tft = (options: ChoiceOptions<typeof tftModel.hyperparameters>): ModelChoice => choose(tftModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
   choose(tideModel, options);
 export const vanillatransformer = (

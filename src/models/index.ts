@@ -13,6 +13,7 @@ import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
 import { tcn } from './tcn.js';
+import { tft } from './tft.js';
 import { tide } from './tide.js';
 import { vanillatransformer } from './vanillatransformer.js';
 
@@ -33,6 +34,7 @@ export const models: readonly Model[] = [
   nlinear,
   patchtst,
   tcn,
+  tft,
   tide,
   vanillatransformer,
 ];

@@ -67,18 +67,42 @@ export function recurrentEncoder(
   return states;
 }
 
-export const gruLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+/** Where a layer starts or ends, `[batch, hidden]`; a GRU has no cell. */
+export interface Carry {
+  readonly state: Tensor;
+  readonly cell?: Tensor;
+}
+
+/** A layer that starts where it is told, else at zero, and says where it ends. */
+export type CarriedLayer = (
+  g: Scope,
+  x: Tensor,
+  options: LayerOptions,
+  start?: Carry,
+) => { readonly states: Tensor; readonly end: Carry };
+
+export const gruLayer: RecurrentLayer = (g, x, options) => carriedGru(g, x, options).states;
+export const lstmLayer: RecurrentLayer = (g, x, options) => carriedLstm(g, x, options).states;
+
+export const carriedGru: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x3 = inputSide(g, x, { hidden, gates: 3, bias: bias ? biasOf(g.scope('input'), hidden, 3) : undefined });
-  const start = zeroState(x3, hidden);
   const stateBias = bias ? biasOf(g.scope('state'), hidden, 3) : constant(new Float32Array(3 * hidden));
-  return gru(x3, stateWeight(g, hidden, hidden, 3), stateBias, start).h;
+  const states = gru(x3, stateWeight(g, hidden, hidden, 3), stateBias, start?.state ?? zeroState(x3, hidden)).h;
+  return { states, end: { state: lastOf(states) } };
 };
 
-export const lstmLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+export const carriedLstm: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x4 = inputSide(g, x, { hidden, gates: 4, bias: bias ? lstmBias(g, hidden) : undefined });
-  const start = zeroState(x4, hidden);
-  return lstm(x4, stateWeight(g, hidden, hidden, 4), start, start).h;
+  const zero = zeroState(x4, hidden);
+  const { h, last } = lstm(x4, stateWeight(g, hidden, hidden, 4), start?.state ?? zero, start?.cell ?? zero);
+  return { states: h, end: { state: lastOf(h), cell: last } };
 };
+
+/** `[time, batch, hidden]` → `[batch, hidden]` */
+function lastOf(states: Tensor): Tensor {
+  const [time, batch, hidden] = states.shape as [number, number, number];
+  return reshape(slice(states, { axis: 0, start: time - 1, end: time }), { shape: [batch, hidden] });
+}
 
 /** Both sides of an LSTM only ever add up. */
 export const lstmBias = (g: Scope, hidden: number): Tensor =>
