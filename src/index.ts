@@ -3,6 +3,7 @@ import { choose, type ChoiceOptions, type ModelChoice } from './forecaster/choic
 import { deepnpts as deepnptsModel } from './models/deepnpts.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
+import { informer as informerModel } from './models/informer.js';
 import { lstm as lstmModel } from './models/lstm.js';
 import { mlp as mlpModel } from './models/mlp.js';
 import { nbeats as nbeatsModel } from './models/nbeats.js';
@@ -39,6 +40,8 @@ export const deepnpts = (options: ChoiceOptions<typeof deepnptsModel.hyperparame
 export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
   choose(dlinearModel, options);
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
+export const informer = (options: ChoiceOptions<typeof informerModel.hyperparameters>): ModelChoice =>
+  choose(informerModel, options);
 export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice =>
   choose(lstmModel, options);
 export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);

@@ -42,9 +42,15 @@ export interface GraphOptions {
   /** `batch` leaves it symbolic; training graphs use a number. */
   readonly batch?: Dim;
   readonly training?: boolean;
+  /** Draws are inputs, fed by the caller: for draws that were made elsewhere. */
+  readonly givenDraws?: boolean;
 }
 
-export function createGraph({ batch = 'batch', training = false }: GraphOptions = {}): GraphBuilder {
+export function createGraph({
+  batch = 'batch',
+  training = false,
+  givenDraws = false,
+}: GraphOptions = {}): GraphBuilder {
   const inputs: Tensor[] = [];
   const parameters: Tensor[] = [];
   const states: Tensor[] = [];
@@ -76,7 +82,10 @@ export function createGraph({ batch = 'batch', training = false }: GraphOptions 
       input: (name, shape) => declare(inputs, leaf(inputOp, { name: full(name), shape })),
       parameter: (name, shape, init) => declare(parameters, leaf(parameterOp, { name: full(name), shape, init })),
       state: (name, shape, init) => declare(states, leaf(stateOp, { name: full(name), shape, init })),
-      uniform: (name, shape) => declare(draws, leaf(uniformOp, { name: full(name), shape })),
+      uniform: (name, shape) =>
+        givenDraws
+          ? declare(inputs, leaf(inputOp, { name: full(name), shape }))
+          : declare(draws, leaf(uniformOp, { name: full(name), shape })),
       update: (state, value) => {
         if (!sameShape(state.shape, value.shape)) {
           throw new ShapeError({

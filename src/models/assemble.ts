@@ -26,8 +26,8 @@ export interface ForecastSpec {
   readonly hyperparameters: Record<string, unknown>;
   readonly loss: Loss;
   readonly scaler: ScalerName;
-  /** What is fed instead of being worked out: statistics of windows that come scaled (`shift`, `scale`), levels of an implicit quantile loss. */
-  readonly given?: { readonly statistics?: boolean; readonly levels?: boolean };
+  /** What is fed instead of being worked out: statistics of windows that come scaled (`shift`, `scale`), levels of an implicit quantile loss, draws of the model. */
+  readonly given?: { readonly statistics?: boolean; readonly levels?: boolean; readonly draws?: boolean };
 }
 
 interface Task {
@@ -77,7 +77,7 @@ export function trainingGraph(
   spec: ForecastSpec,
   { batch, training = true, withForecast = false }: TrainingGraphOptions,
 ): Graph {
-  const g = createGraph({ batch, training });
+  const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
   const { loss, forecast } = lossOf(g, spec);
   const { parameters, updates } = g.finish({ loss });
   const found = gradients(loss, parameters, { allowUnused: true });

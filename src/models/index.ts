@@ -3,6 +3,7 @@ import { NeuroDivergentError } from '../errors.js';
 import { deepnpts } from './deepnpts.js';
 import { dlinear } from './dlinear.js';
 import { gru } from './gru.js';
+import { informer } from './informer.js';
 import { lstm } from './lstm.js';
 import { mlp } from './mlp.js';
 import type { Model } from './model.js';
@@ -26,6 +27,7 @@ export const models: readonly Model[] = [
   deepnpts,
   dlinear,
   gru,
+  informer,
   lstm,
   mlp,
   nbeats,

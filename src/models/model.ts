@@ -72,6 +72,8 @@ export interface Reference {
     path: string,
     hyperparameters: Readonly<Record<string, unknown>>,
   ) => ReferenceParameter | undefined;
+  /** The values that it drew for one of our draws, or for a state of ours that holds what it draws, by path. */
+  readonly draw?: (path: string, hyperparameters: Readonly<Record<string, unknown>>) => ReferenceDraw | undefined;
 }
 
 export interface ReferenceHyperparameter {
@@ -84,6 +86,13 @@ export interface ReferenceParameter {
   readonly name: string;
   /** Order of axes that turns its layout into ours; absent when they are the same. */
   readonly transpose?: readonly number[];
+}
+
+export interface ReferenceDraw {
+  /** Where they are recorded, below `random/`, for an evaluation (`eval`) or a training step (`train.0`, `train.1`, …). */
+  readonly name: (pass: string) => string;
+  /** Its values -> ours, of this shape. */
+  readonly read: (values: Float32Array, shape: readonly number[]) => Float32Array;
 }
 
 export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build'> {

@@ -1,5 +1,4 @@
-import { matmul, mul, slice, softmax, transpose } from '../graph/index.js';
-import { dropout } from './blocks/dropout.js';
+import { slice } from '../graph/index.js';
 import { dataEmbedding } from './blocks/embedding.js';
 import { layerNorm } from './blocks/layer-norm.js';
 import { linear } from './blocks/linear.js';
@@ -9,6 +8,7 @@ import {
   decoderSteps,
   encoderLayer,
   endThenZeros,
+  fullAttention,
   headsFit,
   knownSteps,
   shareFits,
@@ -16,7 +16,6 @@ import {
   transformerParameter,
   transformerReference,
   type Attend,
-  type Mix,
 } from './blocks/transformer.js';
 import { defineModel, task } from './model.js';
 
@@ -61,12 +60,3 @@ export const vanillatransformer = defineModel({
     parameter: transformerParameter,
   },
 });
-
-/** Scaled dot products of all pairs of tokens. */
-const fullAttention =
-  (probability: number): Mix =>
-  (g, { query, key, value }) => {
-    const width = query.shape[3] as number;
-    const scores = mul(matmul(query, transpose(key, { order: [0, 1, 3, 2] })), 1 / Math.sqrt(width));
-    return matmul(dropout(g.scope('weights'), softmax(scores, { axis: -1 }), probability), value);
-  };

@@ -21,6 +21,7 @@ const own: Record<string, Record<string, unknown>> = {
   nbeats: { hidden: [4, 5], blocks: [1, 2, 1], shared: true, activation: 'tanh' },
   nbeatsx: { stacks: ['trend', 'season', 'exogenous'], hidden: [4, 5], dropout: 0.3 },
   tft: { inputLength: 3, horizon: 2, future: 1, static: 2, hidden: 4, heads: 2, dropout: 0.3, attentionDropout: 0.2 },
+  informer: { hidden: 4, heads: 2, feedForward: 3, factor: 1, dropout: 0.2 },
 };
 
 export interface ModelCase {

@@ -1,7 +1,7 @@
 /** A model against its fixture: what ONNX Runtime computes from our training graph, and three steps of the real Adam. */
 import type { Engine, FloatTensor } from '../../engine/port.js';
 import { createTrainingStep } from '../../engine/training-step.js';
-import { leafName, toOnnx, type Graph } from '../../graph/index.js';
+import { leafName, toOnnx, type Graph, type Tensor } from '../../graph/index.js';
 import { lossFromReference, lossParameter, type ReferenceLoss } from '../../losses/index.js';
 import { gradientName, trainingGraph, type ForecastSpec } from '../../models/assemble.js';
 import { models } from '../../models/index.js';
@@ -30,19 +30,19 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
     hyperparameters: hyperparametersOf(model, fixture, loss.outputs),
     loss,
     scaler: 'identity', // the inputs come scaled
-    given: { statistics: true, levels },
+    given: { statistics: true, levels, draws: model.reference.draw !== undefined },
   };
   const batch = tensors['input/insample_y']!.dims[0]!;
   const tally = createTally();
 
   const evaluation = trainingGraph(spec, { batch, training: false, withForecast: true });
   const values = valuesOf(evaluation, spec, fixture, 'param', tally);
-  const inputs = inputsOf(fixture);
+  const inputs = { ...inputsOf(fixture), ...drawsOf(evaluation.inputs, spec, fixture, 'eval') };
   await comparePass(evaluation, { ...inputs, ...values }, spec, fixture, '', tally, engine);
   const training = trainingGraph(spec, { batch, withForecast: true });
   await comparePass(
     training,
-    { ...inputs, ...values },
+    { ...inputs, ...drawsOf(training.inputs, spec, fixture, 'train.0'), ...values },
     spec,
     fixture,
     tensors['train/forward'] ? 'train/' : '',
@@ -120,6 +120,8 @@ function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group:
     const path = leafName(leaf);
     const reference = referenceOf(path, spec);
     const theirs = reference && tensors[`${group}/${reference.name}`];
+    const drawn = drawsOf([leaf], spec, { tensors }, 'eval')[path];
+    if (drawn) return [[path, drawn] as const];
     if (theirs === undefined) {
       tally.fault(`${path} has no counterpart (${reference?.name ?? 'no name'})`);
       return [];
@@ -127,6 +129,23 @@ function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group:
     return [
       [path, { data: transposed(theirs, reference!.transpose).data, dims: leaf.shape as readonly number[] }] as const,
     ];
+  });
+  return Object.fromEntries(found);
+}
+
+/** What the library drew for these leaves, in an evaluation or a training step. */
+function drawsOf(
+  leaves: readonly Tensor[],
+  { model, hyperparameters }: ForecastSpec,
+  { tensors }: Pick<Fixture, 'tensors'>,
+  pass: string,
+): Tensors {
+  const found = leaves.flatMap((leaf) => {
+    const path = leafName(leaf);
+    const draw = model.reference.draw?.(path.replace(/^model\//, ''), hyperparameters);
+    const theirs = draw && tensors[`random/${draw.name(pass)}`];
+    const dims = leaf.shape as readonly number[];
+    return theirs === undefined ? [] : [[path, { data: draw!.read(theirs.data, dims), dims }] as const];
   });
   return Object.fromEntries(found);
 }
@@ -182,7 +201,8 @@ async function compareSteps(
   for (let step = 0; step < adamSteps; step++) {
     const drawn = tensors[`random/train.${step}.iq_quantiles`];
     const levels = drawn && { levels: { ...drawn, dims: inputs['levels']!.dims } };
-    losses[step] = training.step({ ...inputs, ...levels }, { learningRate }).loss;
+    const draws = drawsOf(graph.inputs, spec, fixture, `train.${step}`);
+    losses[step] = training.step({ ...inputs, ...levels, ...draws }, { learningRate }).loss;
   }
   const after = training.values;
   training.close();

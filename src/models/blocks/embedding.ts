@@ -18,14 +18,21 @@ export function circularConvolution(
   outputs: number,
   { padding = 1, init }: CircularOptions = {},
 ): Tensor {
-  const [, time, columns] = x.shape as [number, number, number];
+  const seen = circularNeighbours(x, padding);
+  const inputs = seen.shape[2] as number;
+  const start = init ?? { kind: 'uniform', bound: 1 / Math.sqrt(inputs) };
+  return matmul(seen, g.parameter('weight', [inputs, outputs], start));
+}
+
+/** What the three taps of such a convolution see, side by side: `[batch, time + 2·padding - 2, 3·columns]` */
+export function circularNeighbours(x: Tensor, padding = 1): Tensor {
+  const time = x.shape[1] as number;
   const steps = time + 2 * padding - (taps - 1);
-  const neighbours = Array.from({ length: taps }, (_, tap) => {
+  const shifted = Array.from({ length: taps }, (_, tap) => {
     const indices = Array.from({ length: steps }, (__, step) => (step + tap - padding + 2 * time) % time);
     return gather(x, { axis: 1, indices });
   });
-  const start = init ?? { kind: 'uniform', bound: 1 / Math.sqrt(taps * columns) };
-  return matmul(concat(neighbours, { axis: 2 }), g.parameter('weight', [taps * columns, outputs], start));
+  return concat(shifted, { axis: 2 });
 }
 
 interface EmbeddingOptions {
@@ -52,7 +59,7 @@ export function dataEmbedding(
 }
 
 /** Sines and cosines of the position at falling frequencies (https://arxiv.org/abs/1706.03762), rounded as the reference rounds. */
-function positionCodes(time: number, hidden: number): Float64Array {
+export function positionCodes(time: number, hidden: number): Float64Array {
   const { exp, fround, log, sin, cos } = Math;
   const slope = fround(-log(10_000) / hidden);
   return Float64Array.from({ length: time * hidden }, (_, i) => {

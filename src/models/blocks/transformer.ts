@@ -3,7 +3,21 @@
  * (https://arxiv.org/abs/1706.03762). How tokens look at each other is handed in: full, sparse, by correlation, by frequency.
  */
 import { z } from 'zod';
-import { add, gelu, pad, relu, reshape, slice, transpose, type Scope, type Tensor } from '../../graph/index.js';
+import {
+  add,
+  gelu,
+  matmul,
+  mul,
+  pad,
+  relu,
+  reshape,
+  slice,
+  softmax,
+  swapLast,
+  transpose,
+  type Scope,
+  type Tensor,
+} from '../../graph/index.js';
 import type { ModelInputs, ReferenceParameter } from '../model.js';
 import { dropout } from './dropout.js';
 import { layerNorm } from './layer-norm.js';
@@ -41,25 +55,22 @@ export const transformerReference = {
 };
 export type TransformerOptions = z.output<z.ZodObject<typeof transformerHyperparameters>>;
 
-interface Fitting {
-  readonly inputLength: number;
-  readonly decoderShare: number;
-  readonly hidden: number;
-  readonly heads: number;
-}
 /** Refinements of a schema: `schema.refine(...headsFit).refine(...shareFits)`. */
-export const headsFit: [(o: Fitting) => boolean, { path: string[]; message: string }] = [
+export const headsFit: [(o: { hidden: number; heads: number }) => boolean, { path: string[]; message: string }] = [
   ({ hidden, heads }) => hidden % heads === 0,
   { path: ['heads'], message: 'hidden must be a multiple of heads' },
 ];
-export const shareFits: [(o: Fitting) => boolean, { path: string[]; message: string }] = [
+interface Window {
+  readonly inputLength: number;
+  readonly decoderShare: number;
+}
+export const shareFits: [(o: Window) => boolean, { path: string[]; message: string }] = [
   (options) => decoderSteps(options) < options.inputLength,
   { path: ['decoderShare'], message: 'the decoder must see less than the whole window' },
 ];
 
 /** Past steps that the decoder sees. */
-export const decoderSteps = ({ inputLength, decoderShare }: Pick<Fitting, 'inputLength' | 'decoderShare'>): number =>
-  Math.ceil(inputLength * decoderShare);
+export const decoderSteps = ({ inputLength, decoderShare }: Window): number => Math.ceil(inputLength * decoderShare);
 
 /** What is known of the steps the encoder sees `[batch, time, future]`, and of those of the decoder `[batch, steps + horizon, future]`. */
 export function knownSteps({ future, past }: ModelInputs, steps: number): { window?: Tensor; decoder?: Tensor } {
@@ -84,8 +95,18 @@ export interface Heads {
   readonly key: Tensor;
   readonly value: Tensor;
 }
-/** What each token gathers from the others, `[batch, head, token, width]`. */
+/** What each token gathers from the others: `[batch, token, head, width]`, or what is then read as that. */
 export type Mix = (g: Scope, heads: Heads) => Tensor;
+
+/** Scaled dot products of all pairs of tokens. */
+export const fullAttention =
+  (probability: number): Mix =>
+  (g, { query, key, value }) => {
+    const width = query.shape[3] as number;
+    const scores = mul(matmul(query, swapLast(key)), 1 / Math.sqrt(width));
+    const weights = dropout(g.scope('weights'), softmax(scores, { axis: -1 }), probability);
+    return transpose(matmul(weights, value), { order: [0, 2, 1, 3] });
+  };
 
 interface AttentionOptions {
   readonly heads: number;
@@ -108,8 +129,7 @@ export function attentionLayer(
     return transpose(split, { order: [0, 2, 1, 3] });
   };
   const mixed = mix(g, { query: apart('query', x), key: apart('key', source), value: apart('value', source) });
-  const together = reshape(transpose(mixed, { order: [0, 2, 1, 3] }), { shape: x.shape }); // [batch, token, hidden]
-  return linear(g.scope('output'), together, hidden, { idleBias: idle.includes('output') });
+  return linear(g.scope('output'), reshape(mixed, { shape: x.shape }), hidden, { idleBias: idle.includes('output') });
 }
 
 type LayerOptions = Pick<TransformerOptions, 'feedForward' | 'activation' | 'dropout'>;
@@ -126,11 +146,18 @@ const activations = { gelu, relu };
 /** How a layer attends; `source` is what the tokens look at. */
 export type Attend = (g: Scope, x: Tensor, source: Tensor) => Tensor;
 
-/** Attention and feed-forward, each added to what came in, then normalised. */
-export function encoderLayer(g: Scope, x: Tensor, attend: Attend, options: LayerOptions): Tensor {
+/** Attention and feed-forward, each added to what came in, then normalised; `normalizedNext`: what follows takes a constant out again. */
+export function encoderLayer(
+  g: Scope,
+  x: Tensor,
+  attend: Attend,
+  options: LayerOptions & { readonly normalizedNext?: boolean },
+): Tensor {
   const seen = dropout(g.scope('attention'), attend(g.scope('attention'), x, x), options.dropout);
   const attended = layerNorm(g.scope('norm1'), add(x, seen));
-  return layerNorm(g.scope('norm2'), add(attended, feedForward(g, attended, options)));
+  return layerNorm(g.scope('norm2'), add(attended, feedForward(g, attended, options)), {
+    idleBias: options.normalizedNext ?? false,
+  });
 }
 
 /** The same, and between the two a look at what the encoder made of the window. */
