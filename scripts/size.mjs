@@ -13,7 +13,7 @@ const lineBudgets = {
   forecaster: 850,
   graph: 3700,
   losses: 820,
-  models: 3200,
+  models: 5200,
   quantize: 1000,
   runtime: 3300,
   stats: 300,

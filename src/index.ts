@@ -4,8 +4,10 @@ import { deepnpts as deepnptsModel } from './models/deepnpts.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
 import { informer as informerModel } from './models/informer.js';
+import { itransformer as itransformerModel } from './models/itransformer.js';
 import { lstm as lstmModel } from './models/lstm.js';
 import { mlp as mlpModel } from './models/mlp.js';
+import { mlpmultivariate as mlpmultivariateModel } from './models/mlpmultivariate.js';
 import { nbeats as nbeatsModel } from './models/nbeats.js';
 import { nbeatsx as nbeatsxModel } from './models/nbeatsx.js';
 import { nhits as nhitsModel } from './models/nhits.js';
@@ -14,7 +16,11 @@ import { patchtst as patchtstModel } from './models/patchtst.js';
 import { tcn as tcnModel } from './models/tcn.js';
 import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
+import { timexer as timexerModel } from './models/timexer.js';
+import { tsmixer as tsmixerModel } from './models/tsmixer.js';
+import { tsmixerx as tsmixerxModel } from './models/tsmixerx.js';
 import { vanillatransformer as vanillatransformerModel } from './models/vanillatransformer.js';
+import { xlinear as xlinearModel } from './models/xlinear.js';
 
 export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
@@ -42,9 +48,13 @@ export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparamete
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
 export const informer = (options: ChoiceOptions<typeof informerModel.hyperparameters>): ModelChoice =>
   choose(informerModel, options);
+export const itransformer = (options: ChoiceOptions<typeof itransformerModel.hyperparameters>): ModelChoice =>
+  choose(itransformerModel, options);
 export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice =>
   choose(lstmModel, options);
 export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);
+export const mlpmultivariate = (options: ChoiceOptions<typeof mlpmultivariateModel.hyperparameters>): ModelChoice =>
+  choose(mlpmultivariateModel, options);
 export const nbeats = (options: ChoiceOptions<typeof nbeatsModel.hyperparameters>): ModelChoice =>
   choose(nbeatsModel, options);
 export const nbeatsx = (options: ChoiceOptions<typeof nbeatsxModel.hyperparameters>): ModelChoice =>
@@ -62,3 +72,11 @@ export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): 
 export const vanillatransformer = (
   options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>,
 ): ModelChoice => choose(vanillatransformerModel, options);
+export const timexer = (options: ChoiceOptions<typeof timexerModel.hyperparameters>): ModelChoice =>
+  choose(timexerModel, options);
+export const tsmixer = (options: ChoiceOptions<typeof tsmixerModel.hyperparameters>): ModelChoice =>
+  choose(tsmixerModel, options);
+export const tsmixerx = (options: ChoiceOptions<typeof tsmixerxModel.hyperparameters>): ModelChoice =>
+  choose(tsmixerxModel, options);
+export const xlinear = (options: ChoiceOptions<typeof xlinearModel.hyperparameters>): ModelChoice =>
+  choose(xlinearModel, options);

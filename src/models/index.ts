@@ -4,8 +4,10 @@ import { deepnpts } from './deepnpts.js';
 import { dlinear } from './dlinear.js';
 import { gru } from './gru.js';
 import { informer } from './informer.js';
+import { itransformer } from './itransformer.js';
 import { lstm } from './lstm.js';
 import { mlp } from './mlp.js';
+import { mlpmultivariate } from './mlpmultivariate.js';
 import type { Model } from './model.js';
 import { nbeats } from './nbeats.js';
 import { nbeatsx } from './nbeatsx.js';
@@ -16,7 +18,11 @@ import { patchtst } from './patchtst.js';
 import { tcn } from './tcn.js';
 import { tft } from './tft.js';
 import { tide } from './tide.js';
+import { timexer } from './timexer.js';
+import { tsmixer } from './tsmixer.js';
+import { tsmixerx } from './tsmixerx.js';
 import { vanillatransformer } from './vanillatransformer.js';
+import { xlinear } from './xlinear.js';
 
 export { inferenceGraph, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
@@ -28,8 +34,10 @@ export const models: readonly Model[] = [
   dlinear,
   gru,
   informer,
+  itransformer,
   lstm,
   mlp,
+  mlpmultivariate,
   nbeats,
   nbeatsx,
   nhits,
@@ -38,7 +46,11 @@ export const models: readonly Model[] = [
   tcn,
   tft,
   tide,
+  timexer,
+  tsmixer,
+  tsmixerx,
   vanillatransformer,
+  xlinear,
 ];
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */

@@ -22,6 +22,20 @@ const own: Record<string, Record<string, unknown>> = {
   nbeatsx: { stacks: ['trend', 'season', 'exogenous'], hidden: [4, 5], dropout: 0.3 },
   tft: { inputLength: 3, horizon: 2, future: 1, static: 2, hidden: 4, heads: 2, dropout: 0.3, attentionDropout: 0.2 },
   informer: { hidden: 4, heads: 2, feedForward: 3, factor: 1, dropout: 0.2 },
+  mlpmultivariate: { hidden: 5 },
+  tsmixer: { hidden: 5, blocks: 1, dropout: 0.3 },
+  tsmixerx: { hidden: 5, blocks: 1, dropout: 0.3 },
+  itransformer: { hidden: 4, heads: 2, feedForward: 3, layers: 1, dropout: 0.2 },
+  xlinear: {
+    hidden: 4,
+    timeGate: 5,
+    seriesGate: 3,
+    timeDropout: 0.3,
+    seriesDropout: 0.3,
+    embeddingDropout: 0.3,
+    headDropout: 0.3,
+  },
+  timexer: { patch: 3, hidden: 4, heads: 2, feedForward: 3, layers: 1, dropout: 0.2 },
 };
 
 export interface ModelCase {

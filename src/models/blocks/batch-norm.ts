@@ -1,15 +1,18 @@
 /** Batch normalisation (https://arxiv.org/abs/1502.03167), over the last axis. */
 import { add, div, mean, mul, sqrt, square, sub, type Scope, type Tensor } from '../../graph/index.js';
 
-const epsilon = 1e-5;
-/** How much of the running statistics each training step replaces. */
-const momentum = 0.1;
+interface BatchNormOptions {
+  /** Added to the variance. */
+  readonly epsilon?: number;
+  /** How much of the running statistics each training step replaces. */
+  readonly momentum?: number;
+}
 
 /**
  * `[rows, columns]`: every column gets mean 0 and variance 1, then a learned scale and shift. Training uses the statistics
  * of the batch and keeps running ones; otherwise the running ones make it one product and one sum.
  */
-export function batchNorm(g: Scope, x: Tensor): Tensor {
+export function batchNorm(g: Scope, x: Tensor, { epsilon = 1e-5, momentum = 0.1 }: BatchNormOptions = {}): Tensor {
   const columns = x.shape[1] as number;
   const weight = g.parameter('weight', [columns], { kind: 'constant', value: 1 });
   const bias = g.parameter('bias', [columns], { kind: 'constant', value: 0 });
@@ -25,9 +28,8 @@ export function batchNorm(g: Scope, x: Tensor): Tensor {
   const centre = mean(x, { axes: [0] }); // [columns]
   const centred = sub(x, centre);
   const variance = mean(square(centred), { axes: [0] }); // [columns]
+  const blend = (running: Tensor, batch: Tensor): Tensor => add(mul(running, 1 - momentum), mul(batch, momentum));
   g.update(runningMean, blend(runningMean, centre));
   g.update(runningVariance, blend(runningVariance, mul(variance, rows / (rows - 1)))); // the unbiased one
   return add(mul(centred, div(weight, sqrt(add(variance, epsilon)))), bias);
 }
-
-const blend = (running: Tensor, batch: Tensor): Tensor => add(mul(running, 1 - momentum), mul(batch, momentum));
