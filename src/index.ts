@@ -5,6 +5,7 @@ import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
 import { informer as informerModel } from './models/informer.js';
 import { itransformer as itransformerModel } from './models/itransformer.js';
+import { kan as kanModel } from './models/kan.js';
 import { lstm as lstmModel } from './models/lstm.js';
 import { mlp as mlpModel } from './models/mlp.js';
 import { mlpmultivariate as mlpmultivariateModel } from './models/mlpmultivariate.js';
@@ -50,6 +51,7 @@ export const informer = (options: ChoiceOptions<typeof informerModel.hyperparame
   choose(informerModel, options);
 export const itransformer = (options: ChoiceOptions<typeof itransformerModel.hyperparameters>): ModelChoice =>
   choose(itransformerModel, options);
+export const kan = (options: ChoiceOptions<typeof kanModel.hyperparameters>): ModelChoice => choose(kanModel, options);
 export const lstm = (options: ChoiceOptions<typeof lstmModel.hyperparameters>): ModelChoice =>
   choose(lstmModel, options);
 export const mlp = (options: ChoiceOptions<typeof mlpModel.hyperparameters>): ModelChoice => choose(mlpModel, options);

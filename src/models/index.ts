@@ -5,6 +5,7 @@ import { dlinear } from './dlinear.js';
 import { gru } from './gru.js';
 import { informer } from './informer.js';
 import { itransformer } from './itransformer.js';
+import { kan } from './kan.js';
 import { lstm } from './lstm.js';
 import { mlp } from './mlp.js';
 import { mlpmultivariate } from './mlpmultivariate.js';
@@ -35,6 +36,7 @@ export const models: readonly Model[] = [
   gru,
   informer,
   itransformer,
+  kan,
   lstm,
   mlp,
   mlpmultivariate,

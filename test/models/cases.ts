@@ -36,6 +36,7 @@ const own: Record<string, Record<string, unknown>> = {
     headDropout: 0.3,
   },
   timexer: { patch: 3, hidden: 4, heads: 2, feedForward: 3, layers: 1, dropout: 0.2 },
+  kan: { inputLength: 5, horizon: 3, hidden: [3], grid: 3 },
 };
 
 export interface ModelCase {
