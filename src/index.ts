@@ -1,5 +1,7 @@
 /** The training side: read a frame, fit a forecaster, forecast, export. */
 import { choose, type ChoiceOptions, type ModelChoice } from './forecaster/choice.js';
+import { bitcn as bitcnModel } from './models/bitcn.js';
+import { deepar as deeparModel } from './models/deepar.js';
 import { deepnpts as deepnptsModel } from './models/deepnpts.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
 import { gru as gruModel } from './models/gru.js';
@@ -14,6 +16,7 @@ import { nbeatsx as nbeatsxModel } from './models/nbeatsx.js';
 import { nhits as nhitsModel } from './models/nhits.js';
 import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
+import { rnn as rnnModel } from './models/rnn.js';
 import { tcn as tcnModel } from './models/tcn.js';
 import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
@@ -42,6 +45,10 @@ export {
 } from './forecaster/forecaster.js';
 export { findModel, models } from './models/index.js';
 
+export const bitcn = (options: ChoiceOptions<typeof bitcnModel.hyperparameters>): ModelChoice =>
+  choose(bitcnModel, options);
+export const deepar = (options: ChoiceOptions<typeof deeparModel.hyperparameters>): ModelChoice =>
+  choose(deeparModel, options);
 export const deepnpts = (options: ChoiceOptions<typeof deepnptsModel.hyperparameters>): ModelChoice =>
   choose(deepnptsModel, options);
 export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
@@ -67,6 +74,7 @@ export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparamete
   choose(nlinearModel, options);
 export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice =>
   choose(patchtstModel, options);
+export const rnn = (options: ChoiceOptions<typeof rnnModel.hyperparameters>): ModelChoice => choose(rnnModel, options);
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
 export const tft = (options: ChoiceOptions<typeof tftModel.hyperparameters>): ModelChoice => choose(tftModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>

@@ -1,5 +1,7 @@
 /** Every model by its id. */
 import { NeuroDivergentError } from '../errors.js';
+import { bitcn } from './bitcn.js';
+import { deepar } from './deepar.js';
 import { deepnpts } from './deepnpts.js';
 import { dlinear } from './dlinear.js';
 import { gru } from './gru.js';
@@ -16,6 +18,7 @@ import { nearest } from './nearest.js';
 import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
+import { rnn } from './rnn.js';
 import { tcn } from './tcn.js';
 import { tft } from './tft.js';
 import { tide } from './tide.js';
@@ -31,6 +34,8 @@ export { nearest } from './nearest.js';
 export type { Model } from './model.js';
 
 export const models: readonly Model[] = [
+  bitcn,
+  deepar,
   deepnpts,
   dlinear,
   gru,
@@ -45,6 +50,7 @@ export const models: readonly Model[] = [
   nhits,
   nlinear,
   patchtst,
+  rnn,
   tcn,
   tft,
   tide,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { add, concat, conv1d, pad, reshape, rows, transpose } from '../graph/index.js';
+import { concat, pad, reshape, rows, transpose } from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
 import { futureColumns, pastColumns } from './blocks/columns.js';
-import { fanIn, linear } from './blocks/linear.js';
+import { convolution } from './blocks/convolution.js';
+import { linear } from './blocks/linear.js';
 import { decoderHyperparameters, decoderParameter, decoderReference, mlpDecoder } from './blocks/mlp-decoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
@@ -33,13 +34,8 @@ export const tcn = defineModel({
     let x = transpose(pastColumns(inputs), { order: [0, 2, 1] }); // [batch, column, time]
     for (const [layer, dilation] of dilations.entries()) {
       const scope = g.scope(`convolution${layer}`);
-      const channels = x.shape[1] as number;
-      const weight = scope.parameter('weight', [hidden, channels, kernel], fanIn(channels * kernel));
-      const bias = scope.parameter('bias', [hidden], fanIn(channels * kernel));
       const seen = pad(x, { axis: 2, before: (kernel - 1) * dilation, after: 0 }); // only the past is padded: nothing looks ahead
-      x = activations[activation](scope)(
-        add(conv1d(seen, weight, { dilation }), reshape(bias, { shape: [hidden, 1] })),
-      ); // [batch, hidden, time]
+      x = activations[activation](scope)(convolution(scope, seen, hidden, { kernel, dilation })); // [batch, hidden, time]
     }
 
     const context = transpose(linear(g.scope('adapter'), x, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]

@@ -11,6 +11,7 @@ import {
   type Node,
   type Op,
   type Tensor,
+  rnn,
 } from '../graph/index.js';
 import { gruFused, lstmFused } from '../graph/ops/fused-recurrent.js';
 
@@ -42,6 +43,7 @@ const kinds = new Map<Op, Kind>([
   [matmul.op, { weights: [1], axis: 1, rank: 2, activations: true }],
   [gemm.op, { weights: [1], axis: 1, rank: 2, activations: true }],
   [conv1d.op, { weights: [1], axis: 0, rank: 3, activations: true }],
+  [rnn.op, { weights: [1], axis: 1, rank: 2, activations: false }],
   [gru.op, { weights: [1], axis: 1, rank: 2, activations: false }],
   [lstm.op, { weights: [1], axis: 1, rank: 2, activations: false }],
   [gruFused.op, { weights: [1, 2], axis: 1, rank: 3, activations: false }],

@@ -37,6 +37,9 @@ const own: Record<string, Record<string, unknown>> = {
   },
   timexer: { patch: 3, hidden: 4, heads: 2, feedForward: 3, layers: 1, dropout: 0.2 },
   kan: { inputLength: 5, horizon: 3, hidden: [3], grid: 3 },
+  rnn: { hidden: 4, decoderHidden: 5, dropout: 0.3 },
+  deepar: { hidden: 4, decoderLayers: 1, decoderHidden: 5, dropout: 0.3 },
+  bitcn: { hidden: 3, dropout: 0.3 },
 };
 
 export interface ModelCase {

@@ -1,18 +1,25 @@
 /** What a sequence model reads at each step: the target and the covariates side by side. */
 import { broadcastTo, concat, reshape, slice, type Tensor } from '../../graph/index.js';
-import type { ModelInputs } from '../model.js';
+import type { Covariate, ModelInputs } from '../model.js';
 
-/** Target, historic, static (repeated) and future columns of every past step: `[batch, time, columns]`. The order is the reference's. */
-export function pastColumns(inputs: ModelInputs): Tensor {
+/** Which covariates follow the target. The weights of the reference stand in its order. */
+export type ColumnOrder = readonly Covariate[];
+
+/** The target and the covariates of every past step; static columns are repeated. `[batch, time, columns]` */
+export function pastColumns(inputs: ModelInputs, order: ColumnOrder = ['historic', 'static', 'future']): Tensor {
   const [batch, time] = inputs.past.shape as [number, number];
-  const columns = [inputs.past];
-  if (inputs.historic) columns.push(inputs.historic);
-  if (inputs.static) {
-    const width = inputs.static.shape[1]!;
-    columns.push(broadcastTo(reshape(inputs.static, { shape: [batch, 1, width] }), { shape: [batch, time, width] }));
-  }
-  if (inputs.future) columns.push(steps(inputs.future, 0, time));
-  return concat(columns, { axis: 2 });
+  const columns = {
+    historic: inputs.historic,
+    future: inputs.future && steps(inputs.future, 0, time),
+    static: inputs.static && repeated(inputs.static, batch, time),
+  };
+  return concat([inputs.past, ...order.flatMap((kind) => columns[kind] ?? [])], { axis: 2 });
+}
+
+/** `[batch, columns]` → `[batch, time, columns]` */
+function repeated(x: Tensor, batch: number, time: number): Tensor {
+  const columns = x.shape[1]!;
+  return broadcastTo(reshape(x, { shape: [batch, 1, columns] }), { shape: [batch, time, columns] });
 }
 
 /** Covariates known for the horizon: `[batch, horizon, future]`, or undefined. */

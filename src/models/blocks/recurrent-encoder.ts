@@ -8,6 +8,7 @@ import {
   matmul,
   mul,
   reshape,
+  rnn,
   rows,
   slice,
   transpose,
@@ -16,7 +17,7 @@ import {
   type Tensor,
 } from '../../graph/index.js';
 import type { ModelInputs, ReferenceParameter } from '../model.js';
-import { pastColumns } from './columns.js';
+import { pastColumns, type ColumnOrder } from './columns.js';
 import { dropout } from './dropout.js';
 import { fanIn } from './linear.js';
 
@@ -49,6 +50,7 @@ export type RecurrentLayer = (g: Scope, x: Tensor, options: LayerOptions) => Ten
 interface EncoderOptions extends LayerOptions {
   readonly layers: number;
   readonly dropout: number;
+  readonly order?: ColumnOrder;
 }
 
 /** The state after each past step, `[time, batch, hidden]`. */
@@ -56,9 +58,9 @@ export function recurrentEncoder(
   g: Scope,
   inputs: ModelInputs,
   layer: RecurrentLayer,
-  { layers, dropout: probability, ...options }: EncoderOptions,
+  { layers, dropout: probability, order, ...options }: EncoderOptions,
 ): Tensor {
-  let states = transpose(pastColumns(inputs), { order: [1, 0, 2] }); // [time, batch, columns]
+  let states = transpose(pastColumns(inputs, order), { order: [1, 0, 2] }); // [time, batch, columns]
   for (let i = 0; i < layers; i++) {
     const scope = g.scope(`layer${i}`);
     const read = i === 0 ? states : dropout(scope, states, probability);
@@ -104,9 +106,16 @@ function lastOf(states: Tensor): Tensor {
   return reshape(slice(states, { axis: 0, start: time - 1, end: time }), { shape: [batch, hidden] });
 }
 
+export const rnnLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+  const x1 = inputSide(g, x, { hidden, gates: 1, bias: bias ? sumOfBiases(g, hidden, 1) : undefined });
+  return rnn(x1, stateWeight(g, hidden, hidden, 1), zeroState(x1, hidden));
+};
+
 /** Both sides of an LSTM only ever add up. */
-export const lstmBias = (g: Scope, hidden: number): Tensor =>
-  add(biasOf(g.scope('input'), hidden, 4), biasOf(g.scope('state'), hidden, 4));
+export const lstmBias = (g: Scope, hidden: number): Tensor => sumOfBiases(g, hidden, 4);
+
+const sumOfBiases = (g: Scope, hidden: number, gates: number): Tensor =>
+  add(biasOf(g.scope('input'), hidden, gates), biasOf(g.scope('state'), hidden, gates));
 
 export const stateWeight = (g: Scope, width: number, hidden: number, gates: number): Tensor =>
   g.scope('state').parameter('weight', [width, gates * hidden], fanIn(hidden));

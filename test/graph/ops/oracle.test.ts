@@ -100,6 +100,10 @@ const oracles: Record<string, Oracle> = {
   },
   sort: ([x]) => tf.reverse(tf.topk(x!, x!.shape.at(-1)).values, -1),
 
+  rnn: ([x, w, h0]) => {
+    let h = h0!;
+    return tf.stack(tf.unstack(x!).map((input) => (h = tf.tanh(tf.add(input, tf.matMul(h, w!))))));
+  },
   gru: ([x, w, b, h0]) => {
     let h = h0!;
     const steps = tf.unstack(x!).map((input) => {
@@ -129,6 +133,7 @@ const oracles: Record<string, Oracle> = {
 
 /** Ops that stand in no table, and why. */
 const without: Record<string, string> = {
+  rnnBackward: 'half of the gradient of rnn, which is compared as a whole',
   gruBackward: 'half of the gradient of gru, which is compared as a whole',
   lstmBackward: 'half of the gradient of lstm, which is compared as a whole',
   gruFused: 'its plain kernel is that of gru; the other layout is that of ONNX, so ONNX Runtime is the oracle',

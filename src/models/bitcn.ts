@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { add, concat, gelu, mul, pad, slice, transpose, type Scope, type Tensor } from '../graph/index.js';
+import { pastColumns } from './blocks/columns.js';
+import { convolution } from './blocks/convolution.js';
+import { dropout } from './blocks/dropout.js';
+import { linear } from './blocks/linear.js';
+import { linearParameter } from './blocks/reference.js';
+import { defineModel, task } from './model.js';
+
+/**
+ * BiTCN: one stack of convolutions looks back over the window, another looks ahead over what is known of the future.
+ * Few weights and quick; the choice when covariates known in advance carry much.
+ */
+export const bitcn = defineModel({
+  id: 'bitcn',
+  title: 'BiTCN',
+  paper: 'https://doi.org/10.1016/j.ijforecast.2023.07.001',
+  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+
+  hyperparameters: task.extend({
+    hidden: z.int().min(1).default(16).describe('channels of each convolution'),
+    dropout: z.number().min(0).max(0.99).default(0.5).describe('share of each layer zeroed in training'),
+  }),
+
+  build(g, inputs, { inputLength, horizon, outputs, hidden, dropout: probability }) {
+    const timeLast = (x: Tensor): Tensor => transpose(x, { order: [0, 2, 1] });
+    const embedded = (part: string, x: Tensor): Tensor => {
+      const scope = g.scope(part);
+      return timeLast(dropout(scope, linear(scope, x, hidden), probability)); // [batch, hidden, time]
+    };
+    const back = convolutions(g.scope('backward'), embedded('past', pastColumns(inputs)), 'past', probability); // [batch, hidden, time]
+    const ahead =
+      inputs.future && convolutions(g.scope('forward'), embedded('future', inputs.future), 'future', probability); // [batch, hidden, time + horizon]
+    const part = (x: Tensor, start: number, end: number): Tensor => slice(x, { axis: 2, start, end });
+
+    const seen = ahead ? concat([back, part(ahead, 0, inputLength)], { axis: 1 }) : back; // [batch, channel, time]
+    const overTime = gelu(linear(g.scope('time0'), seen, hidden)); // [batch, channel, hidden]
+    const steps = linear(g.scope('time1'), dropout(g.scope('time'), overTime, probability), horizon); // [batch, channel, horizon]
+    const known = ahead ? concat([steps, part(ahead, inputLength, inputLength + horizon)], { axis: 1 }) : steps;
+    return linear(g.scope('out'), timeLast(known), outputs); // [batch, horizon, outputs]
+  },
+
+  reference: {
+    model: 'BiTCN',
+    hyperparameters: { hidden: 'hidden_size', dropout: 'dropout' },
+    parameter: (path) => {
+      const [part, ...rest] = path.split('/') as [string, ...string[]];
+      if (part in layers) return linearParameter(layers[part]!, rest[0]!);
+      const [layer, convolution, kind] = rest as [string, string, string];
+      const place = `net_${part === 'backward' ? 'bwd' : 'fwd'}.${layer.replace('layer', '')}`;
+      return { name: `${place}.${convolution === 'look' ? 'conv1' : 'conv2'}.${kind}` };
+    },
+  },
+});
+
+const layers: Readonly<Record<string, string>> = {
+  past: 'lin_hist',
+  future: 'lin_futr',
+  time0: 'temporal_lin1',
+  time1: 'temporal_lin2',
+  out: 'output_lin',
+};
+
+/**
+ * Convolutions of two taps whose gaps double until the first sees the whole of time. Each adds to the state that the next
+ * one reads, and to the result. `[batch, hidden, time]` → the same
+ */
+function convolutions(g: Scope, x: Tensor, towards: 'past' | 'future', probability: number): Tensor {
+  const [, hidden, time] = x.shape as [number, number, number];
+  let state = x;
+  let result: Tensor | undefined;
+  for (let layer = 0; 2 ** layer < time; layer++) {
+    const scope = g.scope(`layer${layer}`);
+    const dilation = 2 ** layer;
+    const [before, after] = towards === 'past' ? [dilation, 0] : [0, dilation];
+    const looked = gelu(
+      convolution(scope.scope('look'), pad(state, { axis: 2, before, after }), hidden, { kernel: 2, dilation }),
+    );
+    const both = convolution(scope.scope('mix'), dropout(scope, looked, probability), 2 * hidden, { kernel: 1 });
+    const half = (n: number): Tensor => slice(both, { axis: 1, start: n * hidden, end: (n + 1) * hidden });
+    state = add(state, half(0));
+    result = result ? add(result, half(1)) : half(1);
+  }
+  return result ?? mul(x, 0);
+}
