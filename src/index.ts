@@ -1,5 +1,6 @@
 /** The training side: read a frame, fit a forecaster, forecast, export. */
 import { choose, type ChoiceOptions, type ModelChoice } from './forecaster/choice.js';
+import { autoformer as autoformerModel } from './models/autoformer.js';
 import { bitcn as bitcnModel } from './models/bitcn.js';
 import { deepar as deeparModel } from './models/deepar.js';
 import { deepnpts as deepnptsModel } from './models/deepnpts.js';
@@ -45,6 +46,8 @@ export {
 } from './forecaster/forecaster.js';
 export { findModel, models } from './models/index.js';
 
+export const autoformer = (options: ChoiceOptions<typeof autoformerModel.hyperparameters>): ModelChoice =>
+  choose(autoformerModel, options);
 export const bitcn = (options: ChoiceOptions<typeof bitcnModel.hyperparameters>): ModelChoice =>
   choose(bitcnModel, options);
 export const deepar = (options: ChoiceOptions<typeof deeparModel.hyperparameters>): ModelChoice =>

@@ -1,5 +1,6 @@
 /** Every model by its id. */
 import { NeuroDivergentError } from '../errors.js';
+import { autoformer } from './autoformer.js';
 import { bitcn } from './bitcn.js';
 import { deepar } from './deepar.js';
 import { deepnpts } from './deepnpts.js';
@@ -34,6 +35,7 @@ export { nearest } from './nearest.js';
 export type { Model } from './model.js';
 
 export const models: readonly Model[] = [
+  autoformer,
   bitcn,
   deepar,
   deepnpts,

@@ -40,6 +40,7 @@ const own: Record<string, Record<string, unknown>> = {
   rnn: { hidden: 4, decoderHidden: 5, dropout: 0.3 },
   deepar: { hidden: 4, decoderLayers: 1, decoderHidden: 5, dropout: 0.3 },
   bitcn: { hidden: 3, dropout: 0.3 },
+  autoformer: { hidden: 4, heads: 2, feedForward: 3, layers: 1, kernel: 3, dropout: 0.2 },
 };
 
 export interface ModelCase {
