@@ -17,10 +17,15 @@ import { nbeatsx as nbeatsxModel } from './models/nbeatsx.js';
 import { nhits as nhitsModel } from './models/nhits.js';
 import { nlinear as nlinearModel } from './models/nlinear.js';
 import { patchtst as patchtstModel } from './models/patchtst.js';
+import { rmok as rmokModel } from './models/rmok.js';
 import { rnn as rnnModel } from './models/rnn.js';
+import { softs as softsModel } from './models/softs.js';
+import { softssharp as softssharpModel } from './models/softssharp.js';
+import { stemgnn as stemgnnModel } from './models/stemgnn.js';
 import { tcn as tcnModel } from './models/tcn.js';
 import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
+import { timemixer as timemixerModel } from './models/timemixer.js';
 import { timexer as timexerModel } from './models/timexer.js';
 import { tsmixer as tsmixerModel } from './models/tsmixer.js';
 import { tsmixerx as tsmixerxModel } from './models/tsmixerx.js';
@@ -77,11 +82,21 @@ export const nlinear = (options: ChoiceOptions<typeof nlinearModel.hyperparamete
   choose(nlinearModel, options);
 export const patchtst = (options: ChoiceOptions<typeof patchtstModel.hyperparameters>): ModelChoice =>
   choose(patchtstModel, options);
+export const rmok = (options: ChoiceOptions<typeof rmokModel.hyperparameters>): ModelChoice =>
+  choose(rmokModel, options);
 export const rnn = (options: ChoiceOptions<typeof rnnModel.hyperparameters>): ModelChoice => choose(rnnModel, options);
+export const softs = (options: ChoiceOptions<typeof softsModel.hyperparameters>): ModelChoice =>
+  choose(softsModel, options);
+export const softssharp = (options: ChoiceOptions<typeof softssharpModel.hyperparameters>): ModelChoice =>
+  choose(softssharpModel, options);
+export const stemgnn = (options: ChoiceOptions<typeof stemgnnModel.hyperparameters>): ModelChoice =>
+  choose(stemgnnModel, options);
 export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): ModelChoice => choose(tcnModel, options);
 export const tft = (options: ChoiceOptions<typeof tftModel.hyperparameters>): ModelChoice => choose(tftModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
   choose(tideModel, options);
+export const timemixer = (options: ChoiceOptions<typeof timemixerModel.hyperparameters>): ModelChoice =>
+  choose(timemixerModel, options);
 export const vanillatransformer = (
   options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>,
 ): ModelChoice => choose(vanillatransformerModel, options);

@@ -16,8 +16,11 @@ export interface TensorPlan {
 export interface TrainingLayout {
   /** Fed at every step. */
   readonly inputs: readonly TensorPlan[];
-  /** Learned; `gradient` is the output that holds the gradient. */
-  readonly parameters: readonly (TensorPlan & { readonly gradient: string })[];
+  /**
+   * Learned; `gradient` is the output that holds the gradient. `missed` is the state that counts the steps in which the
+   * parameter had no part, if there are such: those leave it as it is, momentum included.
+   */
+  readonly parameters: readonly (TensorPlan & { readonly gradient: string; readonly missed?: string })[];
   /** Kept between steps; `next` is the output that holds the value after the step. */
   readonly states: readonly (TensorPlan & { readonly next: string })[];
   /** Uniform draws in [0, 1), new at every step. */
@@ -100,7 +103,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   let end = 0;
   const reserve = (count: number): number => {
     const at = end;
-    end += Math.ceil(count / alignment) * alignment;
+    end += roundedUp(count);
     return at * floatBytes;
   };
   const region = (plans: readonly TensorPlan[]) => {
@@ -128,6 +131,8 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
     { offsets }: { offsets: readonly number[] },
     name: (i: number) => string = (i) => plans[i]!.name,
   ) => Object.fromEntries(plans.map(({ shape }, i) => [name(i), view(offsets[i]!, shape)]));
+  /** One number, 0 where there is none. */
+  const valueAt = (at: number | undefined): number => (at === undefined ? 0 : new Float32Array(buffer, at, 1)[0]!);
   const whole = ({ at, count }: { at: number; count: number }): Float32Array => new Float32Array(buffer, at, count);
 
   const values = { ...views(parameters, p), ...views(states, now) };
@@ -147,6 +152,8 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   };
   const stateNow = whole(now);
   const stateNext = whole(next);
+  const counters = parameters.map(({ missed }) => states.findIndex(({ name }) => name === missed));
+  const stepwise = counters.some((state) => state >= 0);
   let steps = 0;
 
   return {
@@ -167,22 +174,29 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
 
       steps += 1;
       const scale = gradientNorm > clipNorm ? clipNorm / (gradientNorm + clipEpsilon) : 1;
-      const correction1 = 1 - beta1 ** steps;
-      const correction2 = Math.sqrt(1 - beta2 ** steps);
-      adam(
-        p.at,
-        m.at,
-        v.at,
-        g.at,
-        p.count,
-        (learningRate * correction2) / correction1,
-        epsilon * correction2,
-        1 - beta1,
-        beta2,
-        1 - beta2,
-        1 - learningRate * weightDecay,
-        scale,
-      );
+      const learn = (from: number, count: number, taken: number): void => {
+        const correction1 = 1 - beta1 ** taken;
+        const correction2 = Math.sqrt(1 - beta2 ** taken);
+        adam(
+          p.at + from,
+          m.at + from,
+          v.at + from,
+          g.at + from,
+          count,
+          (learningRate * correction2) / correction1,
+          epsilon * correction2,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          1 - learningRate * weightDecay,
+          scale,
+        );
+      };
+      if (!stepwise) learn(0, p.count, steps);
+      for (const [i, { shape }] of stepwise ? parameters.entries() : []) {
+        const [before, missed] = [now, next].map(({ offsets }) => valueAt(offsets[counters[i]!])) as [number, number];
+        if (missed === before) learn(p.offsets[i]! - p.at, roundedUp(elements(shape)), steps - missed);
+      }
       stateNow.set(stateNext);
       return result;
     },
@@ -205,6 +219,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   };
 }
 
+const roundedUp = (count: number): number => Math.ceil(count / alignment) * alignment;
 const elements = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
 const copy = (tensors: Readonly<Record<string, FloatTensor>>): Record<string, Float32Array> =>

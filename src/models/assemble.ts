@@ -89,6 +89,8 @@ export function trainingGraph(
   return runPasses({ ...g.finish(outputs), updates }, [simplify, foldConstants, mergeEqual, fuseBias]);
 }
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
+/** The state with which a model counts the training steps that leave out a parameter. */
+export const missedName = (parameter: string): string => `${parameter}/missed`;
 
 /** The loss alone, without dropout and with the kept statistics: what validation runs. */
 export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {

@@ -19,10 +19,15 @@ import { nearest } from './nearest.js';
 import { nhits } from './nhits.js';
 import { nlinear } from './nlinear.js';
 import { patchtst } from './patchtst.js';
+import { rmok } from './rmok.js';
 import { rnn } from './rnn.js';
+import { softs } from './softs.js';
+import { softssharp } from './softssharp.js';
+import { stemgnn } from './stemgnn.js';
 import { tcn } from './tcn.js';
 import { tft } from './tft.js';
 import { tide } from './tide.js';
+import { timemixer } from './timemixer.js';
 import { timexer } from './timexer.js';
 import { tsmixer } from './tsmixer.js';
 import { tsmixerx } from './tsmixerx.js';
@@ -52,10 +57,15 @@ export const models: readonly Model[] = [
   nhits,
   nlinear,
   patchtst,
+  rmok,
   rnn,
+  softs,
+  softssharp,
+  stemgnn,
   tcn,
   tft,
   tide,
+  timemixer,
   timexer,
   tsmixer,
   tsmixerx,

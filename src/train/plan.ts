@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { createRandom } from '../engine/random.js';
 import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
-import { gradientName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
+import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
 
 export interface TrainingPlan {
   /** Forward and backward over `batch` windows. */
@@ -35,7 +35,11 @@ export function layoutOf(graph: Graph): TrainingLayout {
   const plan = (tensor: Tensor): TensorPlan => ({ name: leafName(tensor), shape: tensor.shape as readonly number[] });
   return {
     inputs: graph.inputs.map(plan),
-    parameters: graph.parameters.map((tensor) => ({ ...plan(tensor), gradient: gradientName(leafName(tensor)) })),
+    parameters: graph.parameters.map((tensor) => {
+      const name = leafName(tensor);
+      const missed = graph.states.map(leafName).find((state) => state === missedName(name));
+      return { ...plan(tensor), gradient: gradientName(name), ...(missed && { missed }) };
+    }),
     states: graph.states.map((tensor) => ({ ...plan(tensor), next: nextName(leafName(tensor)) })),
     draws: graph.draws.map(plan),
     loss: 'loss',

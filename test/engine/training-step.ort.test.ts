@@ -3,6 +3,7 @@ import { createOrtEngine } from '../../src/engine/ort.js';
 import { createTrainingStep, type TrainingLayout, type TrainingStep } from '../../src/engine/training-step.js';
 import {
   add,
+  constant,
   createGraph,
   gradients,
   matmul,
@@ -117,6 +118,46 @@ describe('a training step', () => {
     expect(step.step(broken, { learningRate: 0.1 }).finite).toBe(false);
     expect(step.copyValues()).toEqual(before);
     step.close();
+  });
+
+  test('a parameter that has no part in a step stays as it is, and later learns as if that step had not been', async () => {
+    const seldom = async (turns: readonly number[]): Promise<Float32Array> => {
+      const g = createGraph({ batch: 1, training: true });
+      const turn = g.input('turn', [1]);
+      const [w, b] = [g.parameter('w', [3], init), g.parameter('b', [2], init)];
+      const missed = g.state('w/missed', [1], init);
+      g.update(missed, add(missed, sub(1, turn)));
+      const loss = add(
+        mean(square(sub(mul(w, turn), constant([1, -2, 3]))), { axes: [0] }),
+        mean(square(sub(b, 1)), { axes: [0] }),
+      );
+      const { updates, ...graph } = g.finish({ loss });
+      const [dw, db] = gradients(loss, [w, b]);
+      const training = await createTrainingStep({
+        engine: createOrtEngine(),
+        model: toOnnx({ ...graph, updates, outputs: { loss, 'grad/w': dw!, 'grad/b': db! } }),
+        layout: {
+          inputs: [{ name: 'turn', shape: [1] }],
+          parameters: [
+            { name: 'w', shape: [3], gradient: 'grad/w', missed: 'w/missed' },
+            { name: 'b', shape: [2], gradient: 'grad/b' },
+          ],
+          states: [{ name: 'w/missed', shape: [1], next: nextName('w/missed') }],
+          draws: [],
+          loss: 'loss',
+        },
+        seed: 1,
+      });
+      training.load({ w: [0.1, 0.2, 0.3], b: [0, 0], 'w/missed': [0] });
+      for (const value of turns) {
+        training.step({ turn: { data: Float32Array.of(value), dims: [1] } }, { learningRate: 0.1 });
+      }
+      const { w: after } = training.copyValues();
+      training.close();
+      return after!;
+    };
+    expect(await seldom([0, 0])).toEqual(Float32Array.of(0.1, 0.2, 0.3));
+    expect(await seldom([0, 1, 0, 1, 0])).toEqual(await seldom([1, 1]));
   });
 
   test('goes on from a snapshot bit for bit, draws included', async () => {

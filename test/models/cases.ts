@@ -41,6 +41,11 @@ const own: Record<string, Record<string, unknown>> = {
   deepar: { hidden: 4, decoderLayers: 1, decoderHidden: 5, dropout: 0.3 },
   bitcn: { hidden: 3, dropout: 0.3 },
   autoformer: { hidden: 4, heads: 2, feedForward: 3, layers: 1, kernel: 3, dropout: 0.2 },
+  rmok: { taylor: 2, jacobi: 3, dropout: 0.2 },
+  softs: { hidden: 4, core: 3, feedForward: 5, layers: 1, dropout: 0.2 },
+  softssharp: { hidden: 4, core: 3, feedForward: 5, layers: 1, dropout: 0.2 },
+  stemgnn: { width: 1, dropout: 0.3 },
+  timemixer: { hidden: 4, feedForward: 3, layers: 1, kernel: 3, scales: 2, dropout: 0.2 },
 };
 
 export interface ModelCase {

@@ -6,7 +6,7 @@ import { lossFromReference, lossParameter, type ReferenceLoss } from '../../loss
 import { gradientName, trainingGraph, type ForecastSpec } from '../../models/assemble.js';
 import { models } from '../../models/index.js';
 import type { Model, ReferenceParameter } from '../../models/model.js';
-import { layoutOf } from '../../train/plan.js';
+import { initialValues, layoutOf } from '../../train/plan.js';
 import { transposed, type Fixture } from './fixture.js';
 import { compareRecursion } from './recursion.js';
 import { createTally, missing, type Outcome, type Tally } from './tally.js';
@@ -36,10 +36,10 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
   const tally = createTally();
 
   const evaluation = trainingGraph(spec, { batch, training: false, withForecast: true });
-  const values = valuesOf(evaluation, spec, fixture, 'param', tally);
+  const training = trainingGraph(spec, { batch, withForecast: true });
+  const values = valuesOf(training, spec, fixture, 'param', tally);
   const inputs = { ...inputsOf(fixture), ...drawsOf(evaluation.inputs, spec, fixture, 'eval') };
   await comparePass(evaluation, { ...inputs, ...values }, spec, fixture, '', tally, engine);
-  const training = trainingGraph(spec, { batch, withForecast: true });
   await comparePass(
     training,
     { ...inputs, ...drawsOf(training.inputs, spec, fixture, 'train.0'), ...values },
@@ -122,6 +122,10 @@ function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group:
     const theirs = reference && tensors[`${group}/${reference.name}`];
     const drawn = drawsOf([leaf], spec, { tensors }, 'eval')[path];
     if (drawn) return [[path, drawn] as const];
+    // A state that only we keep is where it starts.
+    if (reference === undefined && graph.states.includes(leaf)) {
+      return [[path, { data: initialValues(leaf, 0), dims: leaf.shape as readonly number[] }] as const];
+    }
     if (theirs === undefined) {
       tally.fault(`${path} has no counterpart (${reference?.name ?? 'no name'})`);
       return [];

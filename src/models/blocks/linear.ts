@@ -14,15 +14,18 @@ interface LinearOptions {
 }
 
 /** `[…, inputs]` → `[…, outputs]` */
-export function linear(
+export const linear = (g: Scope, x: Tensor, outputs: number, options: LinearOptions = {}): Tensor =>
+  linearMap(g, x.shape.at(-1) as number, outputs, options)(x);
+
+/** One layer that several tensors pass. */
+export function linearMap(
   g: Scope,
-  x: Tensor,
+  inputs: number,
   outputs: number,
   { bias = true, idleBias = false }: LinearOptions = {},
-): Tensor {
-  const inputs = x.shape.at(-1) as number;
-  const product = matmul(x, g.parameter('weight', [inputs, outputs], fanIn(inputs)));
-  if (!bias) return product;
+): (x: Tensor) => Tensor {
+  const weight = g.parameter('weight', [inputs, outputs], fanIn(inputs));
+  if (!bias) return (x) => matmul(x, weight);
   const constant = g.parameter('bias', [outputs], fanIn(inputs));
-  return add(product, idleBias ? stopGradient(constant) : constant);
+  return (x) => add(matmul(x, weight), idleBias ? stopGradient(constant) : constant);
 }
