@@ -8,7 +8,7 @@ const lineBudgets = {
   cli: 2600,
   contracts: 1300,
   data: 1600,
-  engine: 700,
+  engine: 760,
   evaluate: 1350,
   forecaster: 850,
   graph: 3700,

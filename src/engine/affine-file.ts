@@ -132,14 +132,13 @@ function readMessage(message: Uint8Array): Message {
     if (known === undefined) fields.set(field, [value]);
     else known.push(value);
   }
-  const all = <T>(field: number, is: (value: unknown) => value is T): T[] => (fields.get(field) ?? []).filter(is);
-  const isNumber = (value: unknown): value is number => typeof value === 'number';
-  const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array;
-  const texts = (field: number): string[] => all(field, isBytes).map((bytes) => new TextDecoder().decode(bytes));
+  const valuesOf = (field: number): (number | Uint8Array)[] => fields.get(field) ?? [];
+  const bytes = (field: number): Uint8Array[] => valuesOf(field).filter((value) => typeof value !== 'number');
+  const texts = (field: number): string[] => bytes(field).map((text) => new TextDecoder().decode(text));
   return {
-    numbers: (field) => all(field, isNumber),
-    bytes: (field) => all(field, isBytes),
-    children: (field) => all(field, isBytes).map(readMessage),
+    numbers: (field) => valuesOf(field).filter((value) => typeof value === 'number'),
+    bytes,
+    children: (field) => bytes(field).map(readMessage),
     texts,
     text: (field) => texts(field)[0] ?? '',
   };
