@@ -23,6 +23,7 @@ export const errorKinds = {
   ND_CONFIG_CONFLICT: 'model',
   ND_CONFIG_HORIZON_MISMATCH: 'model',
   ND_CONFIG_PATIENCE_NEEDS_VALIDATION: 'model',
+  ND_CONFIG_SERIES_COUNT: 'model',
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',

@@ -1,5 +1,6 @@
 /** Windows over a frame: where each one starts, and a gather that copies the chosen ones into a batch. */
 
+import { NeuroDivergentError } from '../errors.js';
 import { addSteps, parseFrequency } from '../time/frequency.js';
 import { rowAt, rowsOf, type TimeSeriesFrame } from './frame.js';
 import { createFindings, DataError } from './validate.js';
@@ -26,6 +27,8 @@ export interface WindowOptions {
   readonly future?: readonly string[];
   /** [series, features]: values that never change within a series. */
   readonly static?: Float32Array;
+  /** So many series, all of the frame, share every window: for models that forecast them from each other. Their rows have the same times. */
+  readonly together?: number | undefined;
 }
 
 /** The windows of a frame; no value is copied before `gatherWindows`. */
@@ -34,30 +37,35 @@ export interface Windows {
   readonly inputLength: number;
   readonly horizon: number;
   readonly count: number;
-  /** [count], first row of what the model sees. */
+  /** [count], first row of what the model sees; of the first series where windows are shared. */
   readonly starts: Uint32Array;
-  /** [count], the series each belongs to. */
+  /** [count], the series each belongs to, the first where windows are shared. */
   readonly series: Uint32Array;
   readonly historic: readonly string[];
   readonly future: readonly string[];
   readonly static: Float32Array | undefined;
+  readonly together: number | undefined;
 }
 
 /**
  * Tensors of up to `size` windows, row-major, to be reused from batch to batch. They may be views of another memory,
- * such as that of a training session. L inputLength, H horizon; X, F, S numbers of covariates.
+ * such as that of a training session. L inputLength, H horizon; X, F, S numbers of covariates; N series of a window, 1
+ * unless they share it.
  */
 export interface WindowBatch {
-  past: Float32Array; // [batch, L, 1]
-  mask: Float32Array; // [batch, L, 1], 1 where observed
-  target: Float32Array; // [batch, H, 1]
-  targetMask: Float32Array; // [batch, H, 1]
-  historic?: Float32Array; // [batch, L, X]
-  future?: Float32Array; // [batch, L + H, F]
-  static?: Float32Array; // [batch, S]
+  past: Float32Array; // [batch, L, N]
+  mask: Float32Array; // [batch, L, N], 1 where observed
+  target: Float32Array; // [batch, H, N]
+  targetMask: Float32Array; // [batch, H, N]
+  historic?: Float32Array; // [batch, L, X], shared [batch, X, L, N]
+  future?: Float32Array; // [batch, L + H, F], shared [batch, F, L + H, N]
+  static?: Float32Array; // [batch, S], shared [N, S]
 }
 
-/** Finds the windows, series by series in order of time. `count` is 0 when no window fits; the caller decides what that means. */
+/**
+ * Finds the windows, series by series in order of time. `count` is 0 when no window fits; the caller decides what that
+ * means. Throws `ND_CONFIG_SERIES_COUNT` when the series cannot share windows, `DataError` for columns that are missing.
+ */
 export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): Windows {
   const {
     inputLength,
@@ -68,14 +76,24 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
     padEnd = false,
     from = -Infinity,
     to = Infinity,
+    together,
   } = options;
+  checkTogether(frame, together);
   const observed = new Uint32Array(frame.available.length + 1); // observed rows before each row
   for (let row = 0; row < frame.available.length; row++) observed[row + 1] = observed[row]! + frame.available[row]!;
-  const share = (start: number, end: number, length: number): number => (observed[end]! - observed[start]!) / length;
+  /** Of the steps of a window that begin at these rows of series `s`, and of all that share it. */
+  const share = (s: number, start: number, end: number, length: number): number => {
+    let count = 0;
+    for (let member = s; member < s + (together ?? 1); member++) {
+      const shift = frame.offsets[member]! - frame.offsets[s]!;
+      count += observed[end + shift]! - observed[start + shift]!;
+    }
+    return count / (length * (together ?? 1));
+  };
 
   const starts: number[] = [];
   const series: number[] = [];
-  frame.ids.forEach((_, s) => {
+  firstSeries(frame, together).forEach((s) => {
     const rows = rowsOf(frame, s);
     const first = Math.max(rows.from, (from === -Infinity ? rows.from : rowAt(frame, s, from)) - inputLength);
     const end = to === Infinity ? rows.to : rowAt(frame, s, to); // no target row at or after this one
@@ -83,8 +101,8 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
     const shift = align === 'end' && last >= first ? (last - first) % step : 0;
     for (let start = first + shift; start <= last; start += step) {
       const cut = start + inputLength;
-      const seen = share(start, cut, inputLength);
-      const asked = share(cut, Math.min(cut + horizon, end), horizon);
+      const seen = share(s, start, cut, inputLength);
+      const asked = share(s, cut, Math.min(cut + horizon, end), horizon);
       if (seen === 0 || asked === 0 || seen < minAvailable || asked < minAvailable) continue;
       starts.push(start);
       series.push(s);
@@ -93,13 +111,42 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
   return windowsAt(frame, options, Uint32Array.from(starts), Uint32Array.from(series));
 }
 
+/** The series each window begins with. */
+const firstSeries = (frame: TimeSeriesFrame, together: number | undefined): number[] =>
+  together === undefined ? [...frame.ids.keys()] : [0];
+
+/** Series that share windows are all there, row by row of the same times. */
+function checkTogether(frame: TimeSeriesFrame, together: number | undefined): void {
+  if (together === undefined) return;
+  const refused = (what: string, mend: string): NeuroDivergentError =>
+    new NeuroDivergentError('ND_CONFIG_SERIES_COUNT', { where: 'series', what, mend });
+  const { ids, time } = frame;
+  if (ids.length !== together)
+    throw refused(
+      `The model forecasts ${together} series from each other, and the frame has ${ids.length}.`,
+      `Give it the series it is made for, or set \`series\` to ${ids.length} and train anew.`,
+    );
+  const first = rowsOf(frame, 0);
+  for (const [s, id] of ids.entries()) {
+    const { from, to } = rowsOf(frame, s);
+    const length = to - from;
+    let row = 0;
+    while (row < length && time[from + row] === time[first.from + row]) row++;
+    if (length === first.to - first.from && row === length) continue;
+    throw refused(
+      `The rows of ${id} and ${ids[0]!} are not of the same times: from row ${row + 1} of the series on they differ.`,
+      'Keep the rows that all series have.',
+    );
+  }
+}
+
 /**
  * The last `inputLength` rows of every series, to forecast what comes next: all of the target is masked. Throws
- * `DataError` naming every series that is shorter.
+ * `DataError` naming every series that is shorter, `ND_CONFIG_SERIES_COUNT` when the series cannot share windows.
  */
 export function latestWindows(
   frame: TimeSeriesFrame,
-  options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static'>,
+  options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static' | 'together'>,
 ): Windows {
   const findings = createFindings();
   const starts = frame.ids.map((series, s) => {
@@ -114,12 +161,19 @@ export function latestWindows(
     return to - options.inputLength;
   });
   if (findings.list().length > 0) throw new DataError('predict', findings.list());
-  return windowsAt(frame, options, Uint32Array.from(starts), Uint32Array.from(frame.ids.keys()));
+  checkTogether(frame, options.together);
+  const series = firstSeries(frame, options.together);
+  return windowsAt(
+    frame,
+    options,
+    Uint32Array.from(series, (s) => starts[s]!),
+    Uint32Array.from(series),
+  );
 }
 
 function windowsAt(
   frame: TimeSeriesFrame,
-  { inputLength, horizon, historic = [], future = [], static: fixed }: WindowOptions,
+  { inputLength, horizon, historic = [], future = [], static: fixed, together }: WindowOptions,
   starts: Uint32Array,
   series: Uint32Array,
 ): Windows {
@@ -129,7 +183,18 @@ function windowsAt(
       findings.add('ND_DATA_COLUMN_MISSING', { column }, { mend: 'Keep it when reading the table (`covariates`).' });
   }
   if (findings.list().length > 0) throw new DataError('windows', findings.list());
-  return { frame, inputLength, horizon, count: starts.length, starts, series, historic, future, static: fixed };
+  return {
+    frame,
+    inputLength,
+    horizon,
+    count: starts.length,
+    starts,
+    series,
+    historic,
+    future,
+    static: fixed,
+    together,
+  };
 }
 
 /** [horizon], the times that window `index` forecasts; beyond the end of the series by its frequency. */
@@ -141,17 +206,23 @@ export function forecastTimes({ frame, starts, inputLength, horizon }: Windows, 
 
 const staticWidth = ({ static: fixed, frame }: Windows): number => (fixed ? fixed.length / frame.ids.length : 0);
 
+/** Series of one window. */
+export const seriesPerWindow = ({ together }: Windows): number => together ?? 1;
+
 /** The shape of every tensor of a batch of `size` windows. */
 export function batchShapes(windows: Windows, size: number): Readonly<Record<keyof WindowBatch, readonly number[]>> {
-  const { inputLength, horizon, historic, future } = windows;
+  const { inputLength, horizon, historic, future, together } = windows;
+  const series = seriesPerWindow(windows);
+  const covariates = (columns: number, steps: number): number[] =>
+    together === undefined ? [size, steps, columns] : [size, columns, steps, series];
   return {
-    past: [size, inputLength, 1],
-    mask: [size, inputLength, 1],
-    target: [size, horizon, 1],
-    targetMask: [size, horizon, 1],
-    historic: [size, inputLength, historic.length],
-    future: [size, inputLength + horizon, future.length],
-    static: [size, staticWidth(windows)],
+    past: [size, inputLength, series],
+    mask: [size, inputLength, series],
+    target: [size, horizon, series],
+    targetMask: [size, horizon, series],
+    historic: covariates(historic.length, inputLength),
+    future: covariates(future.length, inputLength + horizon),
+    static: [together ?? size, staticWidth(windows)],
   };
 }
 
@@ -175,63 +246,47 @@ export function createBatch(windows: Windows, size: number): WindowBatch {
 export function gatherWindows(windows: Windows, indices: ArrayLike<number>, batch: WindowBatch): void {
   const { frame, inputLength, horizon, starts, series } = windows;
   const { target } = frame.columns;
+  const count = seriesPerWindow(windows);
+  const width = staticWidth(windows);
   for (let place = 0; place < indices.length; place++) {
     const index = indices[place]!;
-    const start = starts[index]!;
-    const cut = start + inputLength;
-    const end = frame.offsets[series[index]! + 1]!;
-    copyRows(target, start, cut, batch.past, place * inputLength, inputLength);
-    copyRows(frame.available, start, cut, batch.mask, place * inputLength, inputLength);
-    copyRows(target, cut, Math.min(cut + horizon, end), batch.target, place * horizon, horizon);
-    copyRows(frame.available, cut, Math.min(cut + horizon, end), batch.targetMask, place * horizon, horizon);
-    if (batch.historic) interleave(windows.historic, frame, start, cut, batch.historic, place, inputLength);
-    if (batch.future)
-      interleave(
-        windows.future,
-        frame,
-        start,
-        Math.min(cut + horizon, end),
-        batch.future,
-        place,
-        inputLength + horizon,
-      );
-    if (batch.static) {
-      const width = staticWidth(windows);
-      batch.static.set(windows.static!.subarray(series[index]! * width, (series[index]! + 1) * width), place * width);
+    for (let member = 0; member < count; member++) {
+      const s = series[index]! + member;
+      const start = starts[index]! + frame.offsets[s]! - frame.offsets[series[index]!]!;
+      const cut = start + inputLength;
+      const end = Math.min(cut + horizon, frame.offsets[s + 1]!);
+      const past = { at: place * inputLength * count + member, stride: count, length: inputLength };
+      const ahead = { at: place * horizon * count + member, stride: count, length: horizon };
+      copyRows(target, start, cut, batch.past, past);
+      copyRows(frame.available, start, cut, batch.mask, past);
+      copyRows(target, cut, end, batch.target, ahead);
+      copyRows(frame.available, cut, end, batch.targetMask, ahead);
+      const covariates = (names: readonly string[], to: number, into: Float32Array, length: number): void => {
+        const first = place * names.length * length * count;
+        for (const [c, name] of names.entries()) {
+          // Columns are side by side in a window of one series; shared windows have the series side by side instead.
+          const at = windows.together === undefined ? first + c : first + c * length * count + member;
+          const stride = windows.together === undefined ? names.length : count;
+          copyRows(frame.columns[name]!, start, to, into, { at, stride, length });
+        }
+      };
+      if (batch.historic) covariates(windows.historic, cut, batch.historic, inputLength);
+      if (batch.future) covariates(windows.future, end, batch.future, inputLength + horizon);
+      if (batch.static) {
+        const row = windows.together === undefined ? place : s;
+        batch.static.set(windows.static!.subarray(s * width, (s + 1) * width), row * width);
+      }
     }
   }
 }
 
-/** Copies rows to `at`, zeros for NaN, and pads with zeros to `length`. */
+/** Copies rows to every `stride`-th place from `at` on, zeros for NaN, and zeros up to `length` of them. */
 function copyRows(
   column: Float32Array | Uint8Array,
   from: number,
   to: number,
   into: Float32Array,
-  at: number,
-  length: number,
+  { at, stride, length }: { readonly at: number; readonly stride: number; readonly length: number },
 ): void {
-  into.set(column.subarray(from, to), at);
-  if (column instanceof Float32Array) {
-    for (let i = at; i < at + to - from; i++) if (into[i] !== into[i]) into[i] = 0;
-  }
-  into.fill(0, at + to - from, at + length);
-}
-
-/** Copies several columns side by side: [time, columns]. */
-function interleave(
-  names: readonly string[],
-  frame: TimeSeriesFrame,
-  from: number,
-  to: number,
-  into: Float32Array,
-  place: number,
-  length: number,
-): void {
-  const width = names.length;
-  const at = place * length * width;
-  names.forEach((name, c) => {
-    const column = frame.columns[name]!;
-    for (let i = 0; i < length; i++) into[at + i * width + c] = from + i < to ? column[from + i]! || 0 : 0;
-  });
+  for (let i = 0; i < length; i++) into[at + i * stride] = (from + i < to && column[from + i]) || 0;
 }

@@ -15,9 +15,11 @@ export interface BacktestModel {
   readonly name: string;
   /** Steps of the past it reads; default those of the backtest. A seasonal baseline may want more. */
   readonly inputLength?: number;
+  /** So many series, all of the frame, share its windows; left out by a model that forecasts each by itself. */
+  readonly together?: number | undefined;
   /** Learns from rows before the forecast; left out by a model that is fitted already. */
   fit?(train: TimeSeriesFrame): void | Promise<void>;
-  /** Forecasts the first `count` windows of a batch: [count, horizon]. */
+  /** Forecasts the first `count` windows of a batch: [count, horizon], or [count·series, horizon] of windows that are shared. */
   predict(batch: WindowBatch, count: number): Float32Array | Promise<Float32Array>;
 }
 
@@ -69,30 +71,28 @@ export async function backtest(
 
   const actual = new Float32Array(windows.count * horizon);
   const forecasts = Object.fromEntries(models.map(({ name }) => [name, new Float32Array(windows.count * horizon)]));
-  const views = models.map((model) => {
-    const mine = withPast(windows, model.inputLength ?? options.inputLength);
-    return { model, mine, batch: createBatch(mine, BATCH) };
-  });
+  const views = models.map((model) => viewOf(windows, model, options));
   const happened = withPast(windows, 1);
   const truth = createBatch(happened, BATCH);
   for (const cutoff of rounds) {
-    const indices = [...windows.starts.keys()].filter((i) => !refit || cutoffs[i] === cutoff);
-    for (const model of models) await model.fit?.(sliceTime(frame, -Infinity, cutoff));
-    for (let from = 0; from < indices.length; from += BATCH) {
-      const chosen = indices.slice(from, from + BATCH);
-      for (const { model, mine, batch } of views) {
+    const chunks = ({ starts, inputLength }: Windows): number[][] => {
+      const due = [...starts.keys()].filter((i) => !refit || frame.time[starts[i]! + inputLength] === cutoff);
+      return Array.from({ length: Math.ceil(due.length / BATCH) }, (_, i) => due.slice(i * BATCH, (i + 1) * BATCH));
+    };
+    for (const { model, mine, batch, slots } of views) {
+      await model.fit?.(sliceTime(frame, -Infinity, cutoff));
+      for (const chosen of chunks(mine)) {
         gatherWindows(mine, chosen, batch);
         batch.target.fill(0);
         batch.targetMask.fill(0);
-        place(forecasts[model.name]!, await model.predict(batch, chosen.length), chosen, horizon);
+        const rows = await model.predict(batch, chosen.length);
+        place(forecasts[model.name]!, rows, chosen.flatMap(slots), horizon);
       }
+    }
+    for (const chosen of chunks(happened)) {
       gatherWindows(happened, chosen, truth);
-      place(
-        actual,
-        truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value)),
-        chosen,
-        horizon,
-      );
+      const observed = truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value));
+      place(actual, observed, chosen, horizon);
     }
   }
   return {
@@ -105,6 +105,24 @@ export async function backtest(
     forecasts,
     train: sliceTime(frame, -Infinity, first),
   };
+}
+
+/** What a model is shown: windows with the same cut-offs, and `slots`, where the rows of its forecast for one of them belong. */
+function viewOf(windows: Windows, model: BacktestModel, { inputLength }: BacktestOptions) {
+  const { frame, starts, series } = windows;
+  const { together } = model;
+  const alone = withPast(windows, model.inputLength ?? inputLength);
+  if (together === undefined)
+    return { model, mine: alone, batch: createBatch(alone, BATCH), slots: (i: number) => [i] };
+
+  const options = { inputLength: windows.inputLength, horizon: windows.horizon, together };
+  const shared = createWindows(frame, options);
+  const within = (start: number, s: number): number => start - frame.offsets[s]!;
+  const slotAt = new Map([...starts.keys()].map((i) => [`${series[i]} ${within(starts[i]!, series[i]!)}`, i]));
+  const slotsOf = (start: number): number[] => frame.ids.map((_, s) => slotAt.get(`${s} ${within(start, 0)}`) ?? -1);
+  const asked = shared.starts.filter((start) => slotsOf(start).some((slot) => slot >= 0));
+  const mine = withPast({ ...shared, starts: asked, series: new Uint32Array(asked.length), count: asked.length }, alone.inputLength); // prettier-ignore
+  return { model, mine, batch: createBatch(mine, BATCH), slots: (i: number) => slotsOf(asked[i]!) };
 }
 
 /** The same cut-offs with a shorter past. */
@@ -126,7 +144,9 @@ function lastWindows(windows: Windows, limit: number): Windows {
 }
 
 function place(into: Float32Array, rows: Float32Array, windows: readonly number[], horizon: number): void {
-  windows.forEach((window, i) => into.set(rows.subarray(i * horizon, (i + 1) * horizon), window * horizon));
+  windows.forEach(
+    (window, i) => window >= 0 && into.set(rows.subarray(i * horizon, (i + 1) * horizon), window * horizon),
+  );
 }
 
 /** Actual values and forecasts of one series, its windows one after the other. */

@@ -64,7 +64,8 @@ export async function compile(
 ): Promise<CompiledForecast> {
   const graph = shippedGraph(trained);
   const session = await engine.load(toOnnx(graph, { name: trained.spec.model.id }), { threads });
-  const shapeOf = (shape: readonly (number | string)[]): number[] => [1, ...(shape.slice(1) as number[])];
+  const shapeOf = (shape: readonly (number | string)[]): number[] =>
+    shape.map((dim) => (typeof dim === 'number' ? dim : 1));
   const length = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
   const inputs = Object.fromEntries(graph.inputs.map((input) => [leafName(input), shapeOf(input.shape)]));

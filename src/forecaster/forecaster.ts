@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { rowsOf, tail, type TimeSeriesFrame } from '../data/frame.js';
-import { createBatch, gatherWindows, latestWindows } from '../data/windows.js';
+import { createBatch, gatherWindows, latestWindows, seriesPerWindow } from '../data/windows.js';
 import { NeuroDivergentError } from '../errors.js';
 import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtest.js';
 import { createLoss } from '../losses/index.js';
-import { scalerNames, type ForecastSpec, type ScalerName } from '../models/index.js';
+import { scalerNames, seriesTogether, type ForecastSpec, type ScalerName } from '../models/index.js';
 import { addSteps, parseFrequency } from '../time/frequency.js';
 import type { HistoryRecord } from '../train/checkpoint.js';
 import { trainSettings, type TrainOptions, type TrainSettings } from '../train/defaults.js';
@@ -150,7 +150,7 @@ export class Forecaster {
     this.#frequency = frequency;
   }
 
-  /** Learns from a frame, model after model. Throws `ND_TRAIN_…`. */
+  /** Learns from a frame, model after model. Throws `ND_TRAIN_…`, `ND_CONFIG_SERIES_COUNT`. */
   async fit(frame: TimeSeriesFrame, options: FitOptions = {}): Promise<this> {
     this.#checkFrequency(frame);
     const { validationSize = 0, on, signal, checkpoints, resume, inProcess } = options;
@@ -194,17 +194,19 @@ export class Forecaster {
     });
   }
 
-  /** Forecasts what comes after the last row of each series. Throws `DataError` for series that are too short. */
+  /** Forecasts what comes after the last row of each series. Throws `DataError` for series that are too short, `ND_CONFIG_SERIES_COUNT`. */
   async predict({ frame, levels = [] }: PredictOptions): Promise<Forecasts> {
     this.#checkFrequency(frame);
     const { horizon } = this;
     const columns: Record<string, Float32Array> = {};
     for (const model of this.#fitted()) {
       const { inputLength } = taskOf(model.spec);
-      const windows = latestWindows(tail(frame, inputLength), { inputLength, horizon });
+      const together = seriesTogether(model.spec);
+      const windows = latestWindows(tail(frame, inputLength), { inputLength, horizon, together });
       const batch = createBatch(windows, Math.min(batchWindows, windows.count));
       const runner = await createRunner(model);
-      const rows = new Float32Array(windows.count * horizon * runner.columns);
+      const perWindow = seriesPerWindow(windows) * horizon * runner.columns;
+      const rows = new Float32Array(windows.count * perWindow);
       for (let from = 0; from < windows.count; from += batchWindows) {
         const count = Math.min(batchWindows, windows.count - from);
         gatherWindows(
@@ -212,7 +214,7 @@ export class Forecaster {
           Array.from({ length: count }, (_, i) => from + i),
           batch,
         );
-        rows.set(runner.run(batch, count), from * horizon * runner.columns);
+        rows.set(runner.run(batch, count), from * perWindow);
       }
       runner.close();
       Object.assign(columns, namedColumns(model, rows, levels));
@@ -239,7 +241,7 @@ export class Forecaster {
     { windows = 5, step = this.horizon, refit = false, ...options }: CrossValidationOptions = {},
   ): Promise<Backtest> {
     this.#checkFrequency(frame);
-    const models = this.#members.map(({ name }): BacktestModel => {
+    const models = this.#members.map(({ name, spec }): BacktestModel => {
       let fitted: BacktestModel | undefined;
       return {
         name,
@@ -248,6 +250,7 @@ export class Forecaster {
           await copy.fit(train, options);
           fitted = copy.backtestModels()[0]!;
         },
+        together: seriesTogether(spec),
         predict: (batch, count) => fitted!.predict(batch, count),
       };
     });

@@ -4,13 +4,16 @@ import type { WindowBatch } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import type { FloatTensor } from '../engine/port.js';
 import { backtest, type BacktestModel } from '../evaluate/backtest.js';
-import type { ForecastSpec } from '../models/index.js';
+import { seriesTogether, type ForecastSpec } from '../models/index.js';
 import { exportOnnx, type Trained } from './compile.js';
 
 export interface Runner {
   /** Numbers per step of the forecast. */
   readonly columns: number;
-  /** The first `count` windows, `[count, horizon, columns]`. The past of the batch may be longer than the model's. */
+  /**
+   * The first `count` windows, `[count·series, horizon, columns]`: series by series where they share a window. The past of
+   * the batch may be longer than the model's.
+   */
   run(batch: WindowBatch, count: number): Float32Array;
   close(): void;
 }
@@ -23,28 +26,47 @@ export const taskOf = ({ hyperparameters }: ForecastSpec) =>
 export async function createRunner(model: Trained): Promise<Runner> {
   const session = await createOrtEngine().load(exportOnnx(model));
   const { inputLength, horizon } = taskOf(model.spec);
+  const series = seriesTogether(model.spec) ?? 1;
+  const columns = Math.max(1, model.spec.loss.quantiles.length);
   return {
-    columns: Math.max(1, model.spec.loss.quantiles.length),
+    columns,
     run: (batch, count) => {
-      const size = batch.target.length / horizon;
-      const feeds = {
-        past: lastSteps(batch.past, size, count, inputLength),
-        mask: lastSteps(batch.mask, size, count, inputLength),
-      };
-      return session.run(feeds)['forecast']!.data;
+      const size = batch.target.length / (horizon * series);
+      const lastSteps = (values: Float32Array): FloatTensor => ({
+        data: lastOf(values, size, count, inputLength * series),
+        dims: [count, inputLength, series],
+      });
+      const feeds = { past: lastSteps(batch.past), mask: lastSteps(batch.mask) };
+      return bySeries(session.run(feeds)['forecast']!.data, { horizon, series, columns });
     },
     close: () => session.close(),
   };
 }
 
-/** The last `length` steps of the first `count` of `size` windows, `[count, length, 1]`. */
-function lastSteps(values: Float32Array, size: number, count: number, length: number): FloatTensor {
+/** The last `length` numbers of each of the first `count` of `size` windows. */
+function lastOf(values: Float32Array, size: number, count: number, length: number): Float32Array {
   const held = values.length / size;
-  const dims = [count, length, 1];
-  if (held === length) return { data: values.subarray(0, count * length), dims };
-  const data = new Float32Array(count * length);
-  for (let i = 0; i < count; i++) data.set(values.subarray((i + 1) * held - length, (i + 1) * held), i * length);
-  return { data, dims };
+  if (held === length) return values.subarray(0, count * length);
+  const last = new Float32Array(count * length);
+  for (let i = 0; i < count; i++) last.set(values.subarray((i + 1) * held - length, (i + 1) * held), i * length);
+  return last;
+}
+
+/** `[count, horizon, series, columns]` → `[count, series, horizon, columns]` */
+function bySeries(
+  values: Float32Array,
+  { horizon, series, columns }: { horizon: number; series: number; columns: number },
+): Float32Array {
+  if (series === 1) return values;
+  const turned = new Float32Array(values.length);
+  for (let row = 0; row < values.length / columns; row++) {
+    const s = row % series;
+    const step = Math.floor(row / series) % horizon;
+    const window = Math.floor(row / (series * horizon));
+    const at = ((window * series + s) * horizon + step) * columns;
+    turned.set(values.subarray(row * columns, (row + 1) * columns), at);
+  }
+  return turned;
 }
 
 /** A trained model in a backtest: its point forecast. */
@@ -53,6 +75,7 @@ export function backtestModel(model: Trained & { readonly name: string }): Backt
   const { point } = model.spec.loss;
   return {
     name: model.name,
+    together: seriesTogether(model.spec),
     predict: async (batch, count) => {
       runner ??= createRunner(model);
       const loaded = await runner;

@@ -39,6 +39,10 @@ interface Task {
   static: number;
 }
 
+/** How many series share a window, of a model that forecasts them from each other. */
+export const seriesTogether = ({ model, hyperparameters }: ForecastSpec): number | undefined =>
+  model.capabilities.series === 'many' ? (hyperparameters['series'] as number) : undefined;
+
 /** Declares the inputs, scales them and builds the model on them. */
 function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
   const task = hyperparameters as unknown as Task;

@@ -34,7 +34,7 @@ import { tsmixerx } from './tsmixerx.js';
 import { vanillatransformer } from './vanillatransformer.js';
 import { xlinear } from './xlinear.js';
 
-export { inferenceGraph, trainingGraph, type ForecastSpec } from './assemble.js';
+export { inferenceGraph, seriesTogether, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
 export type { Model } from './model.js';

@@ -4,7 +4,7 @@ import type { TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { NeuroDivergentError } from '../errors.js';
-import type { ForecastSpec } from '../models/assemble.js';
+import { seriesTogether, type ForecastSpec } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
 import { planTraining } from './plan.js';
 import { trainInWorker } from './train-in-worker.js';
@@ -20,7 +20,7 @@ export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<Tr
   readonly inProcess?: boolean | undefined;
 }
 
-/** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION` and what `train` throws. */
+/** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_SERIES_COUNT`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION` and what `train` throws. */
 export async function fitModel({
   spec,
   frame,
@@ -33,6 +33,7 @@ export async function fitModel({
   signal,
 }: FitJob): Promise<TrainResult> {
   const { inputLength, horizon } = spec.hyperparameters as { inputLength: number; horizon: number };
+  const together = seriesTogether(spec);
   if (settings.patience >= 0 && validationSize === 0) {
     throw new NeuroDivergentError('ND_CONFIG_PATIENCE_NEEDS_VALIDATION', {
       where: 'train.patience',
@@ -45,7 +46,7 @@ export async function fitModel({
     context: inputLength,
   });
   const windowsOf = (part: TimeSeriesFrame, step: number, minAvailable: number, name: string): Windows => {
-    const windows = createWindows(part, { inputLength, horizon, step, minAvailable });
+    const windows = createWindows(part, { inputLength, horizon, step, minAvailable, together });
     if (windows.count > 0) return windows;
     throw new NeuroDivergentError('ND_TRAIN_NO_WINDOW', {
       where: name,

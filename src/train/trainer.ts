@@ -222,14 +222,15 @@ function judge(run: Run, step: number, validationLoss: number, training: Trainin
   } else progress.checksWithoutGain += 1;
 }
 
-/** The tensors of a batch as the engine wants them: views that are made once. */
+/** The first `size` windows of a batch as the engine wants them: views that are made once. */
 function feedsOf(windows: Windows, batch: WindowBatch, size: number): Record<string, FloatTensor> {
   const shapes = batchShapes(windows, size);
   return Object.fromEntries(
-    Object.entries(batch).map(([name, data]) => [
-      name,
-      { data: data as Float32Array, dims: shapes[name as keyof WindowBatch] },
-    ]),
+    Object.entries(batch).map(([name, data]) => {
+      const dims = shapes[name as keyof WindowBatch];
+      const length = dims.reduce((product, dim) => product * dim, 1);
+      return [name, { data: (data as Float32Array).subarray(0, length), dims }];
+    }),
   );
 }
 
@@ -245,12 +246,7 @@ async function createValidator(
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);
   const rest = windows.count % size;
-  const parts = Object.fromEntries(
-    Object.entries(full).map(([name, { data, dims }]) => [
-      name,
-      { data: data.subarray(0, (data.length / size) * rest), dims: [rest, ...dims.slice(1)] },
-    ]),
-  );
+  const parts = feedsOf(windows, batch, rest);
   return {
     loss: () => {
       let sum = 0;

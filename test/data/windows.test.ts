@@ -102,6 +102,50 @@ describe('gatherWindows', () => {
   });
 });
 
+describe('windows that series share', () => {
+  const frame = frameOf({ a: [1, 2, NaN, 4, 5], b: count(5, 10) }, {}, { p: count(10, 100), q: count(10, 200) });
+
+  test('hold all series side by side; covariates have their columns outside, static ones stand there once', () => {
+    const windows = createWindows(frame, {
+      inputLength: 2,
+      horizon: 2,
+      historic: ['p', 'q'],
+      future: ['p'],
+      static: Float32Array.of(7, 8),
+      together: 2,
+    });
+    expect([...windows.starts]).toEqual([0, 1]);
+    const batch = createBatch(windows, 2);
+    gatherWindows(windows, [1, 0], batch);
+    expect(batchShapes(windows, 2)).toMatchObject({ past: [2, 2, 2], historic: [2, 2, 2, 2], future: [2, 1, 4, 2], static: [2, 1] }); // prettier-ignore
+    expect([...batch.past]).toEqual([2, 11, 0, 12, 1, 10, 2, 11]);
+    expect([...batch.mask]).toEqual([1, 1, 0, 1, 1, 1, 1, 1]);
+    expect([...batch.target]).toEqual([4, 13, 5, 14, 0, 12, 4, 13]);
+    expect([...batch.historic!].slice(0, 8)).toEqual([101, 106, 102, 107, 201, 206, 202, 207]);
+    expect([...batch.future!].slice(0, 8)).toEqual([101, 106, 102, 107, 103, 108, 104, 109]);
+    expect([...batch.static!]).toEqual([7, 8]);
+  });
+
+  test('begin at the same row of all series, the latest at their end', () => {
+    const windows = latestWindows(frame, { inputLength: 2, horizon: 1, together: 2 });
+    const batch = createBatch(windows, 1);
+    gatherWindows(windows, [0], batch);
+    expect(windows.count).toBe(1);
+    expect([...batch.past]).toEqual([4, 13, 5, 14]);
+  });
+
+  test('are refused when there are more series, or rows of other times', () => {
+    const windowsOf = (table: Record<string, number[]>) => () =>
+      createWindows(frameOf(table), { inputLength: 2, horizon: 1, together: 2 });
+    expect(windowsOf({ a: count(5), b: count(5), c: count(5) })).toThrow(/has 3\..*ND_CONFIG_SERIES_COUNT/);
+    expect(windowsOf({ a: count(5), b: count(4) })).toThrow(/from row 5 .*ND_CONFIG_SERIES_COUNT/);
+    const later = frame.time.map((time, row) => (row === 7 ? time + 1 : time));
+    expect(() => createWindows({ ...frame, time: later }, { inputLength: 2, horizon: 1, together: 2 })).toThrow(
+      /b and a .*from row 3 .*ND_CONFIG_SERIES_COUNT/,
+    );
+  });
+});
+
 describe('latestWindows', () => {
   test('ends at the last row, with nothing to compare to', () => {
     const windows = latestWindows(frameOf({ a: count(5), b: count(3, 10) }), { inputLength: 3, horizon: 2 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { takeRows, type TimeSeriesFrame } from '../../src/data/frame.js';
-import { compile, dlinear, exportOnnx, Forecaster, mlp } from '../../src/index.js';
+import { compile, dlinear, exportOnnx, Forecaster, mlp, tsmixer } from '../../src/index.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
 import { sines } from '../train/example.js';
 
@@ -116,6 +116,38 @@ describe('a forecaster', () => {
     for (const forecast of Object.values(result.forecasts)) {
       for (const [i, value] of forecast.entries()) expect(Math.abs(value - result.actual[i]!)).toBeLessThan(0.6);
     }
+  });
+
+  test('a model of many series learns them together, beside models of one', async () => {
+    const together = new Forecaster({
+      ...options({ name: 'mq' }),
+      models: [
+        tsmixer({ horizon: 6, inputLength: 24, series: 2, hidden: 8, dropout: 0 }),
+        mlp({ horizon: 6, hidden: 16 }),
+      ],
+    });
+    const result = await together.crossValidation(frame, { windows: 3, inProcess: true });
+    for (const forecast of Object.values(result.forecasts)) {
+      for (const [i, value] of forecast.entries()) expect(Math.abs(value - result.actual[i]!)).toBeLessThan(1);
+    }
+    await together.fit(shortened(6), { validationSize: 60, inProcess: true });
+    const { columns } = await together.predict({ frame: shortened(6), levels: [80] });
+    for (const s of [0, 1]) {
+      const truth = frame.columns.target.subarray((s + 1) * rows - 6, (s + 1) * rows);
+      for (const [step, value] of truth.entries()) {
+        expect(Math.abs(columns['tsmixer']![s * 6 + step]! - value)).toBeLessThan(1);
+        expect(columns['tsmixer-lo-80']![s * 6 + step]).toBeLessThan(columns['tsmixer-hi-80']![s * 6 + step]!);
+      }
+    }
+    const dir = join(folder, 'together');
+    await together.save(dir);
+    const loaded = await Forecaster.load(dir);
+    expect((await loaded.predict({ frame: shortened(6), levels: [80] })).columns).toEqual(columns);
+
+    const refused = { code: 'ND_CONFIG_SERIES_COUNT' };
+    await expect(loaded.predict({ frame: sines({ series: 3 }) })).rejects.toMatchObject(refused);
+    await expect(together.fit(sines({ series: 3 }), { inProcess: true })).rejects.toMatchObject(refused);
+    await expect(loaded.predict({ frame: sines({ series: 1 }) })).rejects.toMatchObject(refused);
   });
 
   test('set-ups that cannot work are refused before anything is trained', async () => {
