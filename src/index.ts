@@ -5,6 +5,7 @@ import { bitcn as bitcnModel } from './models/bitcn.js';
 import { deepar as deeparModel } from './models/deepar.js';
 import { deepnpts as deepnptsModel } from './models/deepnpts.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
+import { fedformer as fedformerModel } from './models/fedformer.js';
 import { gru as gruModel } from './models/gru.js';
 import { informer as informerModel } from './models/informer.js';
 import { itransformer as itransformerModel } from './models/itransformer.js';
@@ -61,6 +62,8 @@ export const deepnpts = (options: ChoiceOptions<typeof deepnptsModel.hyperparame
   choose(deepnptsModel, options);
 export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
   choose(dlinearModel, options);
+export const fedformer = (options: ChoiceOptions<typeof fedformerModel.hyperparameters>): ModelChoice =>
+  choose(fedformerModel, options);
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
 export const informer = (options: ChoiceOptions<typeof informerModel.hyperparameters>): ModelChoice =>
   choose(informerModel, options);

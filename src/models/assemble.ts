@@ -83,14 +83,16 @@ export function trainingGraph(
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
   const { loss, forecast } = lossOf(g, spec);
-  const { parameters, updates } = g.finish({ loss });
+  const { parameters, states, updates } = g.finish({ loss });
   const found = gradients(loss, parameters, { allowUnused: true });
+  // A step writes every state; one without a new value keeps its own.
+  const kept = Object.fromEntries(states.map((state) => [leafName(state), state]));
   const outputs = {
     loss,
     ...(withForecast && { forecast }),
     ...Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!])),
   };
-  return runPasses({ ...g.finish(outputs), updates }, [simplify, foldConstants, mergeEqual, fuseBias]);
+  return runPasses({ ...g.finish(outputs), updates: { ...kept, ...updates } }, [simplify, foldConstants, mergeEqual, fuseBias]);
 }
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
 /** The state with which a model counts the training steps that leave out a parameter. */

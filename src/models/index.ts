@@ -5,6 +5,7 @@ import { bitcn } from './bitcn.js';
 import { deepar } from './deepar.js';
 import { deepnpts } from './deepnpts.js';
 import { dlinear } from './dlinear.js';
+import { fedformer } from './fedformer.js';
 import { gru } from './gru.js';
 import { informer } from './informer.js';
 import { itransformer } from './itransformer.js';
@@ -45,6 +46,7 @@ export const models: readonly Model[] = [
   deepar,
   deepnpts,
   dlinear,
+  fedformer,
   gru,
   informer,
   itransformer,

@@ -46,6 +46,7 @@ const own: Record<string, Record<string, unknown>> = {
   softssharp: { hidden: 4, core: 3, feedForward: 5, layers: 1, dropout: 0.2 },
   stemgnn: { width: 1, dropout: 0.3 },
   timemixer: { hidden: 4, feedForward: 3, layers: 1, kernel: 3, scales: 2, dropout: 0.2 },
+  fedformer: { hidden: 8, feedForward: 3, layers: 1, modes: 2, kernel: 3, dropout: 0.2 },
 };
 
 export interface ModelCase {
