@@ -30,7 +30,7 @@ const hyperparameters = task.extend({
   stacks: z.literal(2).default(2).describe('blocks; the second explains what the first left'),
   width: z.int().min(1).default(5).describe('how much wider than the window the layers inside a block are'),
   dropout: z.number().min(0).max(0.99).default(0.5).describe('share of the links between series cut in training'),
-  slope: z.number().min(0).default(0.2).describe('slope below zero of the scores of a link'),
+  slope: z.number().min(0).max(1).default(0.2).describe('slope below zero of the scores of a link'),
 });
 type Hyperparameters = z.output<typeof hyperparameters>;
 
@@ -115,10 +115,12 @@ function laplacian(shares: Tensor): Tensor {
   const identity = constant(diagonal(series), [series, series]);
   const degree = sum(shares, { axes: [1], keep: true }); // [series, 1]
   const symmetric = mul(add(shares, swapLast(shares)), 0.5);
-  const scale = div(1, add(sqrt(degree), 1e-7)); // [series, 1]
+  // Dropout can cut all links of a series; without the bound the slope of the root would be infinite then.
+  const scale = div(1, add(sqrt(maximum(degree, tiny)), 1e-7)); // [series, 1]
   return mul(mul(sub(mul(identity, degree), symmetric), scale), swapLast(scale));
 }
 
+const tiny = 1e-14;
 const orders = 4;
 
 /** Chebyshev polynomials of it, `[order, series, series]`; the first is zero, as in the reference. */

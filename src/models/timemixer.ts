@@ -27,13 +27,14 @@ const hyperparameters = task
     feedForward: z.int().min(1).default(32).describe('width between the two linear maps over a step'),
     dropout: z.number().min(0).max(0.99).default(0.1).describe('share of the embedded steps zeroed in training'),
     layers: z.int().min(1).default(4).describe('mixing layers'),
+    decomposition: z.literal('moving-average').default('moving-average').describe('what parts trend from season'),
     kernel: z
       .int()
       .min(1)
       .max(255)
       .default(25)
       .refine((n) => n % 2 === 1, 'kernel must be odd, so that the average has a centre')
-      .describe('width of the moving average that parts trend from season, in time steps'),
+      .describe('width of the moving average, in time steps'),
     independent: z.boolean().default(false).describe('treat each series by itself, with the same weights'),
     scales: z.int().min(1).default(1).describe('coarser copies of the window'),
     window: z.int().min(2).default(2).describe('steps of a scale that become one of the next'),
@@ -92,6 +93,7 @@ export const timemixer = defineModel({
       feedForward: 'd_ff',
       dropout: 'dropout',
       layers: 'e_layers',
+      decomposition: { name: 'decomp_method', read: (name) => (name === 'moving_avg' ? 'moving-average' : name) },
       kernel: 'moving_avg',
       independent: { name: 'channel_independence', read: (value) => value === 1 },
       scales: 'down_sampling_layers',

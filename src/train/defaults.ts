@@ -23,6 +23,8 @@ export type TrainOptions = z.input<typeof trainOptions>;
 
 const long = { maxSteps: 5000, learningRate: 1e-4 } as const;
 const recurrent = { windowsBatchSize: 128 } as const;
+/** A window of theirs holds many series. */
+const together = { windowsBatchSize: 32 } as const;
 
 /** By model id. Whoever passes an option of his own wins over this table. */
 const exceptions: Readonly<Record<string, TrainOptions>> = {
@@ -34,6 +36,17 @@ const exceptions: Readonly<Record<string, TrainOptions>> = {
   lstm: recurrent,
   tcn: recurrent,
   deepnpts: { schedule: 'step' },
+  itransformer: together,
+  mlpmultivariate: together,
+  rmok: together,
+  softs: together,
+  softssharp: together,
+  timemixer: together,
+  timexer: together,
+  tsmixer: together,
+  tsmixerx: together,
+  xlinear: together,
+  stemgnn: { ...together, schedule: 'step' },
 };
 
 /** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE` or `ND_CONFIG_UNKNOWN_KEY`, naming every fault. */
