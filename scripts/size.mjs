@@ -12,7 +12,7 @@ const lineBudgets = {
   evaluate: 1350,
   forecaster: 850,
   graph: 3700,
-  losses: 820,
+  losses: 1100,
   models: 5200,
   quantize: 1000,
   runtime: 3300,

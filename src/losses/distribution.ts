@@ -38,7 +38,7 @@ export interface Distribution {
   readonly quantile?: (parameters: readonly Tensor[], q: number) => Tensor;
 }
 
-const minimum = (a: Operand, b: Operand): Tensor => neg(maximum(neg(a), neg(b)));
+export const minimum = (a: Operand, b: Operand): Tensor => neg(maximum(neg(a), neg(b)));
 const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
 const inUnits = (x: Tensor, { shift, scale }: WindowUnits): Tensor => add(mul(x, scale), shift);
 

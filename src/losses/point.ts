@@ -4,6 +4,7 @@ import {
   add,
   constant,
   div,
+  equal,
   greater,
   matmul,
   maximum,
@@ -116,6 +117,10 @@ export const tukey = ({
     const losses = where(greater(error, c), 1, mul(mask, mul(inner, square(inner))));
     return mul(mean(losses, { axes: [0, 1, 2] }), c ** 2 / 6);
   });
+
+/** Share of steps that are met exactly; as in the reference, a masked one counts as missed. It has no slope to learn from. */
+export const accuracy = (): Loss =>
+  pointLoss('accuracy', ({ target, forecast, mask }) => mean(mul(equal(target, forecast), mask), { axes: [0, 1, 2] }));
 
 /** (1 - α) squared error + α |error| of the spectrum over the horizon (https://arxiv.org/abs/2402.02399). */
 export const fredf = ({ alpha = 0.5, ...options }: HorizonWeight & { readonly alpha?: number } = {}): Loss =>

@@ -1,5 +1,5 @@
 /** Quantile losses: the forecast is one quantile of what may come, or several at once. */
-import { add, constant, maximum, mul, neg, relu, reshape, sub, type Tensor } from '../graph/index.js';
+import { abs, add, constant, div, maximum, mul, neg, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
 import type { Loss, LossInputs } from './loss.js';
 import { huberOf, pointLoss } from './point.js';
 import { averageOf, weightOf, type HorizonWeight } from './weight.js';
@@ -46,6 +46,20 @@ export function quantilesOf({ levels = [80, 90], quantiles }: QuantileSet): numb
 /** Several quantiles at once; the pinball losses are added up over them. */
 export const mq = (options: HorizonWeight & QuantileSet = {}): Loss =>
   quantileSetLoss('mq', options, (error, q) => pinball(error, q));
+
+/** Scaled CRPS: twice the pinball losses of all known points, relative to the absolute values of all points. */
+export const scrps = (options: QuantileSet = {}): Loss => {
+  const base = mq(options);
+  const total = (x: Tensor): Tensor => sum(x, { axes: [0, 1, 2] });
+  return {
+    ...base,
+    name: 'scrps',
+    loss: (g, inputs) => {
+      const size = add(total(abs(inputs.target)), 1e-5);
+      return mul(base.loss(g, inputs), div(mul(total(inputs.mask), 2), size));
+    },
+  };
+};
 
 /** Several quantiles at once; each arm of the pinball is bent after its weight is applied, as the reference does. */
 export const huberMq = ({

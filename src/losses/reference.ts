@@ -1,5 +1,6 @@
 /** Losses as the reference library writes them: `{ name: 'MQLoss', args: { level: [80, 90] } }`. */
 import type { Loss } from './loss.js';
+import { accuracy } from './point.js';
 import { createLoss, losses } from './table.js';
 
 export interface ReferenceLoss {
@@ -19,6 +20,7 @@ const optionNames: Readonly<Record<string, string>> = {
   alpha: 'alpha',
   seasonality: 'seasonality',
   rho: 'rho',
+  num_pieces: 'pieces',
   cos_embedding_dim: 'embedding',
   n_components: 'components',
   weighted: 'weighted',
@@ -31,6 +33,8 @@ const optionNames: Readonly<Record<string, string>> = {
  * three axes, pairs every window with every other.
  */
 export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = true } = {}): Loss | undefined {
+  // A measure alone: it has no slope to learn from, so there is no name to train by.
+  if (name === 'Accuracy') return accuracy();
   const reference = 'distribution' in args ? `${name} ${String(args['distribution'])}` : name;
   const id = Object.keys(losses).find((key) => losses[key]!.reference === reference);
   if (id === undefined) return undefined;

@@ -10,10 +10,11 @@ import {
   tweedieLoss,
 } from './distribution.js';
 import { huberIq, iq } from './implicit-quantile.js';
+import { isqfLoss } from './isqf.js';
 import type { Loss } from './loss.js';
 import { gmm, nbmm, pmm } from './mixture.js';
 import { fredf, huber, mae, mape, mase, mse, relMse, rmse, smape, tukey } from './point.js';
-import { huberMq, huberQuantile, mq, quantile } from './quantile.js';
+import { huberMq, huberQuantile, mq, quantile, scrps } from './quantile.js';
 
 const weighted = z.strictObject({
   horizonWeight: z.array(z.number().min(0)).optional().describe('one weight per step of the horizon'),
@@ -73,6 +74,7 @@ export const losses: Readonly<Record<string, LossEntry>> = {
   quantile: entry('QuantileLoss', weighted.extend({ q: probability }), quantile),
   'huber-quantile': entry('HuberQLoss', weighted.extend({ q: probability, delta }), huberQuantile),
   mq: entry('MQLoss', quantileSet, mq),
+  scrps: entry('sCRPS', quantileSet.omit({ horizonWeight: true }), scrps),
   'huber-mq': entry('HuberMQLoss', quantileSet.extend({ delta }), huberMq),
   iq: entry('IQLoss', implicit, iq),
   'huber-iq': entry('HuberIQLoss', implicit.extend({ delta }), huberIq),
@@ -85,6 +87,15 @@ export const losses: Readonly<Record<string, LossEntry>> = {
     'DistributionLoss Tweedie',
     weighted.extend({ rho: z.number().gt(1).lt(2).default(1.5) }),
     tweedieLoss,
+  ),
+  isqf: entry(
+    'DistributionLoss ISQF',
+    weighted.extend({
+      levels: quantileSet.shape.levels.unwrap().min(1).optional().describe('central intervals in percent'),
+      quantiles: z.array(probability).min(2).optional().describe('or the quantiles themselves'),
+      pieces: z.int().min(1).default(5).describe('pieces of the spline between two quantiles'),
+    }),
+    isqfLoss,
   ),
   gmm: entry('GMM', mixture, gmm),
   pmm: entry('PMM', mixture, pmm),

@@ -87,12 +87,52 @@ describe('quantiles', () => {
     expect(loss).toBeCloseTo(0.1 * 1 + 0.1 * 2, 12);
   });
 
+  test('the scaled CRPS is relative to the size of the truth', () => {
+    const { loss } = run('scrps', { quantiles: [0.1, 0.9] }, { target: [1, -3], forecast: [0, 3, -3, -3] });
+    expect(loss).toBeCloseTo((2 * (0.1 * 1 + 0.1 * 2)) / 4, 5);
+  });
+
   test('a normal distribution gives its quantiles in closed form', () => {
     const { decoded } = run('normal', { levels: [80] }, { target: [1], forecast: [2, Math.log(Math.E - 1)] }); // deviation 1 + 0.2
     expect(decoded.data[0]).toBeCloseTo(2, 12);
     expect(decoded.data[1]).toBeCloseTo(2 - 1.2 * 1.2815515655446004, 9);
     expect(decoded.data[2]).toBeCloseTo(2 + 1.2 * 1.2815515655446004, 9);
   });
+});
+
+describe('a spline quantile function', () => {
+  const softplus = (x: number): number => Math.log1p(Math.exp(x));
+  // One piece per gap: 2 knots and 2 heights that softmax takes out, both tails, then the first quantile and two rises.
+  const raw = [0, 0, 0, 0, 0.3, -0.2, 1, 0.5, 1.5];
+  const options = { quantiles: [0.1, 0.5, 0.9], pieces: 1 };
+  const y = [1, 1 + softplus(0.5) + 1e-4, 1 + softplus(0.5) + softplus(1.5) + 2e-4];
+
+  test('gives the quantiles asked for, which rise', () => {
+    const { decoded } = run('isqf', options, { target: [0], forecast: raw });
+    for (const [i, value] of y.entries()) expect(decoded.data[i]).toBeCloseTo(value, 6);
+    expect(createLoss('isqf', { levels: [80, 90] })).toMatchObject({ outputs: 47, point: 0 });
+    expect(() => createLoss('isqf', { quantiles: [0.5] })).toThrow(/isqf\.quantiles/);
+  });
+
+  test.each([-3, 1.2, 2.9, 8])(
+    'costs the softplus of twice its mean pinball loss over all levels: truth %f',
+    (truth) => {
+      const quantileAt = (level: number): number => {
+        if (level < 0.1) return y[0]! + Math.log(level / 0.1) / (softplus(0.3) + 1e-4);
+        if (level >= 0.9) return y[2]! - Math.log((1 - level) / 0.1) / (softplus(-0.2) + 1e-4);
+        const gap = level < 0.5 ? 0 : 1;
+        return y[gap]! + ((level - [0.1, 0.5][gap]!) / 0.4) * (y[gap + 1]! - y[gap]!);
+      };
+      const count = 200_000;
+      let crps = 0;
+      for (let i = 0; i < count; i++) {
+        const level = (i + 0.5) / count;
+        const error = truth - quantileAt(level);
+        crps += (2 * Math.max(level * error, (level - 1) * error)) / count;
+      }
+      expect(run('isqf', options, { target: [truth], forecast: raw }).loss).toBeCloseTo(softplus(crps), 4);
+    },
+  );
 });
 
 test('log Γ equals the logarithms of factorials', () => {
@@ -116,6 +156,8 @@ describe('by name', () => {
       lossFromReference({ name: 'DistributionLoss', args: { distribution: 'Normal', level: [80], num_samples: 40 } })
         ?.name,
     ).toBe('normal');
+    expect(lossFromReference({ name: 'Accuracy', args: {} })?.name).toBe('accuracy');
+    expect(losses['accuracy']).toBeUndefined(); // nobody can learn from it
     expect(lossFromReference({ name: 'Unheard', args: {} })).toBeUndefined();
     expect(new Set(Object.values(losses).map(({ reference }) => reference)).size).toBe(Object.keys(losses).length);
   });
