@@ -4,6 +4,7 @@ import { autoformer as autoformerModel } from './models/autoformer.js';
 import { bitcn as bitcnModel } from './models/bitcn.js';
 import { deepar as deeparModel } from './models/deepar.js';
 import { deepnpts as deepnptsModel } from './models/deepnpts.js';
+import { dilatedrnn as dilatedrnnModel } from './models/dilatedrnn.js';
 import { dlinear as dlinearModel } from './models/dlinear.js';
 import { fedformer as fedformerModel } from './models/fedformer.js';
 import { gru as gruModel } from './models/gru.js';
@@ -60,6 +61,8 @@ export const deepar = (options: ChoiceOptions<typeof deeparModel.hyperparameters
   choose(deeparModel, options);
 export const deepnpts = (options: ChoiceOptions<typeof deepnptsModel.hyperparameters>): ModelChoice =>
   choose(deepnptsModel, options);
+export const dilatedrnn = (options: ChoiceOptions<typeof dilatedrnnModel.hyperparameters>): ModelChoice =>
+  choose(dilatedrnnModel, options);
 export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparameters>): ModelChoice =>
   choose(dlinearModel, options);
 export const fedformer = (options: ChoiceOptions<typeof fedformerModel.hyperparameters>): ModelChoice =>

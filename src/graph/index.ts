@@ -16,7 +16,7 @@ export {
   type Tensor,
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
-export type { Dim, Shape } from './shape.js';
+export { size, type Dim, type Shape } from './shape.js';
 export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';

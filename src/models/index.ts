@@ -4,6 +4,7 @@ import { autoformer } from './autoformer.js';
 import { bitcn } from './bitcn.js';
 import { deepar } from './deepar.js';
 import { deepnpts } from './deepnpts.js';
+import { dilatedrnn } from './dilatedrnn.js';
 import { dlinear } from './dlinear.js';
 import { fedformer } from './fedformer.js';
 import { gru } from './gru.js';
@@ -45,6 +46,7 @@ export const models: readonly Model[] = [
   bitcn,
   deepar,
   deepnpts,
+  dilatedrnn,
   dlinear,
   fedformer,
   gru,

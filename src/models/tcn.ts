@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { concat, pad, reshape, rows, transpose } from '../graph/index.js';
+import { pad, transpose } from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
-import { futureColumns, pastColumns } from './blocks/columns.js';
+import { pastColumns } from './blocks/columns.js';
 import { convolution } from './blocks/convolution.js';
-import { linear } from './blocks/linear.js';
-import { decoderHyperparameters, decoderParameter, decoderReference, mlpDecoder } from './blocks/mlp-decoder.js';
+import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
 
@@ -30,7 +29,7 @@ export const tcn = defineModel({
     ...decoderHyperparameters,
   }),
 
-  build(g, inputs, { inputLength, horizon, outputs, kernel, dilations, hidden, activation, ...options }) {
+  build(g, inputs, { horizon, outputs, kernel, dilations, hidden, activation, ...options }) {
     let x = transpose(pastColumns(inputs), { order: [0, 2, 1] }); // [batch, column, time]
     for (const [layer, dilation] of dilations.entries()) {
       const scope = g.scope(`convolution${layer}`);
@@ -38,11 +37,7 @@ export const tcn = defineModel({
       x = activations[activation](scope)(convolution(scope, seen, hidden, { kernel, dilation })); // [batch, hidden, time]
     }
 
-    const context = transpose(linear(g.scope('adapter'), x, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]
-    const future = futureColumns(inputs, horizon);
-    const known = future ? concat([context, future], { axis: 2 }) : context; // [batch, horizon, hidden + future]
-    const forecast = mlpDecoder(g.scope('decoder'), rows(known), { ...options, outputs }); // [batch·horizon, outputs]
-    return reshape(forecast, { shape: [g.batch, horizon, outputs] }); // [batch, horizon, outputs]
+    return decodeOverTime(g, x, inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
   },
 
   reference: {

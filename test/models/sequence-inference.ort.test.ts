@@ -37,6 +37,8 @@ const cases = [
   ['rnn', { ...task, ...covariates, ...small }],
   ['rnn', { ...task, ...small, bias: false, recurrent: true }],
   ['deepar', { ...task, ...covariates, hidden: 6 }],
+  ['dilatedrnn', { ...task, ...covariates, ...small, dilations: [[1, 2], [4]] }],
+  ['dilatedrnn', { ...task, ...small, cell: 'gru', dilations: [[3]] }],
   ['bitcn', { ...task, ...covariates, hidden: 6 }],
   ['tcn', { ...task, ...covariates, ...small, dilations: [1, 2] }],
   ['patchtst', { ...task, ...patches }],

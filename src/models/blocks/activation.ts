@@ -1,6 +1,7 @@
 /** What stands between two layers, by name. */
 import {
   elu,
+  gelu,
   maximum,
   mul,
   neg,
@@ -30,6 +31,7 @@ export const activations = {
     return (x: Tensor) => sub(relu(x), mul(relu(neg(x)), slope));
   },
   sigmoid: () => sigmoid,
+  gelu: () => gelu,
 } satisfies Record<string, (g: Scope) => (x: Tensor) => Tensor>;
 
 export type Activation = keyof typeof activations;
@@ -45,4 +47,5 @@ export const referenceActivation: Readonly<Record<string, Activation>> = {
   LeakyReLU: 'leaky-relu',
   PReLU: 'prelu',
   Sigmoid: 'sigmoid',
+  GELU: 'gelu',
 };

@@ -4,6 +4,7 @@ import { concat, reshape, rows, slice, transpose, type Scope, type Tensor } from
 import type { ModelInputs, ReferenceParameter } from '../model.js';
 import { activationNames, activations, readActivation } from './activation.js';
 import { futureColumns } from './columns.js';
+import { dropout } from './dropout.js';
 import { linear } from './linear.js';
 import { linearParameter } from './reference.js';
 
@@ -18,17 +19,24 @@ export const decoderReference = {
   decoderActivation: { name: 'decoder_activation', read: readActivation },
 };
 
-type DecoderOptions = { readonly outputs: number } & z.output<z.ZodObject<typeof decoderHyperparameters>>;
+type DecoderOptions = {
+  readonly outputs: number;
+  /** Share of each layer zeroed in training. */
+  readonly decoderDropout?: number;
+} & z.output<z.ZodObject<typeof decoderHyperparameters>>;
 
 /** `[rows, columns]` → `[rows, outputs]` */
 export function mlpDecoder(
   g: Scope,
   x: Tensor,
-  { outputs, decoderHidden, decoderLayers, decoderActivation }: DecoderOptions,
+  { outputs, decoderHidden, decoderLayers, decoderActivation, decoderDropout = 0 }: DecoderOptions,
 ): Tensor {
   const activate = decoderLayers > 1 ? activations[decoderActivation](g) : undefined; // one for all layers: they share a learned slope
   let hidden = x;
-  for (let i = 0; i < decoderLayers - 1; i++) hidden = activate!(linear(g.scope(`layer${i}`), hidden, decoderHidden));
+  for (let i = 0; i < decoderLayers - 1; i++) {
+    const scope = g.scope(`layer${i}`);
+    hidden = dropout(scope, activate!(linear(scope, hidden, decoderHidden)), decoderDropout);
+  }
   return linear(g.scope(`layer${decoderLayers - 1}`), hidden, outputs);
 }
 
@@ -56,6 +64,23 @@ export function decodeHorizon(
   const known = future ? concat([perStep, transpose(future, { order: [1, 0, 2] })], { axis: 2 }) : perStep;
   const forecast = mlpDecoder(g.scope('decoder'), rows(known), options); // [horizon·batch, outputs]
   return batchFirst(reshape(forecast, { shape: [horizon, batch, options.outputs] }));
+}
+
+/**
+ * The forecast from all states by a linear map over time, with what is known of the future.
+ * `states [batch, hidden, time]` → `[batch, horizon, outputs]`
+ */
+export function decodeOverTime(
+  g: Scope,
+  states: Tensor,
+  inputs: ModelInputs,
+  { horizon, ...options }: DecoderOptions & { readonly horizon: number },
+): Tensor {
+  const context = transpose(linear(g.scope('adapter'), states, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]
+  const future = futureColumns(inputs, horizon);
+  const known = future ? concat([context, future], { axis: 2 }) : context; // [batch, horizon, hidden + future]
+  const forecast = mlpDecoder(g.scope('decoder'), rows(known), options); // [batch·horizon, outputs]
+  return reshape(forecast, { shape: [g.batch, horizon, options.outputs] });
 }
 
 /** `[time, batch, columns]` → `[count, batch, columns]` */

@@ -137,7 +137,7 @@ export function inputSide(g: Scope, x: Tensor, { hidden, gates, bias }: InputSid
 }
 
 /** A state of zeros. While the batch is unknown it is cut from a tensor that has it. `[batch, hidden]` */
-function zeroState(x: Tensor, hidden: number): Tensor {
+export function zeroState(x: Tensor, hidden: number): Tensor {
   const shape: Shape = [x.shape[1]!, hidden];
   if (typeof shape[0] === 'number') return constant(new Float32Array(shape[0] * hidden), [shape[0], hidden]);
   const first = slice(slice(x, { axis: 0, start: 0, end: 1 }), { axis: 2, start: 0, end: hidden });
