@@ -12,6 +12,7 @@ import { shippedGraph } from '../forecaster/compile.js';
 import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
 import type { WindowArrays } from '../quantize/index.js';
+import { seriesTogether } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
 
@@ -19,7 +20,15 @@ interface Task {
   readonly inputLength: number;
   readonly horizon: number;
 }
+/** Throws `ND_CONFIG_CONFLICT` for a model that needs several series: on a device every series has a lane of its own. */
 const taskOf = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
+  if (seriesTogether(spec) !== undefined) {
+    throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+      where: spec.model.id,
+      what: 'It forecasts many series from each other, and a device forecasts each by itself.',
+      mend: 'Name a model of one series; `nd models` says which are.',
+    });
+  }
   const { inputLength, horizon } = spec.hyperparameters as unknown as Task;
   return { inputLength, horizon };
 };
