@@ -28,6 +28,7 @@ import { tcn as tcnModel } from './models/tcn.js';
 import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
 import { timemixer as timemixerModel } from './models/timemixer.js';
+import { timesnet as timesnetModel } from './models/timesnet.js';
 import { timexer as timexerModel } from './models/timexer.js';
 import { tsmixer as tsmixerModel } from './models/tsmixer.js';
 import { tsmixerx as tsmixerxModel } from './models/tsmixerx.js';
@@ -103,6 +104,8 @@ export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): 
   choose(tideModel, options);
 export const timemixer = (options: ChoiceOptions<typeof timemixerModel.hyperparameters>): ModelChoice =>
   choose(timemixerModel, options);
+export const timesnet = (options: ChoiceOptions<typeof timesnetModel.hyperparameters>): ModelChoice =>
+  choose(timesnetModel, options);
 export const vanillatransformer = (
   options: ChoiceOptions<typeof vanillatransformerModel.hyperparameters>,
 ): ModelChoice => choose(vanillatransformerModel, options);

@@ -30,6 +30,7 @@ import { tcn } from './tcn.js';
 import { tft } from './tft.js';
 import { tide } from './tide.js';
 import { timemixer } from './timemixer.js';
+import { timesnet } from './timesnet.js';
 import { timexer } from './timexer.js';
 import { tsmixer } from './tsmixer.js';
 import { tsmixerx } from './tsmixerx.js';
@@ -70,6 +71,7 @@ export const models: readonly Model[] = [
   tft,
   tide,
   timemixer,
+  timesnet,
   timexer,
   tsmixer,
   tsmixerx,

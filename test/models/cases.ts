@@ -48,6 +48,7 @@ const own: Record<string, Record<string, unknown>> = {
   timemixer: { hidden: 4, feedForward: 3, layers: 1, kernel: 3, scales: 2, dropout: 0.2 },
   fedformer: { hidden: 8, feedForward: 3, layers: 1, modes: 2, kernel: 3, dropout: 0.2 },
   dilatedrnn: { cell: 'res-lstm', dilations: [[1, 3], [2]], hidden: 4, decoderHidden: 5 },
+  timesnet: { hidden: 3, convolution: 2, periods: 2, kernels: 2, layers: 1, dropout: 0.2 },
 };
 
 export interface ModelCase {

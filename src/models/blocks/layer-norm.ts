@@ -9,12 +9,21 @@ interface LayerNormOptions {
 }
 
 /** `[…, columns]`: every row gets mean 0 and variance 1, then a learned scale and shift per column. */
-export function layerNorm(g: Scope, x: Tensor, { eps = 1e-5, idleBias = false }: LayerNormOptions = {}): Tensor {
-  const columns = x.shape.at(-1) as number;
-  const overColumns = { axes: [x.shape.length - 1], keep: true };
+export const layerNorm = (g: Scope, x: Tensor, options: LayerNormOptions = {}): Tensor =>
+  layerNormMap(g, x.shape.at(-1) as number, options)(x);
+
+/** One that several tensors pass. */
+export function layerNormMap(
+  g: Scope,
+  columns: number,
+  { eps = 1e-5, idleBias = false }: LayerNormOptions = {},
+): (x: Tensor) => Tensor {
   const weight = g.parameter('weight', [columns], { kind: 'constant', value: 1 });
   const bias = g.parameter('bias', [columns], { kind: 'constant', value: 0 });
-  const centred = sub(x, mean(x, overColumns));
-  const deviation = sqrt(add(mean(square(centred), overColumns), eps)); // […, 1]
-  return add(mul(div(centred, deviation), weight), idleBias ? stopGradient(bias) : bias);
+  return (x) => {
+    const overColumns = { axes: [x.shape.length - 1], keep: true };
+    const centred = sub(x, mean(x, overColumns));
+    const deviation = sqrt(add(mean(square(centred), overColumns), eps)); // […, 1]
+    return add(mul(div(centred, deviation), weight), idleBias ? stopGradient(bias) : bias);
+  };
 }
