@@ -11,7 +11,7 @@ const lineBudgets = {
   engine: 760,
   evaluate: 1350,
   forecaster: 850,
-  graph: 3700,
+  graph: 4200,
   losses: 1100,
   models: 5200,
   quantize: 1000,

@@ -18,6 +18,7 @@ export {
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
 export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
+export * from './ops/attention.js';
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';
 export * from './ops/linear.js';
@@ -28,6 +29,7 @@ export { definePass, runPasses, substitute, type Pass, type Rule } from './passe
 export { bindParameters } from './passes/bind.js';
 export { foldAffine } from './passes/fold-affine.js';
 export { foldConstants } from './passes/fold-constants.js';
+export { fuseAttention } from './passes/fuse-attention.js';
 export { fuseBias } from './passes/fuse-bias.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';

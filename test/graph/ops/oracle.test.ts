@@ -104,6 +104,14 @@ const oracles: Record<string, Oracle> = {
     let h = h0!;
     return tf.stack(tf.unstack(x!).map((input) => (h = tf.tanh(tf.add(input, tf.matMul(h, w!))))));
   },
+  attention: ([q, k, v], { scale }) => tf.matMul(tf.softmax(tf.mul(tf.matMul(q!, k!, false, true), scale!)), v!),
+  multiHeadAttention: ([q, k, v], { heads, scale }) => {
+    const apart = (x: Tensor): Tensor =>
+      tf.transpose(tf.reshape(x, [x.shape[0], x.shape[1]!, heads!, x.shape[2]! / heads!]), [0, 2, 1, 3]);
+    const weights = tf.softmax(tf.mul(tf.matMul(apart(q!), apart(k!), false, true), scale!));
+    return tf.reshape(tf.transpose(tf.matMul(weights, apart(v!)), [0, 2, 1, 3]), q!.shape);
+  },
+
   gru: ([x, w, b, h0]) => {
     let h = h0!;
     const steps = tf.unstack(x!).map((input) => {
@@ -134,6 +142,7 @@ const oracles: Record<string, Oracle> = {
 /** Ops that stand in no table, and why. */
 const without: Record<string, string> = {
   rnnBackward: 'half of the gradient of rnn, which is compared as a whole',
+  attentionBackward: 'half of the gradient of attention, which is compared as a whole',
   gruBackward: 'half of the gradient of gru, which is compared as a whole',
   lstmBackward: 'half of the gradient of lstm, which is compared as a whole',
   gruFused: 'its plain kernel is that of gru; the other layout is that of ONNX, so ONNX Runtime is the oracle',
