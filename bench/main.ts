@@ -1,6 +1,12 @@
-/** `npm run bench -- train --peers [--json] [--only gru,nhits]`, `npm run bench -- predict`, `npm run bench -- device`. */
+/**
+ * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device`, and
+ * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
+ */
 import { parseArgs } from 'node:util';
+import { findRegressions, keepRatios } from './check.js';
 import { benchDevice } from './device.js';
+import { benchFit } from './fit.js';
+import { serveSteps } from './own-step.js';
 import { benchPredict } from './predict.js';
 import { benchTrain } from './train.js';
 
@@ -9,29 +15,58 @@ const { values, positionals } = parseArgs({
   options: {
     peers: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
     only: { type: 'string' },
-    rounds: { type: 'string' },
     threads: { type: 'string' },
+    seconds: { type: 'string' },
   },
 });
-const only = values.only?.split(',');
-const numbers = {
-  ...(values.rounds && { rounds: Number(values.rounds) }),
-  ...(values.threads && { threads: Number(values.threads) }),
-};
+const { peers } = values;
+const threads = Number(values.threads ?? 2);
+const named = values.only?.split(',');
+const stepCommand = 'serve-steps';
 
-const benches: Record<string, () => Promise<{ rows: readonly object[] }>> = {
-  train: async () => benchTrain({ peers: values.peers, only, ...numbers }),
-  predict: async () => benchPredict({ only }),
-  device: async () => benchDevice(),
+/** Those with ratios to a peer. */
+const compared = {
+  train: (only: readonly string[] | undefined = named, beside = peers) =>
+    benchTrain({
+      peers: beside,
+      only,
+      threads,
+      stepCommand,
+      ...(values.seconds && { budgetSeconds: Number(values.seconds) }),
+    }),
+  predict: (only: readonly string[] | undefined = named, beside = peers) => benchPredict({ peers: beside, only }),
+  fit: (only: readonly string[] | undefined = named, beside = peers) => benchFit({ peers: beside, only, threads }),
 };
+type Compared = keyof typeof compared;
+const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
+/** A whole fit takes minutes; it is checked when it is named. */
+const checkedByDefault: readonly Compared[] = ['train', 'predict'];
 
-const bench = benches[positionals[0] ?? ''];
-if (bench === undefined) {
-  console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')} [--peers] [--json] [--only models]`);
-  process.exitCode = 2;
-} else {
-  const report = await bench();
+const [bench] = positionals;
+if (bench === stepCommand) {
+  await serveSteps(named![0]!, threads);
+} else if (values.check && (bench === undefined || isCompared(bench))) {
+  const fallen: string[] = [];
+  for (const name of bench === undefined ? checkedByDefault : [bench])
+    fallen.push(...(await findRegressions(name, (only) => compared[name](only, true), named)));
+  for (const line of fallen) console.error(line);
+  console.log(fallen.length === 0 ? 'no regression' : `${fallen.length} regressions`);
+  if (fallen.length > 0) process.exitCode = 1;
+} else if (isCompared(bench) || bench === 'device') {
+  const report = await (bench === 'device' ? benchDevice() : compared[bench]());
+  if (values.save && isCompared(bench)) keepRatios(bench, report.rows as Parameters<typeof keepRatios>[1]);
   if (values.json) console.log(JSON.stringify(report));
-  else console.table(report.rows);
+  else {
+    const { rows, ...rest } = report as { rows: readonly object[] };
+    console.table(rows);
+    console.log(JSON.stringify(rest));
+  }
+} else {
+  console.error(
+    `usage: npm run bench -- ${[...Object.keys(compared), 'device'].join('|')} [--peers] [--json] [--only …]`,
+  );
+  process.exitCode = 2;
 }

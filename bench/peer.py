@@ -1,4 +1,8 @@
-"""The PyTorch side of bench/train.ts: one JSON request per line, {"model": id, "steps": n}, answered by step times in ms.
+"""The PyTorch side of the benches. Requests and answers are lines of JSON; a fault is answered by {"error": text}.
+
+{"open": "NHITS", "series": 1, "options": {…}} starts a process for one model, which then answers
+{"train": steps} and {"predict": batch, "repeats": n} by times in ms, {"memory": 1} by its size and peak in MB,
+{"fit": csv, "steps": n, "validation": rows, "windows": n} by the seconds of NeuralForecast.fit, until {"close": 1}.
 
 Needs torch and neuralforecast 3.3. Eager mode, default Adam, the mean absolute error written as plain torch.
 """
@@ -6,6 +10,7 @@ Needs torch and neuralforecast 3.3. Eager mode, default Adam, the mean absolute 
 import json
 import logging
 import os
+import resource
 import sys
 import time
 import warnings
@@ -15,33 +20,43 @@ os.environ["OMP_NUM_THREADS"] = str(threads)
 warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
 
+import neuralforecast  # noqa: E402
+import neuralforecast.models as library  # noqa: E402
 import torch  # noqa: E402
-from neuralforecast.models import GRU, MLP, NHITS, DLinear, PatchTST  # noqa: E402
 
-torch.set_num_threads(threads)
 batch, length, horizon = 32, 96, 24
-makers = {
-    "dlinear": lambda: DLinear(h=horizon, input_size=length),
-    "mlp": lambda: MLP(h=horizon, input_size=length, hidden_size=64, num_layers=2),
-    "gru": lambda: GRU(h=horizon, input_size=length, encoder_hidden_size=128),
-    "nhits": lambda: NHITS(h=horizon, input_size=length),
-    "patchtst": lambda: PatchTST(h=horizon, input_size=length, hidden_size=64, encoder_layers=3),
-}
-runs = {}
 
 
-def prepare(name):
-    model = makers[name]()
-    model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    windows = {
-        "insample_y": torch.randn(batch, length, 1),
-        "insample_mask": torch.ones(batch, length, 1),
+def make(request, **more):
+    own = {"n_series": request["series"]} if request["series"] > 1 else {}
+    return getattr(library, request["open"])(h=horizon, input_size=length, **own, **request["options"], **more)
+
+
+def windows_of(count, series):
+    return {
+        "insample_y": torch.randn(count, length, series),
+        "insample_mask": torch.ones(count, length, series),
         "hist_exog": None,
         "futr_exog": None,
         "stat_exog": None,
     }
-    target = torch.randn(batch, horizon, 1)
+
+
+def timed(step, times):
+    result = []
+    for _ in range(times):
+        start = time.perf_counter()
+        step()
+        result.append((time.perf_counter() - start) * 1000)
+    return result
+
+
+def trainer(request):
+    model = make(request)
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    windows = windows_of(batch, request["series"])
+    target = torch.randn(batch, horizon, request["series"])
 
     def step():
         optimizer.zero_grad()
@@ -52,16 +67,58 @@ def prepare(name):
     return step
 
 
+def predict(request, count, repeats):
+    model = make(request)
+    model.eval()
+    windows = windows_of(count, request["series"])
+    with torch.no_grad():
+        timed(lambda: model(dict(windows)), 3)
+        return timed(lambda: model(dict(windows)), repeats)
+
+
+def fit(request, csv, steps, validation, windows):
+    import pandas
+
+    wide = pandas.read_csv(csv, parse_dates=["date"])
+    frame = wide.melt("date", var_name="unique_id", value_name="y").rename(columns={"date": "ds"})
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
+    model = make(request, max_steps=steps, windows_batch_size=windows, learning_rate=1e-3, scaler_type="standard", **quiet)
+    start = time.perf_counter()
+    neuralforecast.NeuralForecast(models=[model], freq="h").fit(frame, val_size=validation)
+    return time.perf_counter() - start
+
+
+def serve(request):
+    """Answers for one model until it is closed; in a process of its own, so that memory is the model's."""
+    torch.set_num_threads(threads)
+    step = None
+    for line in iter(sys.stdin.readline, ""):
+        asked = json.loads(line)
+        if "close" in asked:
+            return
+        try:
+            if "train" in asked:
+                step = step or trainer(request)
+                answer = timed(step, asked["train"])
+            elif "predict" in asked:
+                answer = predict(request, asked["predict"], asked["repeats"])
+            elif "fit" in asked:
+                answer = fit(request, asked["fit"], asked["steps"], asked["validation"], asked["windows"])
+            else:
+                answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        except Exception as error:  # the bench goes on with the other models and prints this one's reason
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=output)
+
+
 output = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # whatever the libraries print goes to stderr
-print(json.dumps({"torch": torch.__version__}), file=output)
-for line in sys.stdin:
-    request = json.loads(line)
-    step = runs.setdefault(request["model"], None) or prepare(request["model"])
-    runs[request["model"]] = step
-    times = []
-    for _ in range(request["steps"]):
-        start = time.perf_counter()
-        step()
-        times.append((time.perf_counter() - start) * 1000)
-    print(json.dumps(times), file=output)
+versions = f"torch {torch.__version__}, neuralforecast {neuralforecast.__version__}"
+print(json.dumps(versions), file=output)
+for line in iter(sys.stdin.readline, ""):
+    child = os.fork()
+    if child == 0:
+        serve(json.loads(line))
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        print(json.dumps({"error": "its process died"}), file=output)

@@ -1,16 +1,30 @@
-/** Talks to bench/peer.py: requests and answers are lines of JSON. */
+/** Talks to bench/peer.py, the PyTorch side. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { BenchCase } from './case.js';
 
 export interface Peer {
   readonly version: string;
-  /** Times of `steps` training steps in ms. */
-  times(model: string, steps: number): Promise<number[]>;
+  /** The peer's process for one model; one at a time. Each answer throws what went wrong there. */
+  open(benchCase: BenchCase): PeerModel;
+  close(): void;
+}
+
+export interface PeerModel {
+  /** Times of training steps in ms. */
+  train(steps: number): Promise<number[]>;
+  /** Times of forecasts of `batch` windows in ms. */
+  predict(batch: number, repeats: number): Promise<number[]>;
+  /** Largest size of its process so far, in MB. */
+  peakMb(): Promise<number>;
+  /** Seconds of a whole fit. */
+  fit(csv: string, settings: { steps: number; validation: number; windows: number }): Promise<number>;
   close(): void;
 }
 
 /** `python` needs torch and neuralforecast; see `ND_PEER_PYTHON`. */
-export async function startPeer(python: string, threads: number): Promise<Peer> {
+export async function startPeer(threads: number): Promise<Peer> {
+  const python = process.env['ND_PEER_PYTHON'] ?? 'python3';
   const child = spawn(python, ['bench/peer.py', String(threads)], {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) },
@@ -21,14 +35,28 @@ export async function startPeer(python: string, threads: number): Promise<Peer> 
   });
   failed.catch(() => undefined); // it also ends when the bench is over
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async <T>(): Promise<T> =>
-    JSON.parse((await Promise.race([lines.next(), failed])).value as string) as T;
-  const { torch: version } = await answer<{ torch: string }>();
+  const answer = async <T>(): Promise<T> => {
+    const line = (await Promise.race([lines.next(), failed])).value as string;
+    const value = JSON.parse(line) as T | { error: string };
+    if (typeof value === 'object' && value !== null && 'error' in value) throw new Error(value.error);
+    return value;
+  };
+  const tell = (request: object): void => void child.stdin.write(`${JSON.stringify(request)}\n`);
+  const ask = async <T>(request: object): Promise<T> => {
+    tell(request);
+    return answer<T>();
+  };
   return {
-    version,
-    times: async (model, steps) => {
-      child.stdin.write(`${JSON.stringify({ model, steps })}\n`);
-      return answer<number[]>();
+    version: await answer<string>(),
+    open: ({ model, series, peerOptions }) => {
+      tell({ open: model.reference.model, series, options: peerOptions });
+      return {
+        train: (steps) => ask<number[]>({ train: steps }),
+        predict: (batch, repeats) => ask<number[]>({ predict: batch, repeats }),
+        peakMb: () => ask<number>({ memory: 1 }),
+        fit: (csv, settings) => ask<number>({ fit: csv, ...settings }),
+        close: () => tell({ close: 1 }),
+      };
     },
     close: () => child.stdin.end(),
   };

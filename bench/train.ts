@@ -1,144 +1,129 @@
 /** One training step, gradients and Adam included, beside PyTorch eager with its default Adam on the same threads. */
-import { createOrtEngine } from '../src/engine/ort.js';
-import { createRandom } from '../src/engine/random.js';
-import { createTrainingStep } from '../src/engine/training-step.js';
-import { mae } from '../src/losses/index.js';
-import { findModel } from '../src/models/index.js';
-import { planTraining } from '../src/train/plan.js';
-import { startPeer, type Peer } from './peer.js';
-import { geometricMean, minimum, percentile } from './statistics.js';
+import { chooseCases, type BenchCase } from './case.js';
+import { startOwn } from './own-step.js';
+import { startPeer, type Peer, type PeerModel } from './peer.js';
+import { geometricMean, minimum, percentile, rounded } from './statistics.js';
+import { tfjsCases, tfjsTrainer } from './tfjs.js';
 
-const task = { inputLength: 96, horizon: 24 };
-const batch = 32;
+/** The least ratio peer / ours that is asked for; 1 where nothing stands. */
+const targets: Readonly<Record<string, number>> = { dlinear: 4, nlinear: 4, 'mlp-64': 4, gru: 1.7 };
 
-/** What is measured, and the least ratio peer / ours that is asked for. */
-const cases = {
-  dlinear: { hyperparameters: {}, target: 3 },
-  mlp: { hyperparameters: { hidden: 64, layers: 2 }, target: 3 },
-  gru: { hyperparameters: { hidden: 128 }, target: 1.5 },
-  nhits: { hyperparameters: {}, target: 1 },
-  patchtst: { hyperparameters: { hidden: 64, layers: 3 }, target: 1 },
-};
-type Case = keyof typeof cases;
+export interface TrainOptions {
+  readonly peers: boolean;
+  readonly only?: readonly string[] | undefined;
+  readonly threads?: number;
+  /** Time for all models together; slow ones get fewer repeats. */
+  readonly budgetSeconds?: number;
+  /** The command of bench/main.ts that serves one model. */
+  readonly stepCommand: string;
+}
 
 export interface TrainRow {
   readonly model: string;
-  readonly parameters: number;
+  readonly parameters: number | null;
   /** Smallest and middle time of a step. */
-  readonly oursMs: number;
-  readonly oursMedianMs: number;
+  readonly oursMs: number | null;
+  readonly oursMedianMs: number | null;
   readonly peerMs: number | null;
   readonly peerMedianMs: number | null;
   /** Peer / ours, of the smallest times; and of the middle ones. */
   readonly ratio: number | null;
   readonly medianRatio: number | null;
   readonly target: number;
+  readonly compileMs: number | null;
+  readonly oursPeakMb: number | null;
+  readonly peerPeakMb: number | null;
+  /** TensorFlow.js without native code, where it is written out (bench/tfjs.ts). */
+  readonly tfjsMs: number | null;
+  /** Why a side has no figure. */
+  readonly fault: string | null;
 }
 
-export interface TrainReport {
-  readonly rows: readonly TrainRow[];
-  readonly geomean: number | null;
-  readonly threads: number;
-  readonly peer: string | null;
-}
-
-async function ourStep(
-  id: Case,
-  threads: number,
-): Promise<{ parameters: number; times(steps: number): number[]; close(): void }> {
-  const model = findModel(id);
-  const spec = {
-    model,
-    hyperparameters: model.parse({ ...task, ...cases[id].hyperparameters }),
-    loss: mae(),
-    scaler: 'identity' as const,
-  };
-  const plan = planTraining(spec, { batch, seed: 1 });
-  const step = await createTrainingStep({
-    engine: createOrtEngine(),
-    model: plan.model,
-    layout: plan.layout,
-    seed: 1,
-    threads,
-  });
-  step.load(plan.values);
-  const random = createRandom(1, 'bench');
-  const feeds = Object.fromEntries(
-    plan.layout.inputs.map(({ name, shape }) => {
-      const length = shape.reduce((product, dim) => product * dim, 1);
-      return [
-        name,
-        {
-          dims: shape,
-          data: Float32Array.from({ length }, () => (name.toLowerCase().includes('mask') ? 1 : 2 * random() - 1)),
-        },
-      ];
-    }),
-  );
-  return {
-    parameters: plan.layout.parameters.reduce(
-      (sum, { shape }) => sum + shape.reduce((product, dim) => product * dim, 1),
-      0,
-    ),
-    times: (steps) =>
-      Array.from({ length: steps }, () => {
-        const start = performance.now();
-        step.step(feeds, { learningRate: 1e-3, clipNorm: 1 });
-        return performance.now() - start;
-      }),
-    close: () => step.close(),
-  };
-}
-
-/** Ours and theirs in turn, so that a busy machine hurts both. */
-export async function benchTrain({
-  peers,
-  only,
-  rounds = 8,
-  threads = 2,
-}: {
-  peers: boolean;
-  only?: readonly string[] | undefined;
-  rounds?: number;
-  threads?: number;
-}): Promise<TrainReport> {
-  const python = process.env['ND_PEER_PYTHON'] ?? 'python3';
-  const peer: Peer | undefined = peers ? await startPeer(python, threads) : undefined;
+export async function benchTrain({ peers, only, threads = 2, budgetSeconds = 780, stepCommand }: TrainOptions) {
+  const peer: Peer | undefined = peers ? await startPeer(threads) : undefined;
+  const cases = chooseCases(only);
+  const budgetMs = Math.min(20_000, (budgetSeconds * 1000) / cases.length);
   const rows: TrainRow[] = [];
-  for (const id of Object.keys(cases) as Case[]) {
-    if (only !== undefined && !only.includes(id)) continue;
-    const ours = await ourStep(id, threads);
-    const first = minimum(ours.times(10)); // also the warm-up
-    await peer?.times(id, 5);
-    const steps = Math.max(5, Math.min(300, Math.round(150 / first)));
-    const oursMs: number[] = [];
-    const peerMs: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      oursMs.push(...ours.times(steps));
-      if (peer) peerMs.push(...(await peer.times(id, Math.max(5, Math.round(steps / 3)))));
-    }
-    ours.close();
-    const round = (value: number): number => Number(value.toPrecision(4));
-    const [least, middle] = [minimum(oursMs), percentile(oursMs, 0.5)];
-    const [peerLeast, peerMiddle] = peer ? [minimum(peerMs), percentile(peerMs, 0.5)] : [null, null];
-    rows.push({
-      model: id,
-      parameters: ours.parameters,
-      oursMs: round(least),
-      oursMedianMs: round(middle),
-      peerMs: peerLeast && round(peerLeast),
-      peerMedianMs: peerMiddle && round(peerMiddle),
-      ratio: peerLeast && round(peerLeast / least),
-      medianRatio: peerMiddle && round(peerMiddle / middle),
-      target: cases[id].target,
-    });
-  }
+  for (const benchCase of cases) rows.push(await measure(benchCase, peer, { threads, budgetMs, stepCommand }));
   peer?.close();
   const ratios = rows.flatMap(({ ratio }) => (ratio === null ? [] : [ratio]));
   return {
     rows,
-    geomean: ratios.length > 0 ? geometricMean(ratios) : null,
+    geomean: ratios.length > 0 ? rounded(geometricMean(ratios)) : null,
     threads,
-    peer: peer ? `torch ${peer.version}` : null,
+    peer: peer?.version ?? null,
+  };
+}
+
+const roundsMax = 8;
+const roundsMin = 2;
+/** What one side takes in a round, if its steps are short. */
+const turnMs = 150;
+const stepsMax = 300;
+const stepsMin = 3;
+
+/** Ours and theirs in turn, so that a busy machine hurts both. */
+async function measure(
+  benchCase: BenchCase,
+  peer: Peer | undefined,
+  { threads, budgetMs, stepCommand }: { threads: number; budgetMs: number; stepCommand: string },
+): Promise<TrainRow> {
+  const until = performance.now() + budgetMs;
+  const faults: string[] = [];
+  const attempt = async <T>(side: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      faults.push(`${side}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  const stepsFor = (ms: number): number => Math.max(stepsMin, Math.min(stepsMax, Math.round(turnMs / ms)));
+  const warm = async (train: (steps: number) => Promise<number[]>): Promise<number> => minimum(await train(stepsMin));
+
+  const own = await attempt('ours', () => startOwn(stepCommand, benchCase.name, threads));
+  let peakMb: number | null = null;
+  const trainOwn = async (steps: number): Promise<number[]> => {
+    const answer = await own!.train(steps);
+    peakMb = answer.peakMb;
+    return answer.times;
+  };
+  const theirs: PeerModel | undefined = peer?.open(benchCase);
+  const ownStep = own && (await attempt('ours', () => warm(trainOwn)));
+  const peerStep = theirs && (await attempt('peer', () => warm((steps) => theirs.train(steps))));
+
+  const oursMs: number[] = [];
+  const peerMs: number[] = [];
+  for (let round = 0; round < roundsMax && (round < roundsMin || performance.now() < until); round++) {
+    if (ownStep !== undefined) oursMs.push(...(await trainOwn(stepsFor(ownStep))));
+    if (peerStep !== undefined) peerMs.push(...(await theirs!.train(stepsFor(peerStep))));
+  }
+  const peerPeakMb = peerStep === undefined ? null : await theirs!.peakMb();
+  own?.close();
+  theirs?.close();
+  const tfjs = peer && tfjsCases.includes(benchCase.name) ? tfjsTrainer(benchCase.name) : undefined;
+  const tfjsMs = tfjs ? minimum(tfjs(20)) : null;
+
+  const of = (times: readonly number[], what: (times: readonly number[]) => number): number | null =>
+    times.length > 0 ? what(times) : null;
+  const middle = (times: readonly number[]): number => percentile(times, 0.5);
+  const ratio = (a: number | null, b: number | null): number | null =>
+    a === null || b === null ? null : rounded(a / b);
+  const figure = (value: number | null): number | null => value && rounded(value);
+  return {
+    model: benchCase.name,
+    parameters: own?.parameters ?? null,
+    oursMs: figure(of(oursMs, minimum)),
+    oursMedianMs: figure(of(oursMs, middle)),
+    peerMs: figure(of(peerMs, minimum)),
+    peerMedianMs: figure(of(peerMs, middle)),
+    ratio: ratio(of(peerMs, minimum), of(oursMs, minimum)),
+    medianRatio: ratio(of(peerMs, middle), of(oursMs, middle)),
+    target: targets[benchCase.name] ?? 1,
+    compileMs: figure(own?.compileMs ?? null),
+    oursPeakMb: figure(peakMb),
+    peerPeakMb: figure(peerPeakMb),
+    tfjsMs: figure(tfjsMs),
+    fault: faults.length > 0 ? faults.join('; ') : null,
   };
 }
