@@ -34,6 +34,7 @@ import { tsmixer as tsmixerModel } from './models/tsmixer.js';
 import { tsmixerx as tsmixerxModel } from './models/tsmixerx.js';
 import { vanillatransformer as vanillatransformerModel } from './models/vanillatransformer.js';
 import { xlinear as xlinearModel } from './models/xlinear.js';
+import { xlstm as xlstmModel } from './models/xlstm.js';
 
 export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
@@ -117,3 +118,5 @@ export const tsmixerx = (options: ChoiceOptions<typeof tsmixerxModel.hyperparame
   choose(tsmixerxModel, options);
 export const xlinear = (options: ChoiceOptions<typeof xlinearModel.hyperparameters>): ModelChoice =>
   choose(xlinearModel, options);
+export const xlstm = (options: ChoiceOptions<typeof xlstmModel.hyperparameters>): ModelChoice =>
+  choose(xlstmModel, options);

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import {
   add,
   concat,
-  matmul,
   mul,
   pad,
   reshape,
@@ -12,11 +11,10 @@ import {
   tanh,
   transpose,
   type Dim,
-  type Scope,
   type Tensor,
 } from '../graph/index.js';
 import { pastColumns } from './blocks/columns.js';
-import { fanIn, linear } from './blocks/linear.js';
+import { linear, linearMap } from './blocks/linear.js';
 import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
 import {
   encoderParameter,
@@ -36,9 +34,9 @@ const resLstmLayer: RecurrentLayer = (g, x, { hidden }) => {
   const skip = columns === hidden ? x : linear(g.scope('skip'), x, hidden, { bias: false }); // [time, batch, hidden]
   const at = (all: Tensor, t: number): Tensor =>
     reshape(slice(all, { axis: 0, start: t, end: t + 1 }), { shape: [batch, all.shape[2]!] });
-  const [state, cell, candidate] = (['state', 'cell', 'candidate'] as const).map((name) =>
-    layerOf(g.scope(name), hidden, name === 'candidate' ? hidden : 3 * hidden),
-  ) as [Step, Step, Step];
+  const state = linearMap(g.scope('state'), hidden, 3 * hidden);
+  const cell = linearMap(g.scope('cell'), hidden, 3 * hidden);
+  const candidate = linearMap(g.scope('candidate'), hidden, hidden);
 
   let h = zeroState(fromInput, hidden); // [batch, hidden]
   let c = h;
@@ -54,15 +52,6 @@ const resLstmLayer: RecurrentLayer = (g, x, { hidden }) => {
   }
   return concat(states, { axis: 0 }); // [time, batch, hidden]
 };
-
-type Step = (x: Tensor) => Tensor;
-
-/** A fully connected layer that is used at every step. */
-function layerOf(g: Scope, inputs: number, outputs: number): Step {
-  const weight = g.parameter('weight', [inputs, outputs], fanIn(inputs));
-  const bias = g.parameter('bias', [outputs], fanIn(inputs));
-  return (x) => add(matmul(x, weight), bias);
-}
 
 const cells = { lstm: lstmLayer, gru: gruLayer, rnn: rnnLayer, 'res-lstm': resLstmLayer };
 type Cell = keyof typeof cells;

@@ -36,6 +36,7 @@ import { tsmixer } from './tsmixer.js';
 import { tsmixerx } from './tsmixerx.js';
 import { vanillatransformer } from './vanillatransformer.js';
 import { xlinear } from './xlinear.js';
+import { xlstm } from './xlstm.js';
 
 export { inferenceGraph, seriesTogether, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
@@ -77,6 +78,7 @@ export const models: readonly Model[] = [
   tsmixerx,
   vanillatransformer,
   xlinear,
+  xlstm,
 ];
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */

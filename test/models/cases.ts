@@ -49,6 +49,7 @@ const own: Record<string, Record<string, unknown>> = {
   deepar: { hidden: 4, decoderLayers: 1, decoderHidden: 5, dropout: 0.3 },
   bitcn: { hidden: 3, dropout: 0.3 },
   dilatedrnn: { cell: 'res-lstm', dilations: [[1, 3], [2]], hidden: 4, decoderHidden: 5 },
+  xlstm: { inputLength: 5, hidden: 4, blocks: 1, dropout: 0.2, decoderHidden: 3 },
 };
 
 export interface ModelCase {

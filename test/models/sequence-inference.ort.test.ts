@@ -39,6 +39,8 @@ const cases = [
   ['deepar', { ...task, ...covariates, hidden: 6 }],
   ['dilatedrnn', { ...task, ...covariates, ...small, dilations: [[1, 2], [4]] }],
   ['dilatedrnn', { ...task, ...small, cell: 'gru', dilations: [[3]] }],
+  ['xlstm', { ...task, ...covariates, ...small, blocks: 1 }],
+  ['xlstm', { ...task, ...small, hidden: 8, blocks: 1, cell: 'slstm' }],
   ['bitcn', { ...task, ...covariates, hidden: 6 }],
   ['tcn', { ...task, ...covariates, ...small, dilations: [1, 2] }],
   ['patchtst', { ...task, ...patches }],
