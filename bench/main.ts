@@ -23,7 +23,8 @@ const { values, positionals } = parseArgs({
   },
 });
 const { peers } = values;
-const threads = Number(values.threads ?? 2);
+/** Ratios that are kept are those of one thread: on a shared machine two wait for each other, PyTorch's above all. */
+const threads = Number(values.threads ?? (values.save || values.check ? 1 : 2));
 const named = values.only?.split(',');
 const stepCommand = 'serve-steps';
 
