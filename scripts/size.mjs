@@ -13,7 +13,7 @@ const lineBudgets = {
   forecaster: 850,
   graph: 4200,
   losses: 1100,
-  models: 6000,
+  models: 6500,
   quantize: 1000,
   runtime: 3300,
   stats: 300,
