@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { findRegressions, keepRatios } from './check.js';
 import { benchDevice } from './device.js';
 import { benchFit } from './fit.js';
+import { benchMemory } from './memory.js';
 import { serveSteps } from './own-step.js';
 import { benchPredict } from './predict.js';
 import { benchTrain } from './train.js';
@@ -56,8 +57,9 @@ if (bench === stepCommand) {
   for (const line of fallen) console.error(line);
   console.log(fallen.length === 0 ? 'no regression' : `${fallen.length} regressions`);
   if (fallen.length > 0) process.exitCode = 1;
-} else if (isCompared(bench) || bench === 'device') {
-  const report = await (bench === 'device' ? benchDevice() : compared[bench]());
+} else if (isCompared(bench) || bench === 'device' || bench === 'memory') {
+  const others = { device: benchDevice, memory: benchMemory };
+  const report = await { ...compared, ...others }[bench]();
   if (values.save && isCompared(bench)) keepRatios(bench, report.rows as Parameters<typeof keepRatios>[1]);
   if (values.json) console.log(JSON.stringify(report));
   else {
@@ -67,7 +69,7 @@ if (bench === stepCommand) {
   }
 } else {
   console.error(
-    `usage: npm run bench -- ${[...Object.keys(compared), 'device'].join('|')} [--peers] [--json] [--only …]`,
+    `usage: npm run bench -- ${[...Object.keys(compared), 'device', 'memory'].join('|')} [--peers] [--json] [--only …]`,
   );
   process.exitCode = 2;
 }
