@@ -1,6 +1,7 @@
 /** What training a model takes, as plain data: graphs as ONNX, what their tensors are for, and where the weights start. */
 import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
+import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
 import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
 import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
@@ -16,8 +17,9 @@ export interface TrainingPlan {
   readonly values: Readonly<Record<string, Float32Array>>;
 }
 
-/** Builds the graphs for `batch` windows per step. */
+/** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: number; seed: number }): TrainingPlan {
+  refuseRecurrent(spec);
   const graph = trainingGraph(spec, { batch });
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
@@ -28,6 +30,19 @@ export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: numbe
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)]),
     ),
   };
+}
+
+/** A recurrent model learns from windows shifted by a step and is fed its own forecasts: neither is done here. */
+function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
+  if (model.capabilities.mode !== 'recurrent' && hyperparameters['recurrent'] !== true) return;
+  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+    where: model.id,
+    what: 'It forecasts one step from each state and wants to be fed its own forecasts, which training does not do yet.',
+    mend:
+      model.capabilities.mode === 'recurrent'
+        ? 'Choose a model that forecasts the horizon at once; `nd models` lists the modes.'
+        : 'Leave `recurrent` off: then the whole horizon is forecast at once.',
+  });
 }
 
 /** What the tensors of a training graph are for; its loss is the output `loss`. */

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { createLoss } from '../../src/losses/index.js';
+import { findModel } from '../../src/models/index.js';
+import { planTraining } from '../../src/train/plan.js';
+
+test.each([
+  ['deepar', {}],
+  ['gru', { recurrent: true }],
+])('%s in its recurrent mode is refused with a code, not trained wrongly', (id, hyperparameters) => {
+  const model = findModel(id);
+  const loss = createLoss('normal', {});
+  const spec = {
+    model,
+    hyperparameters: model.parse({ inputLength: 8, horizon: 2, outputs: loss.outputs, ...hyperparameters }),
+    loss,
+    scaler: 'identity' as const,
+  };
+  expect(() => planTraining(spec, { batch: 2, seed: 1 })).toThrowError(
+    expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', where: id }) as Error,
+  );
+});
