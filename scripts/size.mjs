@@ -5,13 +5,14 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1050,
-  cli: 2600,
+  cli: 3900,
   contracts: 1300,
   data: 1600,
   engine: 760,
   evaluate: 1350,
   forecaster: 850,
   graph: 4200,
+  import: 920,
   losses: 1100,
   models: 6500,
   quantize: 1000,

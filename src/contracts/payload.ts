@@ -82,7 +82,6 @@ export type ForecastPayload = z.output<typeof forecastPayload>;
 
 export const scorePayload = wireObject({ v, ts: ms, score: finite, p: finite, model: z.string() });
 
-export const alertKinds = ['anomaly', 'level', 'drift', 'sensor_stuck', 'dropout', 'range', 'device'] as const;
 export const alertStates = ['warming', 'normal', 'pending', 'firing'] as const;
 export const alertEvents = ['opened', 'updated', 'resolved', 'superseded', 'stale', 'suppressed'] as const;
 export const severities = ['info', 'warning', 'critical'] as const;

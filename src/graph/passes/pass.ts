@@ -25,50 +25,44 @@ export function definePass(name: string, rules: readonly Rule[]): Pass {
 export const runPasses = (graph: Graph, passes: readonly Pass[]): Graph =>
   passes.reduce((current, pass) => pass.run(current), graph);
 
+/** One round over the graph; `fired` tells whether a rule found something to do. */
 function sweep(graph: Graph, rules: readonly Rule[]): { graph: Graph; fired: boolean } {
-  const roots = [...Object.values(graph.outputs), ...Object.values(graph.updates)];
-  const order = topological(roots);
+  const roots = rootsOf(graph);
   const users = new Map<Tensor, number>();
   const use = (tensor: Tensor): unknown => users.set(tensor, (users.get(tensor) ?? 0) + 1);
-  for (const node of order) node.inputs.forEach(use);
+  for (const node of topological(roots)) node.inputs.forEach(use);
   roots.forEach(use);
 
   let fired = false;
-  const replaced = new Map<Tensor, Tensor>();
-  for (const node of order) {
-    const inputs = node.inputs.map((input) => replaced.get(input)!);
-    const same = inputs.every((input, i) => input === node.inputs[i]);
-    const rebuilt = same ? node : createNode(node.op, inputs, node.attributes);
-    for (const [i, output] of node.outputs.entries()) {
-      replaced.set(output, rebuilt.outputs[i]!);
-      users.set(rebuilt.outputs[i]!, users.get(output) ?? 0);
-    }
-    if (node.outputs.length > 1) continue;
+  const result = rebuild(graph, (node, original) => {
+    for (const [i, output] of original.outputs.entries()) users.set(node.outputs[i]!, users.get(output) ?? 0);
+    if (original.outputs.length > 1) return node.outputs;
     for (const rule of rules) {
-      const instead = rule(rebuilt, (tensor) => users.get(tensor) ?? 0);
+      const instead = rule(node, (tensor) => users.get(tensor) ?? 0);
       if (instead === undefined) continue;
       fired = true;
-      replaced.set(node.outputs[0]!, instead);
-      users.set(instead, Math.max(users.get(instead) ?? 0, users.get(node.outputs[0]!) ?? 0));
-      break;
+      users.set(instead, Math.max(users.get(instead) ?? 0, users.get(original.outputs[0]!) ?? 0));
+      return [instead];
     }
-  }
-
-  const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
-    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, replaced.get(tensor)!]));
-  return { graph: { ...graph, outputs: map(graph.outputs), updates: map(graph.updates) }, fired };
+    return node.outputs;
+  });
+  return { graph: result, fired };
 }
 
 /** The graph with some tensors replaced by others of the same shape. */
-export function substitute(graph: Graph, replacements: ReadonlyMap<Tensor, Tensor>): Graph {
-  const roots = [...Object.values(graph.outputs), ...Object.values(graph.updates)];
+export const substitute = (graph: Graph, replacements: ReadonlyMap<Tensor, Tensor>): Graph =>
+  rebuild(graph, (node, original) => node.outputs.map((output, i) => replacements.get(original.outputs[i]!) ?? output));
+
+const rootsOf = (graph: Graph): Tensor[] => [...Object.values(graph.outputs), ...Object.values(graph.updates)];
+
+/** Makes the graph anew, inputs first. `visit` sees each node on its new inputs and says what stands for the outputs of the original. */
+export function rebuild(graph: Graph, visit: (node: Node, original: Node) => readonly Tensor[]): Graph {
   const replaced = new Map<Tensor, Tensor>();
-  for (const node of topological(roots)) {
-    const inputs = node.inputs.map((input) => replaced.get(input)!);
-    const same = inputs.every((input, i) => input === node.inputs[i]);
-    const rebuilt = same ? node : createNode(node.op, inputs, node.attributes);
-    for (const [i, output] of node.outputs.entries())
-      replaced.set(output, replacements.get(output) ?? rebuilt.outputs[i]!);
+  for (const original of topological(rootsOf(graph))) {
+    const inputs = original.inputs.map((input) => replaced.get(input)!);
+    const same = inputs.every((input, i) => input === original.inputs[i]);
+    const instead = visit(same ? original : createNode(original.op, inputs, original.attributes), original);
+    for (const [i, output] of original.outputs.entries()) replaced.set(output, instead[i]!);
   }
   const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, replaced.get(tensor)!]));
