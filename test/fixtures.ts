@@ -24,7 +24,13 @@ export function fixtures(kind: string): Fixture[] {
   const files = readdirSync(folder).filter((file) => file.endsWith('.safetensors'));
   return files.sort().map((file) => {
     const { tensors, metadata } = readSafetensors(readFileSync(join(folder, file)), file);
-    const arrays = Object.entries(tensors).map(([name, { data, shape }]) => [name, ndarray(Array.from(data, Number), shape)] as const);
-    return { file, info: JSON.parse(metadata['case']!) as Record<string, unknown>, tensors: Object.fromEntries(arrays) };
+    const arrays = Object.entries(tensors).map(
+      ([name, { data, shape }]) => [name, ndarray(Array.from(data, Number), shape)] as const,
+    );
+    return {
+      file,
+      info: JSON.parse(metadata['case']!) as Record<string, unknown>,
+      tensors: Object.fromEntries(arrays),
+    };
   });
 }

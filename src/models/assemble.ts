@@ -92,7 +92,12 @@ export function trainingGraph(
     ...(withForecast && { forecast }),
     ...Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!])),
   };
-  return runPasses({ ...g.finish(outputs), updates: { ...kept, ...updates } }, [simplify, foldConstants, mergeEqual, fuseBias]);
+  return runPasses({ ...g.finish(outputs), updates: { ...kept, ...updates } }, [
+    simplify,
+    foldConstants,
+    mergeEqual,
+    fuseBias,
+  ]);
 }
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
 /** The state with which a model counts the training steps that leave out a parameter. */
