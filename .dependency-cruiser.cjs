@@ -14,6 +14,7 @@ const arrows = {
   evaluate: ['data', 'engine', 'stats'],
   train: ['contracts', 'graph', 'models', 'losses', 'data', 'evaluate', 'engine'],
   forecaster: ['*'],
+  import: ['contracts', 'graph', 'losses', 'models', 'train', 'forecaster'],
   quantize: ['graph', 'data', 'evaluate', 'engine', 'train'],
   distill: ['graph', 'losses', 'models', 'data', 'evaluate', 'engine', 'train'],
   bundle: ['contracts'],

@@ -50,6 +50,10 @@ export const errorKinds = {
 
   ND_PREDICT_NOT_FITTED: 'model',
 
+  ND_IMPORT_MISMATCH: 'data',
+  ND_IMPORT_REFUSED: 'data',
+  ND_IMPORT_UNSUPPORTED: 'model',
+
   ND_FILE_NOT_FOUND: 'io',
   ND_FILE_CORRUPT: 'io',
   ND_FILE_EXISTS: 'io',

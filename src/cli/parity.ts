@@ -6,6 +6,7 @@ import { createOrtEngine } from '../engine/ort.js';
 import { exitCode } from '../errors.js';
 import { models } from '../models/index.js';
 import { basisCase } from './parity/basis-case.js';
+import { checkpointCase } from './parity/checkpoint-case.js';
 import { listCases, readFixture, type CaseFile } from './parity/fixture.js';
 import { lossCase } from './parity/loss-case.js';
 import { metricCase } from './parity/metric-case.js';
@@ -33,6 +34,8 @@ const runners: Readonly<Record<string, (folder: string, file: string, engine: En
     scalers: (folder, file, engine) => scalerCase(readFixture(folder, file), engine),
     metrics: (folder, file) => metricCase(readFileSync(join(folder, file), 'utf8')),
     misc: (folder, file) => basisCase(readFixture(folder, file)),
+    checkpoint: (folder, file, engine) => checkpointCase(join(folder, file), engine),
+    'checkpoint-legacy': (folder, file, engine) => checkpointCase(join(folder, file), engine),
   };
 
 /** The reference's class of a model named as there or as here. */

@@ -66,6 +66,15 @@ export function createProgram(): Command {
       (await import('./commands/evaluate.js')).evaluateCommand(folder, command.optsWithGlobals()),
     );
 
+  nd.command('import')
+    .description('make a forecaster of a NeuralForecast checkpoint')
+    .argument('<folder>', 'what `NeuralForecast.save` wrote')
+    .requiredOption('--out <folder>', 'where the forecaster goes')
+    .option('--overwrite', 'replace the forecaster in the folder')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/import.js')).importCommand(folder, command.optsWithGlobals()),
+    );
+
   addDataOptions(nd.command('quantize'), 'what to calibrate on and to validate with')
     .description('make a smaller model and prove that it is as good')
     .argument('<folder>', 'what `nd train` wrote')

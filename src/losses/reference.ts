@@ -28,13 +28,11 @@ const optionNames: Readonly<Record<string, string>> = {
   horizon_correlation: 'horizonCorrelation',
 };
 
-/**
- * The same loss of ours, or undefined when there is none. `batchPairs` is for MASE: its training, whose windows have
- * three axes, pairs every window with every other.
- */
-export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = true } = {}): Loss | undefined {
-  // A measure alone: it has no slope to learn from, so there is no name to train by.
-  if (name === 'Accuracy') return accuracy();
+/** A loss of ours by name, with its options: what a saved forecaster holds. */
+export type NamedLoss = { readonly name: string } & Readonly<Record<string, unknown>>;
+
+/** The same loss of ours by name, or undefined when there is none. */
+export function lossNameFromReference({ name, args }: ReferenceLoss): NamedLoss | undefined {
   const reference = 'distribution' in args ? `${name} ${String(args['distribution'])}` : name;
   const id = Object.keys(losses).find((key) => losses[key]!.reference === reference);
   if (id === undefined) return undefined;
@@ -44,11 +42,24 @@ export function lossFromReference({ name, args }: ReferenceLoss, { batchPairs = 
     return option === undefined || value === null || !(option in accepted) ? [] : [[option, value] as const];
   });
   const { concentration0: low = 1, concentration1: high = 1 } = args;
-  return createLoss(id, {
+  return {
     ...Object.fromEntries(known),
-    ...(id === 'mase' && { batchPairs }),
     ...('concentration0' in args || 'concentration1' in args ? { concentration: [high, low] } : {}),
-  });
+    name: id,
+  };
+}
+
+/**
+ * The same loss of ours, or undefined when there is none. `batchPairs` is for MASE: its training, whose windows have
+ * three axes, pairs every window with every other.
+ */
+export function lossFromReference(reference: ReferenceLoss, { batchPairs = true } = {}): Loss | undefined {
+  // A measure alone: it has no slope to learn from, so there is no name to train by.
+  if (reference.name === 'Accuracy') return accuracy();
+  const named = lossNameFromReference(reference);
+  if (named === undefined) return undefined;
+  const { name, ...options } = named;
+  return createLoss(name, { ...options, ...(name === 'mase' && { batchPairs }) });
 }
 
 /** The name there of a parameter of a loss, by path, with the order of axes that turns its layout into ours. */

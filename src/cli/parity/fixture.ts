@@ -50,20 +50,3 @@ export function listCases(folder: string): CaseFile[] {
       .map((name) => ({ kind, file: join(kind, name), subject: basename(name).split('.')[0]! })),
   );
 }
-
-/** A tensor with its axes in another order. */
-export function transposed({ data, dims }: FloatTensor, order: readonly number[] | undefined): FloatTensor {
-  if (order === undefined) return { data, dims };
-  const size = order.map((axis) => dims[axis]!);
-  const step = dims.map((_, axis) => dims.slice(axis + 1).reduce((product, dim) => product * dim, 1));
-  const turned = Float32Array.from(data, (_, position) => {
-    let rest = position;
-    let from = 0;
-    for (let axis = size.length - 1; axis >= 0; axis--) {
-      from += (rest % size[axis]!) * step[order[axis]!]!;
-      rest = Math.floor(rest / size[axis]!);
-    }
-    return data[from]!;
-  });
-  return { data: turned, dims: size };
-}

@@ -12,8 +12,9 @@ import {
   type Shape,
   type Tensor,
 } from '../../graph/index.js';
+import { transposed } from '../../import/mapping.js';
 import { lossFromReference, lossParameter } from '../../losses/index.js';
-import { transposed, type Fixture } from './fixture.js';
+import type { Fixture } from './fixture.js';
 import { createTally, missing, type Outcome } from './tally.js';
 
 export async function lossCase({ info, tensors }: Fixture, engine: Engine): Promise<Outcome> {

@@ -2,12 +2,13 @@
 import type { Engine, FloatTensor } from '../../engine/port.js';
 import { createTrainingStep } from '../../engine/training-step.js';
 import { leafName, toOnnx, type Graph, type Tensor } from '../../graph/index.js';
-import { lossFromReference, lossParameter, type ReferenceLoss } from '../../losses/index.js';
+import { ownHyperparameters, referenceParameter, transposed } from '../../import/mapping.js';
+import { lossFromReference, type ReferenceLoss } from '../../losses/index.js';
 import { gradientName, trainingGraph, type ForecastSpec } from '../../models/assemble.js';
 import { models } from '../../models/index.js';
-import type { Model, ReferenceParameter } from '../../models/model.js';
+import type { Model } from '../../models/model.js';
 import { initialValues, layoutOf } from '../../train/plan.js';
-import { transposed, type Fixture } from './fixture.js';
+import type { Fixture } from './fixture.js';
 import { compareRecursion } from './recursion.js';
 import { createTally, missing, type Outcome, type Tally } from './tally.js';
 
@@ -54,19 +55,11 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
   return tally.outcome();
 }
 
-/** Ours from theirs; what is null there stands for the default. */
 function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: number): Record<string, unknown> {
-  const given = info['hyperparameters'] as Record<string, unknown>;
-  const own = Object.entries(model.reference.hyperparameters).flatMap(([name, reference]) => {
-    const { name: theirs, read } =
-      typeof reference === 'string' ? { name: reference, read: (value: unknown) => value } : reference;
-    const value = given[theirs];
-    return value === undefined || value === null ? [] : [[name, read(value)] as const];
-  });
   // Of many series the columns are not last: [batch, columns, time, series].
   const width = (name: string): number => tensors[name]?.dims.at(tensors[name].dims.length === 4 ? 1 : -1) ?? 0;
   return model.parse({
-    ...Object.fromEntries(own),
+    ...ownHyperparameters(model, info['hyperparameters'] as Record<string, unknown>),
     inputLength: tensors['input/insample_y']!.dims[1],
     horizon: tensors['input/outsample_y']!.dims[1],
     series: tensors['input/insample_y']!.dims[2],
@@ -106,19 +99,11 @@ function withSteps(tensor: FloatTensor, wanted: number): FloatTensor {
   return { data: padded, dims: [batch!, wanted, columns!] };
 }
 
-/** Where a parameter or state of ours is found there. */
-function referenceOf(path: string, { model, hyperparameters }: ForecastSpec): ReferenceParameter | undefined {
-  const [place, rest] = path.split(/\/(.*)/) as [string, string];
-  if (place === 'model') return model.reference.parameter(rest, hyperparameters);
-  const parameter = lossParameter[rest];
-  return parameter && { ...parameter, name: `loss.${parameter.name}` };
-}
-
 /** Their values of our parameters and states, in our layout. */
 function valuesOf(graph: Graph, spec: ForecastSpec, { tensors }: Fixture, group: string, tally: Tally): Tensors {
   const found = [...graph.parameters, ...graph.states].flatMap((leaf) => {
     const path = leafName(leaf);
-    const reference = referenceOf(path, spec);
+    const reference = referenceParameter(path, spec);
     const theirs = reference && tensors[`${group}/${reference.name}`];
     const drawn = drawsOf([leaf], spec, { tensors }, 'eval')[path];
     if (drawn) return [[path, drawn] as const];
@@ -174,7 +159,7 @@ async function comparePass(
   const covered = new Set<string>();
   const unused = (info['params_without_gradient'] ?? []) as readonly string[];
   for (const leaf of graph.parameters) {
-    const reference = referenceOf(leafName(leaf), spec);
+    const reference = referenceParameter(leafName(leaf), spec);
     if (reference === undefined || unused.includes(reference.name)) continue;
     const name = `${group}grad/${reference.name}`;
     covered.add(name);
@@ -214,7 +199,7 @@ async function compareSteps(
   tally.compare('adam', 'after_loss', { data: losses, dims: [adamSteps] }, tensors['after_loss']!, { floor: 1e-5 });
   const covered = new Set<string>();
   for (const leaf of [...graph.parameters, ...graph.states]) {
-    const reference = referenceOf(leafName(leaf), spec);
+    const reference = referenceParameter(leafName(leaf), spec);
     const theirs = reference && tensors[`after/${reference.name}`];
     if (theirs === undefined) continue;
     covered.add(`after/${reference!.name}`);

@@ -1,8 +1,9 @@
 /** A window scaler against its fixture: statistics, scaled values, the way back, and what revin learns. */
 import type { Engine, FloatTensor } from '../../engine/port.js';
 import { add, createGraph, gradients, leafName, mul, slice, sum, toOnnx, type Tensor } from '../../graph/index.js';
+import { transposed } from '../../import/mapping.js';
 import { scalerNames, windowScaler, type ScalerName } from '../../models/blocks/window-scaler.js';
-import { transposed, type Fixture } from './fixture.js';
+import type { Fixture } from './fixture.js';
 import { createTally, missing, type Outcome } from './tally.js';
 
 /** `[batch, time, columns, series]` → `[batch·series, time, columns]`: to a scaler every series is one more window. */
