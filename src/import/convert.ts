@@ -25,7 +25,7 @@ export interface Converted {
  * `ND_HYPERPARAMETER`.
  */
 export function convertModel(checkpoint: CheckpointModel): Converted {
-  const { name, hyperparameters: given, tensors } = checkpoint;
+  const { name, tensors } = checkpoint;
   const spec = specOf(checkpoint);
   const used = new Set<string>();
   const { parameters, states } = inferenceGraph(spec);
@@ -53,7 +53,7 @@ export function convertModel(checkpoint: CheckpointModel): Converted {
     spec,
     loss: lossOf(checkpoint),
     values: Object.fromEntries(values),
-    unused: given['recurrent'] === true ? [] : unused,
+    unused,
   };
 }
 
