@@ -30,6 +30,18 @@ const benchCases: readonly BenchCase[] = [
     hyperparameters: { hidden: 64, layers: 2 },
     peerOptions: { hidden_size: 64, num_layers: 2 },
   },
+  {
+    ...withDefaults(findModel('gru')),
+    name: 'gru-128',
+    hyperparameters: { hidden: 128 },
+    peerOptions: { encoder_hidden_size: 128 },
+  },
+  {
+    ...withDefaults(findModel('patchtst')),
+    name: 'patchtst-64',
+    hyperparameters: { hidden: 64, layers: 3 },
+    peerOptions: { hidden_size: 64, encoder_layers: 3 },
+  },
 ];
 
 /** All cases, or those of these names. */

@@ -21,8 +21,10 @@ export interface OwnSide {
 /** `command` is bench/main.ts's name for `serveSteps`. */
 export async function startOwn(command: string, name: string, threads: number): Promise<OwnSide> {
   const child = fork(process.argv[1]!, [command, '--only', name, '--threads', String(threads)]);
+  child.setMaxListeners(0); // every answer that is waited for also listens for an error
+  const ended = once(child, 'exit');
   const answer = async (): Promise<unknown> => {
-    const [message] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [unknown];
+    const [message] = (await Promise.race([once(child, 'message'), ended])) as [unknown];
     if (typeof message === 'object' && message !== null && !('error' in message)) return message;
     throw new Error(
       typeof message === 'object' && message !== null
