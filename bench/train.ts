@@ -6,7 +6,7 @@ import { geometricMean, minimum, percentile, rounded } from './statistics.js';
 import { tfjsCases, tfjsTrainer } from './tfjs.js';
 
 /** The least ratio peer / ours that is asked for; 1 where nothing stands. */
-const targets: Readonly<Record<string, number>> = { dlinear: 4, nlinear: 4, 'mlp-64': 4, gru: 1.7 };
+const targets: Readonly<Record<string, number>> = { dlinear: 4, nlinear: 4, 'mlp-64': 4, gru: 1.7, 'gru-128': 1.5 };
 
 export interface TrainOptions {
   readonly peers: boolean;
