@@ -4,7 +4,17 @@
  */
 
 /** Exit codes of the `nd` command, by kind of failure. */
-export const exitCode = { ok: 0, internal: 1, usage: 2, data: 3, model: 4, diverged: 5, gate: 6, io: 7, interrupted: 130 } as const;
+export const exitCode = {
+  ok: 0,
+  internal: 1,
+  usage: 2,
+  data: 3,
+  model: 4,
+  diverged: 5,
+  gate: 6,
+  io: 7,
+  interrupted: 130,
+} as const;
 
 type Kind = keyof typeof exitCode;
 
@@ -21,6 +31,7 @@ export const errorKinds = {
   ND_CONFIG_UNKNOWN_KEY: 'model',
   ND_CONFIG_OUT_OF_RANGE: 'model',
   ND_CONFIG_CONFLICT: 'model',
+  ND_CONFIG_COVARIATES_UNSUPPORTED: 'model',
   ND_CONFIG_HORIZON_MISMATCH: 'model',
   ND_CONFIG_PATIENCE_NEEDS_VALIDATION: 'model',
   ND_CONFIG_SERIES_COUNT: 'model',

@@ -134,6 +134,7 @@ export class Forecaster {
         loss: created,
         scaler,
       };
+      refuseCovariates(spec);
       return { name, spec, lossConfig: config, settings: trainSettings(model.id, { ...options, seed }) };
     });
     const tasks = this.#members.map(({ spec }) => taskOf(spec));
@@ -304,4 +305,15 @@ export class Forecaster {
       mend: 'Resample the data to that frequency.',
     });
   }
+}
+
+/** Models take covariates; the way from a frame's columns to them does not exist here yet. */
+function refuseCovariates({ model, hyperparameters }: ForecastSpec): void {
+  const wanted = (['historic', 'future', 'static'] as const).filter((kind) => Number(hyperparameters[kind]) > 0);
+  if (wanted.length === 0) return;
+  throw new NeuroDivergentError('ND_CONFIG_COVARIATES_UNSUPPORTED', {
+    where: `${model.id}.${wanted.join(', ')}`,
+    what: 'A forecaster feeds models the past of the target alone, no further columns.',
+    mend: 'Leave these hyperparameters at 0.',
+  });
 }

@@ -158,6 +158,9 @@ describe('a forecaster', () => {
     expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), dlinear({ horizon: 5 })] })).toThrow(
       /ND_CONFIG_HORIZON_MISMATCH/,
     );
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6, historic: 1 })] })).toThrow(
+      /ND_CONFIG_COVARIATES_UNSUPPORTED/,
+    );
     expect(() => new Forecaster({ models: [dlinear({ horizon: 6, kernel: 4 })] })).toThrow(/ND_HYPERPARAMETER/);
     await expect(new Forecaster(options()).predict({ frame })).rejects.toMatchObject({ code: 'ND_PREDICT_NOT_FITTED' });
     await expect(fitted.predict({ frame: { ...frame, frequency: 'D' } })).rejects.toMatchObject({
