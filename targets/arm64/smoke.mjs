@@ -17,7 +17,14 @@ if (model) {
     session.inputMetadata.map(({ name, shape }) => {
       const dims = shape.map((dim) => (typeof dim === 'number' && dim > 0 ? dim : 1));
       const size = dims.reduce((a, b) => a * b, 1);
-      return [name, new Tensor('float32', Float32Array.from({ length: size }, (_, i) => Math.sin(i / 3)), dims)];
+      return [
+        name,
+        new Tensor(
+          'float32',
+          Float32Array.from({ length: size }, (_, i) => Math.sin(i / 3)),
+          dims,
+        ),
+      ];
     }),
   );
   for (const [name, { dims, data }] of Object.entries(await session.run(feeds))) {
