@@ -40,7 +40,7 @@ const hyperparameters = task
  */
 export const nbeats = defineModel({
   id: 'nbeats',
-  title: 'N-BEATS',
+  title: 'NBEATS',
   paper: 'https://arxiv.org/abs/1905.10437',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'A' },
   hyperparameters,
