@@ -10,18 +10,15 @@ import { conformalHalfWidths, intervalAround } from '../evaluate/conformal.js';
 import { coverage as coverageOf, mae } from '../evaluate/metrics.js';
 import { shippedGraph } from '../forecaster/compile.js';
 import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
+import { taskOf, type Task } from '../forecaster/runner.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
 import type { WindowArrays } from '../quantize/index.js';
 import { seriesTogether } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
 
-interface Task {
-  readonly inputLength: number;
-  readonly horizon: number;
-}
 /** Throws `ND_CONFIG_CONFLICT` for a model that needs several series: on a device every series has a lane of its own. */
-const taskOf = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
+const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
   if (seriesTogether(spec) !== undefined) {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
       where: spec.model.id,
@@ -29,8 +26,7 @@ const taskOf = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
       mend: 'Name a model of one series; `nd models` says which are.',
     });
   }
-  const { inputLength, horizon } = spec.hyperparameters as unknown as Task;
-  return { inputLength, horizon };
+  return taskOf(spec);
 };
 
 /** Up to `limit` windows, evenly spread over the frame. */
@@ -71,7 +67,7 @@ export async function compress(
     maxLoss?: number | undefined;
   },
 ): Promise<Compressed> {
-  const task = taskOf(model);
+  const task = deviceTask(model);
   const graph = shippedGraph(model);
   const { loss, model: definition } = model.spec;
   const windows = windowArrays(validation, task, gateWindows);
@@ -141,7 +137,7 @@ export async function packModel({
   engine,
   ...options
 }: PackOptions): Promise<{ bundle: Bundle; measured: Backtest }> {
-  const task = taskOf(model);
+  const task = deviceTask(model);
   const { quantiles, point } = model.spec.loss;
   const shipped = await onnxModel(model.name, Object.values(options.models)[0]!, engine, task, point);
   const measured = await backtest(heldOut, [shipped], { ...task, step: 1 });
@@ -202,7 +198,7 @@ export function holdOut(
 
 /** The rows at the end of each series that this model was validated on; a fifth of the shortest where it was not. */
 export function heldOutRows({ spec, errors }: TrainedModel, frame: TimeSeriesFrame): number {
-  const { horizon } = taskOf({ spec });
+  const { horizon } = deviceTask({ spec });
   const lengths = frame.ids.map((_, series) => rowsOf(frame, series).to - rowsOf(frame, series).from);
   const shortest = lengths.reduce((a, b) => Math.min(a, b), Infinity);
   if (errors === undefined) return Math.max(horizon, Math.floor(shortest / 5));

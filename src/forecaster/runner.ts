@@ -20,8 +20,16 @@ export interface Runner {
 
 export const batchWindows = 256;
 
-export const taskOf = ({ hyperparameters }: ForecastSpec) =>
-  hyperparameters as unknown as { readonly inputLength: number; readonly horizon: number };
+export interface Task {
+  readonly inputLength: number;
+  readonly horizon: number;
+}
+
+/** The two lengths alone, so that the result may be spread where other hyperparameters would mean something else. */
+export function taskOf({ hyperparameters }: ForecastSpec): Task {
+  const { inputLength, horizon } = hyperparameters as unknown as Task;
+  return { inputLength, horizon };
+}
 
 export async function createRunner(model: Trained): Promise<Runner> {
   const session = await createOrtEngine().load(exportOnnx(model));

@@ -101,7 +101,8 @@ export async function runDemo(
     );
 
     terminal.say('4  Replay the sensor, faster than real time');
-    const readings = readingsAfter(frame, learned.validation.time[scenario.inputLength]!);
+    const shift = shiftOf(frame.time);
+    const readings = readingsAfter(frame, learned.validation.time[scenario.inputLength]!, shift);
     const bar = terminal.progress('readings', readings.time.length);
     const messages = await replay(world, device, stream, readings, {
       signal,
@@ -128,7 +129,6 @@ export async function runDemo(
     const coldStartMs = await again.millisecondsTo('first-forecast');
     await again.stop();
 
-    const shift = shiftOf(frame.time);
     const outcome = judgeOutcome(
       world.heard.forecasts,
       world.heard.events,
@@ -170,12 +170,12 @@ export async function runDemo(
 const shiftOf = (time: ArrayLike<number>): number =>
   Math.floor((Date.now() - time[time.length - 1]!) / weekMs) * weekMs;
 
-/** What the sensor really sent from a moment on, moved to the present. */
+/** What the sensor really sent from a moment on, moved by `shift`. */
 function readingsAfter(
   { time, columns, available }: { time: Float64Array; columns: { target: Float32Array }; available: Uint8Array },
   from: number,
+  shift: number,
 ): Series {
-  const shift = shiftOf(time);
   const rows = [...time.keys()].filter((row) => time[row]! >= from && available[row] === 1);
   return { time: rows.map((row) => time[row]! + shift), value: rows.map((row) => columns.target[row]!) };
 }

@@ -56,7 +56,7 @@ export function demoReport({
             },
           ];
     });
-  const closeUp = closest(outcome.alerts, scenario, back);
+  const closeUp = closest(outcome.alerts, back);
 
   const chart = (title: string, description: string, from: number, to: number) => ({
     kind: 'chart' as const,
@@ -220,7 +220,7 @@ function band(
 }
 
 /** The first alert inside a labelled failure. */
-const closest = (alerts: readonly Alert[], _: Scenario, back: (time: number) => number): number | undefined => {
+const closest = (alerts: readonly Alert[], back: (time: number) => number): number | undefined => {
   const hit = alerts.find(({ window }) => window !== null);
   return hit && back(hit.openedMs);
 };
