@@ -175,9 +175,8 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
     return name;
   };
 
-  /** An emitter that adds to `list`; names declared by a body graph get its prefix, since ONNX forbids shadowing. */
-  const into = (list: NodeProto[], prefix: string, local: ReadonlySet<string>): OnnxEmitter => {
-    const resolve = (name: string): string => (local.has(name) ? prefix + name : name);
+  /** An emitter that adds to `list`; `resolve` finds what a name means there. */
+  const into = (list: NodeProto[], resolve: (name: string) => string): OnnxEmitter => {
     const emitter: OnnxEmitter = {
       node: (type, inputs, { attributes = {}, outputs = 1, domain = '', body } = {}) => {
         // An output nobody reads has no name in the graph; ONNX Runtime wants one for those that are not optional.
@@ -218,7 +217,8 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         const bodyPrefix = `${name}${counter++}/`;
         const declared = new Set([...inputs, ...outputs].map((declaration) => declaration.name));
         const bodyNodes: NodeProto[] = [];
-        build(into(bodyNodes, bodyPrefix, declared));
+        // Names that a body declares get its prefix, since ONNX forbids shadowing; all others are those of the graph around it.
+        build(into(bodyNodes, (given) => (declared.has(given) ? bodyPrefix + given : resolve(given))));
         const info = (declaration: SubgraphValue): ValueInfoProto =>
           valueInfo(bodyPrefix + declaration.name, declaration.shape, DataType.FLOAT);
         return {
@@ -233,5 +233,5 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
     };
     return emitter;
   };
-  return { ...into(nodes, '', new Set()), tensor, fresh, usesMicrosoft: () => microsoft };
+  return { ...into(nodes, (name) => name), tensor, fresh, usesMicrosoft: () => microsoft };
 }
