@@ -4,7 +4,7 @@ import { createOrtEngine } from '../src/engine/ort.js';
 import type { Engine } from '../src/engine/port.js';
 import { compile, exportOnnx, type CompiledForecast, type Trained } from '../src/forecaster/compile.js';
 import type { ScalerName } from '../src/models/index.js';
-import { planTraining } from '../src/train/plan.js';
+import { planTraining, startingValues } from '../src/train/plan.js';
 import { chooseCases, specOf, type BenchCase } from './case.js';
 import { startPeer } from './peer.js';
 import { geometricMean, minimum, percentile, rounded } from './statistics.js';
@@ -126,7 +126,7 @@ async function timesOf(
   turnMs: number,
 ): Promise<{ times: number[]; compileMs: number }> {
   const spec = specOf(benchCase, scaler);
-  const trained: Trained = { spec, values: planTraining(spec, { batch: 1, seed: 1 }).values };
+  const trained: Trained = { spec, values: startingValues(planTraining(spec, { batch: 1, seed: 1 })) };
   const started = performance.now();
   const compiled = await compile(trained, { engine });
   const compileMs = performance.now() - started;

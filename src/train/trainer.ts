@@ -5,7 +5,7 @@ import { createTrainingStep, type TrainingStep } from '../engine/training-step.j
 import { NeuroDivergentError } from '../errors.js';
 import { loadCheckpoint, saveCheckpoint, type HistoryRecord, type Progress } from './checkpoint.js';
 import type { TrainSettings } from './defaults.js';
-import { fingerprint, type TrainingPlan } from './plan.js';
+import { drawStart, fingerprint, type TrainingPlan } from './plan.js';
 import { createSampler } from './sample.js';
 import { rateAt } from './schedule.js';
 
@@ -73,7 +73,8 @@ export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): 
   });
   const validator = validation && (await createValidator(engine, job, validation, training));
   try {
-    training.load(plan.values);
+    for (const [name, { data }] of Object.entries(training.values))
+      drawStart(data, name, plan.starts[name]!, plan.seed);
     const run = begin(job, training);
     const { progress } = run;
     const sample = createSampler(windows.count, settings.seed);
@@ -241,7 +242,7 @@ async function createValidator(
   windows: Windows,
   training: TrainingStep,
 ): Promise<{ loss(): number; close(): void }> {
-  const session: Session = await engine.load(plan.validationModel, { threads: settings.threads });
+  const session: Session = await engine.load(plan.validationModel!, { threads: settings.threads });
   const size = Math.min(settings.windowsBatchSize, windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);

@@ -37,7 +37,7 @@ const dataTypes: Record<DType, DataType> = {
 
 /** Values of a constant in the bytes ONNX wants: little endian, the element type's width. */
 const encoders: Record<DType, (data: ArrayLike<number>) => ArrayBufferView> = {
-  float32: (data) => (data instanceof Float32Array ? data : Float32Array.from(data)),
+  float32: (data) => (data instanceof Float32Array ? data : new Float32Array(data)),
   float16: (data) => Uint16Array.from(data, toHalf),
   int8: (data) => Int8Array.from(data),
   uint8: (data) => Uint8Array.from(data),
