@@ -4,7 +4,17 @@ import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
 import { elements } from '../graph/ndarray.js';
-import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
+import {
+  fuseCross,
+  runPasses,
+  initOf,
+  leafName,
+  nextName,
+  toOnnx,
+  type Graph,
+  type Init,
+  type Tensor,
+} from '../graph/index.js';
 import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
 
 export interface TrainingPlan {
@@ -25,7 +35,7 @@ export function planTraining(
   { batch, seed, validated = false }: { batch: number; seed: number; validated?: boolean },
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = trainingGraph(spec, { batch });
+  const graph = runPasses(trainingGraph(spec, { batch }), [fuseCross]);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     ...(validated && {

@@ -76,6 +76,12 @@ export function toOnnx(
   const emit = createEmitter(nodes, initializers);
   const order = topological(outputs.map(([, tensor]) => tensor));
   const used = new Set<Tensor>([...order.flatMap((node) => node.inputs), ...outputs.map(([, tensor]) => tensor)]);
+  /** A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it. */
+  const copyOutputs = (made: readonly Tensor[]): void => {
+    for (const [output, tensor] of outputs)
+      if (made.includes(tensor) && names.get(tensor) !== output)
+        emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
+  };
   for (const node of order) {
     if (node.op === constantOp) {
       const { data, shape, dtype } = node.attributes as {
@@ -98,10 +104,9 @@ export function toOnnx(
       const { type, attributes = {}, domain = '' } = form;
       emit.node(type, lowered.inputs, { attributes, domain, outputs: lowered.outputs });
     }
+    copyOutputs(node.outputs); // at once: ONNX Runtime begins with the last outputs of the file and would go far back for a copy
   }
-  // A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it.
-  for (const [output, tensor] of outputs)
-    if (names.get(tensor) !== output) emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
+  copyOutputs([...inputs, ...order.filter(({ op }) => op === constantOp).flatMap(({ outputs: [value] }) => value!)]);
 
   return toBinary(
     ModelProtoSchema,
