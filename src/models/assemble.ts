@@ -4,11 +4,14 @@
  */
 import {
   createGraph,
+  cutRecurrent,
   foldConstants,
   fuseBias,
+  fuseCross,
   gradients,
   leafName,
   mergeEqual,
+  rematerialize,
   runPasses,
   simplify,
   type Dim,
@@ -71,7 +74,12 @@ export interface TrainingGraphOptions {
   readonly training?: boolean;
   /** Also give what the model gave, in scaled units, as `forecast`. */
   readonly withForecast?: boolean;
+  /** Compute activations again in the backward pass instead of keeping them: less memory, more time. */
+  readonly checkpointing?: boolean;
 }
+
+/** Steps of a piece of a recurrent layer, when activations are computed again: memory goes with the pieces and the steps of one. */
+const pieceSteps = 32;
 
 /**
  * `loss` and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and
@@ -79,11 +87,17 @@ export interface TrainingGraphOptions {
  */
 export function trainingGraph(
   spec: ForecastSpec,
-  { batch, training = true, withForecast = false }: TrainingGraphOptions,
+  { batch, training = true, withForecast = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const { loss, forecast } = lossOf(g, spec);
-  const { parameters, states, updates } = g.finish({ loss });
+  const forward = g.finish(lossOf(g, spec));
+  const {
+    parameters,
+    states,
+    updates,
+    outputs: built,
+  } = checkpointing ? cutRecurrent(pieceSteps).run(forward) : forward;
+  const { loss, forecast } = built as Record<'loss' | 'forecast', Tensor>;
   const found = gradients(loss, parameters, { allowUnused: true });
   // A step writes every state; one without a new value keeps its own.
   const kept = Object.fromEntries(states.map((state) => [leafName(state), state]));
@@ -97,6 +111,7 @@ export function trainingGraph(
     foldConstants,
     mergeEqual,
     fuseBias,
+    ...(checkpointing ? [fuseCross, rematerialize()] : []),
   ]);
 }
 export const gradientName = (parameter: string): string => `grad/${parameter}`;

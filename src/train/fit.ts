@@ -60,6 +60,7 @@ export async function fitModel({
     batch: Math.min(settings.windowsBatchSize, windows.count),
     seed: settings.seed,
     validated: validation !== undefined,
+    checkpointing: settings.checkpointing,
   });
   const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });

@@ -29,13 +29,21 @@ export interface TrainingPlan {
   readonly seed: number;
 }
 
+interface PlanOptions {
+  readonly batch: number;
+  readonly seed: number;
+  /** Also build the validation model. */
+  readonly validated?: boolean;
+  readonly checkpointing?: boolean;
+}
+
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(
   spec: ForecastSpec,
-  { batch, seed, validated = false }: { batch: number; seed: number; validated?: boolean },
+  { batch, seed, validated = false, checkpointing = false }: PlanOptions,
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = runPasses(trainingGraph(spec, { batch }), [fuseCross]);
+  const graph = runPasses(trainingGraph(spec, { batch, checkpointing }), [fuseCross]);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     ...(validated && {
