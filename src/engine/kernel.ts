@@ -37,6 +37,7 @@ export interface Kernels {
     scale: number,
   ) => void;
   readonly uniform: (state: number, at: number, count: number) => void;
+  readonly keep: (state: number, at: number, count: number, below: number, value: number) => void;
 }
 
 const pageBytes = 65_536;

@@ -23,8 +23,8 @@ export interface TrainingLayout {
   readonly parameters: readonly (TensorPlan & { readonly gradient: string; readonly missed?: string })[];
   /** Kept between steps; `next` is the output that holds the value after the step. */
   readonly states: readonly (TensorPlan & { readonly next: string })[];
-  /** Uniform draws in [0, 1), new at every step. */
-  readonly draws: readonly TensorPlan[];
+  /** New at every step: uniform in [0, 1), or with `keep` 1 / keep in that share of the elements and 0 in the others. */
+  readonly draws: readonly (TensorPlan & { readonly keep?: number })[];
   /** The output that holds the loss, a scalar. */
   readonly loss: string;
 }
@@ -85,6 +85,8 @@ export interface TrainingStep {
 }
 
 const floatBytes = 4;
+/** What probabilities of keeping an element are rounded to. */
+const keepLevels = 65_536;
 /** Where tensors start, in floats: 64 bytes. */
 const alignment = 16;
 /** Adam's constants, as PyTorch has them. */
@@ -121,7 +123,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const randomAt = reserve(16);
   const lossAt = reserve(1);
 
-  const { buffer, sumOfSquares, adam, uniform } = createKernels(end * floatBytes);
+  const { buffer, sumOfSquares, adam, uniform, keep: keepSome } = createKernels(end * floatBytes);
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,
@@ -155,6 +157,13 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const counters = parameters.map(({ missed }) => states.findIndex(({ name }) => name === missed));
   const stepwise = counters.some((state) => state >= 0);
   let steps = 0;
+  const fillDraws = (): void => {
+    for (const [i, { shape, keep }] of draws.entries()) {
+      const [at, count] = [drawn.offsets[i]!, roundedUp(elements(shape))];
+      if (keep === undefined) uniform(randomAt, at, count);
+      else keepSome(randomAt, at, count, Math.round(keep * keepLevels), 1 / keep);
+    }
+  };
 
   return {
     layout,
@@ -165,7 +174,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
 
     step: (batch, { learningRate, clipNorm = Infinity, weightDecay = 0 }) => {
       for (const { name } of layout.inputs) feeds[name] = batch[name]!;
-      if (drawn.count > 0) uniform(randomAt, drawn.at, drawn.count);
+      fillDraws();
       session.run(feeds, fetches);
 
       const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count));

@@ -17,11 +17,12 @@ export {
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
-export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
+export { constant, constantValues, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
 export * from './ops/attention.js';
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';
 export * from './ops/linear.js';
+export { normalizeRows } from './ops/normalize.js';
 export * from './ops/quantized.js';
 export * from './ops/recurrent.js';
 export * from './ops/reduce.js';

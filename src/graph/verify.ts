@@ -2,7 +2,7 @@
 import { NeuroDivergentError } from '../errors.js';
 import type { Graph } from './builder.js';
 import { byName, topological, type Node, type Tensor } from './ir.js';
-import { inputOp, leafName, parameterOp, stateOp, uniformOp } from './ops/leaf.js';
+import { inputOp, keepOp, leafName, parameterOp, stateOp, uniformOp } from './ops/leaf.js';
 import { sameShape, type Shape } from './shape.js';
 
 const fail = (where: string, what: string): never => {
@@ -20,6 +20,7 @@ export function verify(graph: Graph): void {
     [parameterOp, graph.parameters],
     [stateOp, graph.states],
     [uniformOp, graph.draws],
+    [keepOp, graph.draws],
   ];
   for (const node of topological([...Object.values(graph.outputs), ...Object.values(graph.updates)])) {
     const list = leaves.find(([op]) => op === node.op)?.[1];

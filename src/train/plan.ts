@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
-import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
+import { initOf, keepProbability, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
 import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
 
 export interface TrainingPlan {
@@ -56,7 +56,10 @@ export function layoutOf(graph: Graph): TrainingLayout {
       return { ...plan(tensor), gradient: gradientName(name), ...(missed && { missed }) };
     }),
     states: graph.states.map((tensor) => ({ ...plan(tensor), next: nextName(leafName(tensor)) })),
-    draws: graph.draws.map(plan),
+    draws: graph.draws.map((tensor) => {
+      const keep = keepProbability(tensor);
+      return { ...plan(tensor), ...(keep !== undefined && { keep }) };
+    }),
     loss: 'loss',
   };
 }

@@ -5,7 +5,7 @@
 import type { Graph } from '../builder.js';
 import { createNode, topological, type Node, type Tensor } from '../ir.js';
 import { add } from '../ops/elementwise.js';
-import { inputOp, uniformOp } from '../ops/leaf.js';
+import { inputOp, isDraw } from '../ops/leaf.js';
 import { zeroAfter } from '../ops/zero-after.js';
 import { bindBatch } from '../shape.js';
 import type { Pass } from './pass.js';
@@ -69,7 +69,7 @@ function again(graph: Graph, forward: readonly Node[], stretches: number): Graph
   };
   const recomputed = (tensor: Tensor, stretch: number): Tensor => {
     const { node } = tensor;
-    if (node.op === inputOp || node.op === uniformOp || kept.has(tensor)) return notBefore(tensor, stretch);
+    if (node.op === inputOp || isDraw(node) || kept.has(tensor)) return notBefore(tensor, stretch);
     if (node.inputs.length === 0) return tensor;
     return copyOf(node, (input) => recomputed(input, stretch)).outputs[tensor.index]!;
   };

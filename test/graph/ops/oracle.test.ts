@@ -98,6 +98,11 @@ const oracles: Record<string, Oracle> = {
     [order[along], order[x!.rank - 1]] = [x!.rank - 1, along]; // softmax knows the last axis alone; the swap undoes itself
     return tf.transpose(tf.softmax(tf.transpose(x!, order)), order);
   },
+  normalizeRows: ([x, weight, bias], { eps }) => {
+    const { mean, variance } = tf.moments(x!, -1, true);
+    const inverse = tf.rsqrt(tf.add(variance, eps!));
+    return [tf.add(tf.mul(tf.mul(tf.sub(x!, mean), inverse), weight!), bias!), mean, inverse];
+  },
   sort: ([x]) => tf.reverse(tf.topk(x!, x!.shape.at(-1)).values, -1),
 
   rnn: ([x, w, h0]) => {
