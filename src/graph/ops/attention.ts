@@ -55,8 +55,8 @@ export const attention: OpCall<[q: Tensor, k: Tensor, v: Tensor, attributes: Chu
     const [turned] = emit.node('Transpose', [k!], { attributes: { perm: swapped(shape.length) } });
     const parts: string[] = [];
     for (let start = 0; start < rows; start += chunk) {
-      const range = [start, Math.min(start + chunk, rows), axis].map((bound) => emit.ints([bound]));
-      const part = rows <= chunk ? q! : emit.node('Slice', [q!, ...range])[0]!;
+      const range = [start, Math.min(start + chunk, rows), axis];
+      const part = rows <= chunk ? q! : emit.node('Slice', [q!, ...range.map((bound) => emit.ints([bound]))])[0]!;
       const [scaled] = emit.node('Mul', [part, factor]);
       const [weights] = emit.node('Softmax', emit.node('MatMul', [scaled!, turned!]), { attributes: { axis: -1 } });
       parts.push(...emit.node('MatMul', [weights!, v!]));

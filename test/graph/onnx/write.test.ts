@@ -16,8 +16,10 @@ import {
 import {
   ModelProtoSchema,
   TensorProto_DataType as DataType,
+  type GraphProto,
   type ModelProto,
 } from '../../../src/graph/onnx/onnx_pb.js';
+import { opCases } from '../ops/samples.js';
 
 const written = (graph: Graph, options?: Parameters<typeof toOnnx>[1]): ModelProto =>
   fromBinary(ModelProtoSchema, toOnnx(graph, options));
@@ -69,6 +71,16 @@ test('equal small constants are written once, large ones as they come', () => {
   const large = (): ReturnType<typeof constant> => constant(new Float32Array(100), [100]);
   const y = add(add(mul(mul(g.input('x', [100]), 2), 2), large()), large());
   expect(written(g.finish({ y })).graph!.initializer).toHaveLength(3);
+});
+
+test.each(opCases())('$title writes no constant that nothing reads: runtimes warn of them', ({ graph }) => {
+  const read = ({ node }: GraphProto): string[] =>
+    node.flatMap(({ input, attribute }) => [
+      ...input,
+      ...attribute.flatMap(({ g }) => (g === undefined ? [] : read(g))),
+    ]);
+  const { graph: file } = written(graph);
+  expect(read(file!)).toEqual(expect.arrayContaining(file!.initializer.map(({ name }) => name)));
 });
 
 test.each([
