@@ -1,8 +1,9 @@
-/** FP16 storage: half the file, computed in FP32, since processors mostly emulate FP16 (ENGINE.md §5). */
+/** FP16 storage: half the file, computed in FP32, since processors mostly emulate FP16 (ENGINE.md §5); or FP16 throughout, for GPUs. */
 import {
   castTo,
   constantValues,
   halfConstant,
+  mixedPrecision,
   substitute,
   topological,
   type Graph,
@@ -27,11 +28,17 @@ export function storeFp16(graph: Graph): Graph {
   return substitute(graph, stored);
 }
 
-export async function fp16(task: Task): Promise<Found> {
-  const graph = storeFp16(task.float);
+/** Products in FP16 and what is between them; other large constants are stored so. */
+export const computeFp16 = (graph: Graph): Graph => storeFp16(mixedPrecision().run(graph));
+
+const ways = { fp16: storeFp16, 'fp16-compute': computeFp16 };
+
+export async function fp16(task: Task, to: keyof typeof ways): Promise<Found> {
+  const change = ways[to];
+  const graph = change(task.float);
   const mae = await forecastError(task.engine, graph, task.validation, task.point);
   const layers = findLayers(task.float, { activations: false });
-  const noise = await signalToNoise(task, layers, storeFp16, task.validation);
+  const noise = await signalToNoise(task, layers, change, task.validation);
   return {
     graph,
     mae,
