@@ -23,6 +23,8 @@ const moves = new Set<Op>([
 const elementwise = new Set<Op>(
   [add, elu, gate, gelu, maximum, mul, neg, relu, sigmoid, sub, tanh].map(({ op }) => op),
 );
+/** All that may be computed in FP16. */
+export const halfOps: ReadonlySet<Op> = new Set([...products, ...moves, ...elementwise]);
 /** What FP16 keeps of a number, as a share of it. */
 const halfPrecision = 2 ** -11;
 
