@@ -73,12 +73,12 @@ export function trainSettings(model: string, options: TrainOptions = {}): TrainS
   );
 }
 
-/** A CPU has few units for FP16, or none: there, mixed precision is for trying it out. */
+/** ONNX Runtime computes FP16 in FP32 on a CPU: there, mixed precision is for trying it out. */
 function refuseSlowPrecision(settings: TrainSettings, { onGpu }: { readonly onGpu: boolean }): TrainSettings {
   if (settings.precision === 'fp32' || onGpu || settings.mixedOnCpu) return settings;
   throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
     where: 'train.precision',
-    what: 'Mixed precision costs time on a CPU instead of saving it.',
+    what: 'Mixed precision costs time on a CPU, it saves none.',
     mend: 'Train in fp32, or set `mixedOnCpu: true` to try it.',
   });
 }

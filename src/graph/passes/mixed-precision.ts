@@ -69,7 +69,8 @@ function aroundLoss(graph: Graph, { from, gradient }: NonNullable<Options['loss'
 /** The nodes that will be computed in FP16. */
 function choose(graph: Graph, among: ReadonlySet<Node> | undefined): Set<Node> {
   const order = topological(rootsOf(graph));
-  const may = (node: Node, ops: ReadonlySet<Op>): boolean => ops.has(node.op) && (among?.has(node) ?? true);
+  const may = (node: Node, ops: ReadonlySet<Op>): boolean =>
+    ops.has(node.op) && node.outputs[0]!.dtype === 'float32' && (among?.has(node) ?? true);
   const reachable = (x: Tensor): boolean => constantValues(x) === undefined || halfConstant(x) !== undefined;
   const chosen = new Set(order.filter((node) => may(node, products) && node.inputs.every(reachable)));
 

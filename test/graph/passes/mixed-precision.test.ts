@@ -61,6 +61,11 @@ test('products are computed in FP16, and so is what lies between two of them', (
   expect(run(after)).not.toEqual(run(graphOf((g) => dense(g, 'w2', relu(dense(g, 'w1', g.input('x', ['batch', 4]), 5)), 3)))); // prettier-ignore
 });
 
+test('a graph that went through the pass goes through it again unchanged', () => {
+  const after = mixed(graphOf((g) => dense(g, 'w2', relu(dense(g, 'w1', g.input('x', ['batch', 4]), 5)), 3)));
+  expect(opsOf(mixedPrecision().run(after))).toEqual(opsOf(after));
+});
+
 test('parameters stay FP32 inputs, each cast once however often it is read', () => {
   const graph = graphOf((g) => {
     const w = g.parameter('w', [4, 4], init);
