@@ -8,7 +8,7 @@ const lineBudgets = {
   cli: 3900,
   contracts: 1300,
   data: 1600,
-  engine: 760,
+  engine: 790,
   evaluate: 1350,
   forecaster: 850,
   graph: 4200,

@@ -58,6 +58,7 @@ export const errorKinds = {
   ND_TRAIN_LOSS_NOT_FINITE: 'diverged',
   ND_TRAIN_NO_WINDOW: 'data',
   ND_TRAIN_RESUME_INCOMPATIBLE: 'model',
+  ND_TRAIN_SCALE_EXHAUSTED: 'diverged',
 
   ND_PREDICT_NOT_FITTED: 'model',
 

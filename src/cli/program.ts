@@ -79,7 +79,11 @@ export function createProgram(): Command {
     .description('make a smaller model and prove that it is as good')
     .argument('<folder>', 'what `nd train` wrote')
     .requiredOption('--out <file>', 'the quantized ONNX model')
-    .addOption(new Option('--to <precision>', 'precision of the weights').choices(['int8', 'fp16']).default('int8'))
+    .addOption(
+      new Option('--to <precision>', 'precision of the weights')
+        .choices(['int8', 'fp16', 'fp16-compute'])
+        .default('int8'),
+    )
     .option('--model <name>', 'which of the models (the best)')
     .option('--validation <rows>', 'last rows of each series that judge it (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)

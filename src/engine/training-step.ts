@@ -4,6 +4,7 @@
  */
 import { NeuroDivergentError } from '../errors.js';
 import { createKernels } from './kernel.js';
+import { afterGoodStep, afterOverflow, firstScale, noScale, type LossScale } from './loss-scale.js';
 import type { Engine, FloatTensor } from './port.js';
 import { seedWords } from './random.js';
 
@@ -27,6 +28,8 @@ export interface TrainingLayout {
   readonly draws: readonly (TensorPlan & { readonly keep?: number })[];
   /** The output that holds the loss, a scalar. */
   readonly loss: string;
+  /** The scalar input that the gradients come out multiplied with, of a graph in mixed precision. */
+  readonly lossScale?: string;
 }
 
 export interface TrainingStepOptions {
@@ -65,19 +68,24 @@ export interface TrainingSnapshot {
   readonly secondMoments: Readonly<Record<string, Float32Array>>;
   /** [16] */
   readonly random: Uint32Array;
+  /** In mixed precision. */
+  readonly lossScale?: LossScale | undefined;
 }
 
 export interface TrainingStep {
   readonly layout: TrainingLayout;
   /** Parameters and states by name: views of the live memory, to feed other sessions with. */
   readonly values: Readonly<Record<string, FloatTensor>>;
-  /** Gradients of the last step by name of the parameter: views as well. */
+  /** Gradients of the last step by name of the parameter, times the loss scale: views as well. */
   readonly gradients: Readonly<Record<string, FloatTensor>>;
   /** A copy of parameters and states. */
   copyValues(): Record<string, Float32Array>;
   /** Sets every parameter and state. Throws `ND_SHAPE_MISMATCH` for one that is missing or has another size. */
   load(values: Readonly<Record<string, ArrayLike<number>>>): void;
-  /** `feeds`: every input of the layout, in its shape. Throws `ND_ENGINE_FAILED`. */
+  /**
+   * `feeds`: every input of the layout, in its shape. A step whose gradients overflow in mixed precision changes nothing
+   * but the loss scale, and is tried again with half of it. Throws `ND_ENGINE_FAILED`, `ND_TRAIN_SCALE_EXHAUSTED`.
+   */
   step(feeds: Readonly<Record<string, FloatTensor>>, settings: StepSettings): StepResult;
   snapshot(): TrainingSnapshot;
   restore(snapshot: TrainingSnapshot): void;
@@ -146,7 +154,12 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   random.set(seedWords([seed, 'draws'], 16));
 
   // One object each for all runs; the inputs of the batch are put into `feeds` at every step.
-  const feeds: Record<string, FloatTensor> = { ...values, ...views(draws, drawn) };
+  const factor: FloatTensor = { data: new Float32Array(1), dims: [] };
+  const feeds: Record<string, FloatTensor> = {
+    ...values,
+    ...views(draws, drawn),
+    ...(layout.lossScale !== undefined && { [layout.lossScale]: factor }),
+  };
   const fetches = {
     ...views(parameters, g, (i) => parameters[i]!.gradient),
     ...views(states, next, (i) => states[i]!.next),
@@ -164,6 +177,15 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       else keepSome(randomAt, at, count, Math.round(keep * keepLevels), 1 / keep);
     }
   };
+  const mixed = layout.lossScale !== undefined;
+  let scale = mixed ? firstScale : noScale;
+
+  const run = (): StepResult => {
+    factor.data[0] = scale.factor;
+    session.run(feeds, fetches);
+    const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count)) / scale.factor;
+    return { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
+  };
 
   return {
     layout,
@@ -175,14 +197,16 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
     step: (batch, { learningRate, clipNorm = Infinity, weightDecay = 0 }) => {
       for (const { name } of layout.inputs) feeds[name] = batch[name]!;
       fillDraws();
-      session.run(feeds, fetches);
-
-      const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count));
-      const result = { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
+      let result = run();
+      while (mixed && !result.finite && Number.isFinite(result.loss)) {
+        scale = afterOverflow(scale);
+        result = run();
+      }
       if (!result.finite) return result;
 
       steps += 1;
-      const scale = gradientNorm > clipNorm ? clipNorm / (gradientNorm + clipEpsilon) : 1;
+      const { gradientNorm } = result;
+      const shortened = gradientNorm > clipNorm ? clipNorm / (gradientNorm + clipEpsilon) : 1;
       const learn = (from: number, count: number, taken: number): void => {
         const correction1 = 1 - beta1 ** taken;
         const correction2 = Math.sqrt(1 - beta2 ** taken);
@@ -198,7 +222,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
           beta2,
           1 - beta2,
           1 - learningRate * weightDecay,
-          scale,
+          shortened / scale.factor,
         );
       };
       if (!stepwise) learn(0, p.count, steps);
@@ -207,6 +231,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
         if (missed === before) learn(p.offsets[i]! - p.at, roundedUp(elements(shape)), steps - missed);
       }
       stateNow.set(stateNext);
+      if (mixed) scale = afterGoodStep(scale);
       return result;
     },
 
@@ -216,6 +241,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       firstMoments: copy(firstMoments),
       secondMoments: copy(secondMoments),
       random: random.slice(),
+      ...(mixed && { lossScale: scale }),
     }),
     restore: (snapshot) => {
       write(values, snapshot.values, 'restore');
@@ -223,6 +249,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       write(secondMoments, snapshot.secondMoments, 'restore');
       random.set(snapshot.random);
       steps = snapshot.steps;
+      if (mixed) scale = snapshot.lossScale ?? firstScale;
     },
     close: () => session.close(),
   };

@@ -1,17 +1,20 @@
 /** Reverse-mode differentiation: a transformation of the graph, so gradients export, fuse and quantize like anything else. */
 import { NeuroDivergentError } from '../errors.js';
-import { byName, inputName, topological, type Tensor } from './ir.js';
+import { byName, inputName, topological, toTensor, type Operand, type Tensor } from './ir.js';
 import { add, mul } from './ops/elementwise.js';
-import { constant } from './ops/leaf.js';
 import { broadcastTo } from './ops/layout.js';
 import { sameShape } from './shape.js';
 
 /**
  * Gradients of a scalar with respect to tensors of its graph, each with the tensor's shape.
  * Throws `ND_GRADIENT_MISSING_RULE` when nothing flows to a tensor, since a parameter that never learns is a mistake;
- * pass `allowUnused` where it is intended: such a gradient is zero.
+ * pass `allowUnused` where it is intended: such a gradient is zero. `seed` is what all gradients are multiplied with.
  */
-export function gradients(loss: Tensor, wrt: readonly Tensor[], { allowUnused = false } = {}): Tensor[] {
+export function gradients(
+  loss: Tensor,
+  wrt: readonly Tensor[],
+  { allowUnused = false, seed = 1 }: { readonly allowUnused?: boolean; readonly seed?: Operand } = {},
+): Tensor[] {
   const nodes = topological([loss]);
   const needed = new Set<Tensor>(wrt);
   for (const node of nodes) {
@@ -19,7 +22,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], { allowUnused = 
       for (const output of node.outputs) needed.add(output);
   }
 
-  const flowing = new Map<Tensor, Tensor>([[loss, constant(1)]]);
+  const flowing = new Map<Tensor, Tensor>([[loss, toTensor(seed)]]);
   for (const node of nodes.reverse()) {
     const { op, inputs, outputs } = node;
     if (op.grad === 'none' || !inputs.some((input) => needed.has(input))) continue;

@@ -1,7 +1,17 @@
 /** Building a graph: a scope names parameters by path, and the finished graph lists what must be fed, learned and kept. */
 import { NeuroDivergentError, ShapeError } from '../errors.js';
 import { topological, type Op, type Tensor } from './ir.js';
-import { inputOp, keepOp, leaf, leafName, parameterOp, stateOp, uniformOp, type Init, type NamedLeaf } from './ops/leaf.js';
+import {
+  inputOp,
+  keepOp,
+  leaf,
+  leafName,
+  parameterOp,
+  stateOp,
+  uniformOp,
+  type Init,
+  type NamedLeaf,
+} from './ops/leaf.js';
 import { sameShape, type Dim, type Shape } from './shape.js';
 
 export interface Graph {

@@ -17,7 +17,7 @@ export {
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
-export { constant, constantValues, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
+export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
 export * from './ops/attention.js';
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';
@@ -35,6 +35,7 @@ export { fuseAttention } from './passes/fuse-attention.js';
 export { fuseBias } from './passes/fuse-bias.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
+export { mixedPrecision } from './passes/mixed-precision.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';

@@ -5,6 +5,7 @@
 import { NeuroDivergentError, ShapeError } from '../errors.js';
 import type { NdArray } from './ndarray.js';
 import type { LoweredNode, OnnxEmitter } from './onnx/emitter.js';
+import { roundToHalf } from './onnx/half.js';
 import { bindBatch, type Shape } from './shape.js';
 
 export type DType = 'float32' | 'float16' | 'int8' | 'uint8' | 'int32' | 'int64';
@@ -206,11 +207,14 @@ export function operands(tensor: Tensor, call: { readonly op: Op }): Record<stri
   return tensor.node.op === call.op ? byName(call.op, tensor.node.inputs) : undefined;
 }
 
-/** Runs one node's plain kernel. */
+/** Runs one node's plain kernel. What is float16 is worked out in float64 and rounded once. */
 export function runNode(node: Node, inputs: readonly NdArray[], batch: number): NdArray[] {
   const shapes = node.outputs.map((tensor) => bindBatch(tensor.shape, batch));
   const result = node.op.run(byName(node.op, inputs), node.attributes, shapes, inputs);
   const arrays =
     node.op.outputs === undefined ? [result as ArrayLike<number>] : (result as readonly ArrayLike<number>[]);
-  return arrays.map((values, i) => ({ data: Float64Array.from(values), shape: shapes[i]! }));
+  return arrays.map((values, i) => {
+    const data = Float64Array.from(values);
+    return { data: node.outputs[i]!.dtype === 'float16' ? data.map(roundToHalf) : data, shape: shapes[i]! };
+  });
 }

@@ -9,6 +9,7 @@ import {
   gradients,
   leafName,
   mergeEqual,
+  mixedPrecision,
   runPasses,
   simplify,
   type Dim,
@@ -71,6 +72,8 @@ export interface TrainingGraphOptions {
   readonly training?: boolean;
   /** Also give what the model gave, in scaled units, as `forecast`. */
   readonly withForecast?: boolean;
+  /** Products of the model in FP16. The gradients come out multiplied with one more input, `lossScale`. */
+  readonly mixed?: boolean;
 }
 
 /**
@@ -79,12 +82,13 @@ export interface TrainingGraphOptions {
  */
 export function trainingGraph(
   spec: ForecastSpec,
-  { batch, training = true, withForecast = false }: TrainingGraphOptions,
+  { batch, training = true, withForecast = false, mixed = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
   const { loss, forecast } = lossOf(g, spec);
   const { parameters, states, updates } = g.finish({ loss });
-  const found = gradients(loss, parameters, { allowUnused: true });
+  const seed = mixed ? g.input(lossScaleName, []) : 1;
+  const [dForecast, ...found] = gradients(loss, [forecast, ...parameters], { allowUnused: true, seed });
   // A step writes every state; one without a new value keeps its own.
   const kept = Object.fromEntries(states.map((state) => [leafName(state), state]));
   const outputs = {
@@ -92,13 +96,26 @@ export function trainingGraph(
     ...(withForecast && { forecast }),
     ...Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!])),
   };
-  return runPasses({ ...g.finish(outputs), updates: { ...kept, ...updates } }, [
-    simplify,
-    foldConstants,
-    mergeEqual,
-    fuseBias,
-  ]);
+  const usual = (marks: Readonly<Record<string, Tensor>> = {}): Graph =>
+    runPasses({ ...g.finish({ ...outputs, ...marks }), updates: { ...kept, ...updates } }, [
+      simplify,
+      foldConstants,
+      mergeEqual,
+      fuseBias,
+    ]);
+  if (!mixed) return usual();
+  const rounded = mixedPrecision({ loss: lossEnds }).run(
+    usual({ [lossEnds.from]: forecast, [lossEnds.gradient]: dForecast! }),
+  );
+  return {
+    ...rounded,
+    outputs: Object.fromEntries(Object.keys(outputs).map((name) => [name, rounded.outputs[name]!])),
+  };
 }
+/** Between these two stands the loss. */
+const lossEnds = { from: 'forecast', gradient: 'grad/forecast' };
+/** The input that the gradients start from, in mixed precision. */
+export const lossScaleName = 'lossScale';
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
 /** The state with which a model counts the training steps that leave out a parameter. */
 export const missedName = (parameter: string): string => `${parameter}/missed`;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { NeuroDivergentError } from '../errors.js';
 
 export const scheduleNames = ['none', 'step', 'cosine'] as const;
+const precisionNames = ['fp32', 'mixed'] as const;
 
 export const trainOptions = z.strictObject({
   maxSteps: z.int().min(1).default(1000).describe('training steps'),
@@ -17,6 +18,8 @@ export const trainOptions = z.strictObject({
   windowStep: z.int().min(1).default(1).describe('distance of neighbouring windows'),
   seed: z.int().min(0).default(1).describe('seed of every random draw'),
   threads: z.int().min(1).max(64).default(2).describe('threads of the engine; results are equal for an equal number'),
+  precision: z.enum(precisionNames).default('fp32').describe('mixed: products in FP16, which GPUs have units for'),
+  mixedOnCpu: z.boolean().default(false).describe('allow mixed precision on a CPU, where it costs time'),
 });
 export type TrainSettings = z.output<typeof trainOptions>;
 export type TrainOptions = z.input<typeof trainOptions>;
@@ -55,10 +58,10 @@ const exceptions: Readonly<Record<string, TrainOptions>> = {
   stemgnn: { ...together, schedule: 'step' },
 };
 
-/** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE` or `ND_CONFIG_UNKNOWN_KEY`, naming every fault. */
+/** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE`, `ND_CONFIG_UNKNOWN_KEY`, naming every fault, and `ND_CONFIG_CONFLICT`. */
 export function trainSettings(model: string, options: TrainOptions = {}): TrainSettings {
   const result = trainOptions.safeParse({ ...exceptions[model], ...defined(options) });
-  if (result.success) return result.data;
+  if (result.success) return refuseSlowPrecision(result.data, { onGpu: false });
   const { issues } = result.error;
   throw new NeuroDivergentError(
     issues.some(({ code }) => code === 'unrecognized_keys') ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE',
@@ -68,6 +71,16 @@ export function trainSettings(model: string, options: TrainOptions = {}): TrainS
       mend: `The options are ${Object.keys(trainOptions.shape).join(', ')}.`,
     },
   );
+}
+
+/** ONNX Runtime computes FP16 in FP32 on a CPU: there, mixed precision is for trying it out. */
+function refuseSlowPrecision(settings: TrainSettings, { onGpu }: { readonly onGpu: boolean }): TrainSettings {
+  if (settings.precision === 'fp32' || onGpu || settings.mixedOnCpu) return settings;
+  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+    where: 'train.precision',
+    what: 'Mixed precision costs time on a CPU, it saves none.',
+    mend: 'Train in fp32, or set `mixedOnCpu: true` to try it.',
+  });
 }
 
 /** Without the keys that are there but undefined, as command line parsers leave them. */

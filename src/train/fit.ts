@@ -56,7 +56,8 @@ export async function fitModel({
   };
   const windows = windowsOf(parts.train, settings.windowStep, settings.minAvailable, 'training part');
   const validation = validationSize > 0 ? windowsOf(parts.validation, 1, 0, 'validation part') : undefined;
-  const plan = planTraining(spec, { batch: Math.min(settings.windowsBatchSize, windows.count), seed: settings.seed });
+  const { seed, precision } = settings;
+  const plan = planTraining(spec, { batch: Math.min(settings.windowsBatchSize, windows.count), seed, precision });
   const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
 }

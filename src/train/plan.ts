@@ -3,8 +3,25 @@ import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
-import { initOf, keepProbability, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
-import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
+import {
+  initOf,
+  keepProbability,
+  leafName,
+  nextName,
+  toOnnx,
+  type Graph,
+  type Init,
+  type Tensor,
+} from '../graph/index.js';
+import {
+  gradientName,
+  lossScaleName,
+  missedName,
+  trainingGraph,
+  validationGraph,
+  type ForecastSpec,
+} from '../models/assemble.js';
+import type { TrainSettings } from './defaults.js';
 
 export interface TrainingPlan {
   /** Forward and backward over `batch` windows. */
@@ -18,9 +35,12 @@ export interface TrainingPlan {
 }
 
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
-export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: number; seed: number }): TrainingPlan {
+export function planTraining(
+  spec: ForecastSpec,
+  { batch, seed, precision = 'fp32' }: { batch: number; seed: number; precision?: TrainSettings['precision'] },
+): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = trainingGraph(spec, { batch });
+  const graph = trainingGraph(spec, { batch, mixed: precision === 'mixed' });
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
@@ -49,7 +69,7 @@ function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
 export function layoutOf(graph: Graph): TrainingLayout {
   const plan = (tensor: Tensor): TensorPlan => ({ name: leafName(tensor), shape: tensor.shape as readonly number[] });
   return {
-    inputs: graph.inputs.map(plan),
+    inputs: graph.inputs.map(plan).filter(({ name }) => name !== lossScaleName),
     parameters: graph.parameters.map((tensor) => {
       const name = leafName(tensor);
       const missed = graph.states.map(leafName).find((state) => state === missedName(name));
@@ -61,6 +81,7 @@ export function layoutOf(graph: Graph): TrainingLayout {
       return { ...plan(tensor), ...(keep !== undefined && { keep }) };
     }),
     loss: 'loss',
+    ...(graph.inputs.some((input) => leafName(input) === lossScaleName) && { lossScale: lossScaleName }),
   };
 }
 

@@ -175,7 +175,7 @@ interface Run {
 function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
   const identity = fingerprint(
     plan.model,
-    JSON.stringify({ ...settings, threads: 0 }),
+    JSON.stringify({ ...settings, threads: 0, precision: undefined, mixedOnCpu: undefined }), // precision is in the model
     ...dataOf(windows),
     ...(validation ? dataOf(validation) : []),
   );

@@ -19,3 +19,19 @@ test.each([
     expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', where: id }) as Error,
   );
 });
+
+test('a plan in mixed precision says which input is the loss scale, and no batch has to bring it', () => {
+  const model = findModel('mlp');
+  const loss = createLoss('mae');
+  const spec = {
+    model,
+    hyperparameters: model.parse({ inputLength: 8, horizon: 2, hidden: 4 }),
+    loss,
+    scaler: 'identity' as const,
+  };
+  const [plain, mixed] = (['fp32', 'mixed'] as const).map((precision) =>
+    planTraining(spec, { batch: 2, seed: 1, precision }),
+  );
+  expect(mixed!.layout).toEqual({ ...plain!.layout, lossScale: 'lossScale' });
+  expect(mixed!.validationModel).toEqual(plain!.validationModel);
+});

@@ -203,6 +203,7 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         return names;
       },
       constant: (data, shape) => tensor(bytesOf(data), shape, typeOf(data)),
+      scalar: (value, dtype) => tensor(bytesOf(encoders[dtype]([value])), [], dataTypes[dtype]),
       ints: (values) => tensor(bytesOf(BigInt64Array.from(values, BigInt)), [values.length], DataType.INT64),
       shape: (shape) => {
         if (shape.filter((dim) => typeof dim !== 'number').length > 1) {

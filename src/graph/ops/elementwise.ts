@@ -194,8 +194,8 @@ export const gate: Binary = defineOp({
   inputs: ['x', 'by'],
   shape: ({ x, by }) => broadcastShapes('gate', x, by),
   grad: ({ x, by }, { dy }) => ({ x: sumTo(gate(dy, by), x.shape) }),
-  onnx: (_, emit, { inputs: [x, by], outputs }) => {
-    const zero = emit.constant(new Float32Array(1), []);
+  onnx: (_, emit, { node, inputs: [x, by], outputs }) => {
+    const zero = emit.scalar(0, node.outputs[0]!.dtype);
     const [mask] = emit.node('Greater', [by!, zero]);
     emit.node('Where', [mask!, x!, zero], { outputs });
   },

@@ -2,6 +2,7 @@
 import { NeuroDivergentError } from '../../errors.js';
 import { createNode, setLift, type DType, type Node, type Op, type Tensor } from '../ir.js';
 import { elements } from '../ndarray.js';
+import { roundToHalf } from '../onnx/half.js';
 import type { Shape } from '../shape.js';
 
 /** How a parameter starts. Every draw comes from the seed and the parameter's path. */
@@ -98,6 +99,16 @@ setLift(constant);
 /** The values of a constant, else undefined. */
 export const constantValues = (tensor: Tensor): ArrayLike<number> | undefined =>
   tensor.node.op === constantOp ? (tensor.node.attributes as ConstantLeaf).data : undefined;
+
+/** A float32 constant rounded to float16; undefined for any other tensor, and for values that FP16 cannot reach. */
+export function halfConstant(tensor: Tensor): Tensor | undefined {
+  const values = constantValues(tensor);
+  if (values === undefined || tensor.dtype !== 'float32') return undefined;
+  const rounded = Float32Array.from(values, roundToHalf);
+  if (!rounded.every(Number.isFinite)) return undefined;
+  const { shape, name } = tensor.node.attributes as ConstantLeaf;
+  return constant(rounded, shape, 'float16', name);
+}
 
 /** The constant filled with one value, when it is one. */
 export function uniformConstant(tensor: Tensor): number | undefined {

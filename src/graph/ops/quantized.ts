@@ -79,18 +79,23 @@ export const dequantizeLinear: UnaryWith<IntegerScale> = defineOp({
   ],
 });
 
-/** float16 or integers → float32, value by value. On a constant, the runtime does it once, at load. */
-export const toFloat: UnaryWith<object> = defineOp({
-  name: 'toFloat',
+interface ToFloat {
+  readonly dtype: 'float32' | 'float16';
+}
+
+/** Any type → float32 or float16, value by value. On a constant, the runtime does it once, at load. Passes make it, after differentiation. */
+export const castTo: UnaryWith<ToFloat> = defineOp({
+  name: 'castTo',
   inputs: ['x'],
-  dtype: () => 'float32',
+  dtype: (_, { dtype }: ToFloat) => dtype,
   shape: ({ x }) => x,
   grad: 'none',
-  onnx: () => ({ type: 'Cast', attributes: { to: 1 } }),
+  onnx: ({ dtype }) => ({ type: 'Cast', attributes: { to: dtype === 'float32' ? 1 : 10 } }),
   run: ({ x }) => x.data,
   samples: [
-    { shapes: [[2, 3]], with: {}, dtype: 'int8' },
-    { shapes: [[4]], with: {}, dtype: 'float16' },
+    { shapes: [[2, 3]], with: { dtype: 'float32' }, dtype: 'int8' },
+    { shapes: [[4]], with: { dtype: 'float32' }, dtype: 'float16' },
+    { shapes: [[2, 3]], with: { dtype: 'float16' } },
   ],
 });
 

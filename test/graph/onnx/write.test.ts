@@ -2,6 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import {
   add,
+  castTo,
   constant,
   createGraph,
   mul,
@@ -9,7 +10,6 @@ import {
   opset,
   relu,
   reshape,
-  toFloat,
   toOnnx,
   type Graph,
 } from '../../../src/graph/index.js';
@@ -90,7 +90,7 @@ test.each([
   ['int32', [1, -2], DataType.INT32, [1, 0, 0, 0, 254, 255, 255, 255]],
 ] as const)('constants of type %s are little-endian bytes of their width', (dtype, data, type, bytes) => {
   const g = createGraph();
-  const y = mul(g.input('x', [2]), toFloat(constant(data, [2], dtype), {}));
+  const y = mul(g.input('x', [2]), castTo(constant(data, [2], dtype), { dtype: 'float32' }));
   const [initializer] = written(g.finish({ y })).graph!.initializer;
   expect(initializer!.dataType).toBe(type);
   expect([...initializer!.rawData]).toEqual(bytes);
