@@ -25,6 +25,8 @@ type Attributes = Record<string, number> & {
 /** All outputs of the op; inputs and attributes as our op takes them. */
 type Oracle = (inputs: Tensor[], attributes: Attributes) => Tensor | Tensor[];
 
+/** Of the logistic function, from its value. */
+const slope = (y: Tensor): Tensor => tf.mul(y, tf.sub(1, y));
 const asOne = (mask: Tensor): Tensor => tf.cast(mask, 'float32');
 const onAxis = <T>(x: Tensor, axis: number, other: T, chosen: T): T[] =>
   x.shape.map((_, i) => (i === (axis + x.rank) % x.rank ? chosen : other));
@@ -120,8 +122,12 @@ export const oracles: Record<string, Oracle> = {
       const r = tf.sigmoid(tf.add(xr!, hr!));
       const z = tf.sigmoid(tf.add(xz!, hz!));
       const n = tf.tanh(tf.add(xn!, tf.mul(r, hn!)));
+      const before = h;
       h = tf.add(tf.mul(tf.sub(1, z), n), tf.mul(z, h));
-      return [h, r, z, n, hn!];
+      const kn = tf.mul(tf.sub(1, z), tf.sub(1, tf.square(n)));
+      const kr = tf.mul(tf.mul(kn, hn!), slope(r));
+      const k = tf.concat([kr, tf.mul(tf.sub(before, n), slope(z)), tf.mul(kn, r)], 1);
+      return [h, before, z, kn, k];
     });
     return overTime(steps);
   },
@@ -131,9 +137,14 @@ export const oracles: Record<string, Oracle> = {
       const parts = tf.split(tf.add(input, tf.matMul(h, w!)), 4, 1);
       const [i, f, o] = [parts[0]!, parts[1]!, parts[3]!].map((part) => tf.sigmoid(part)) as [Tensor, Tensor, Tensor];
       const g = tf.tanh(parts[2]!);
+      const before = h;
+      const kf = tf.mul(c, slope(f));
       c = tf.add(tf.mul(f, c), tf.mul(i, g));
-      h = tf.mul(o, tf.tanh(c));
-      return [h, c, i, f, g, o];
+      const seen = tf.tanh(c);
+      h = tf.mul(o, seen);
+      const kg = tf.mul(i, tf.sub(1, tf.square(g)));
+      const k = tf.concat([tf.mul(g, slope(i)), kf, kg, tf.mul(seen, slope(o))], 1);
+      return [h, before, f, tf.mul(o, tf.sub(1, tf.square(seen))), k];
     });
     return [...overTime(steps), c];
   },
