@@ -38,6 +38,7 @@ export const errorKinds = {
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',
+  ND_GRAPH_DTYPE: 'model',
   ND_GRAPH_DUPLICATE_NAME: 'model',
   ND_GRAPH_INVALID: 'model',
   ND_GRAPH_NOT_STATIC: 'model',
@@ -126,6 +127,11 @@ export class NeuroDivergentError extends Error {
   /** The exit code of a command that ends with this error. */
   get exitCode(): number {
     return exitCode[errorKinds[this.code]];
+  }
+
+  /** The same error, with the part of the model it happened in before its place. */
+  within(path: string): NeuroDivergentError {
+    return new NeuroDivergentError(this.code, { ...this.toJSON(), where: `${path}: ${this.where}`, cause: this });
   }
 
   toJSON(): { code: ErrorCode; where: string; what: string; mend: string } {
