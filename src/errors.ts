@@ -45,7 +45,14 @@ export const errorKinds = {
   ND_GRADIENT_MISSING_RULE: 'model',
 
   ND_ENGINE_FAILED: 'internal',
+  ND_ENGINE_INPUT_MISSING: 'model',
+  ND_ENGINE_INPUT_SHAPE: 'model',
   ND_ENGINE_MISSING: 'internal',
+  ND_ENGINE_MODEL_CORRUPT: 'io',
+  ND_ENGINE_MODEL_UNSUPPORTED: 'model',
+  ND_ENGINE_OUT_OF_MEMORY: 'internal',
+  ND_ENGINE_OUTPUT_MISMATCH: 'model',
+  ND_ENGINE_PROVIDER_MISSING: 'model',
 
   ND_QUANTIZE_GATE_FAILED: 'gate',
   ND_QUANTIZE_NO_CALIBRATION: 'data',
@@ -58,6 +65,7 @@ export const errorKinds = {
   ND_TRAIN_DIVERGED: 'diverged',
   ND_TRAIN_LOSS_NOT_FINITE: 'diverged',
   ND_TRAIN_NO_WINDOW: 'data',
+  ND_TRAIN_OUT_OF_MEMORY: 'model',
   ND_TRAIN_RESUME_INCOMPATIBLE: 'model',
 
   ND_PREDICT_NOT_FITTED: 'model',

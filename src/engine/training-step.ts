@@ -4,7 +4,7 @@
  */
 import { NeuroDivergentError } from '../errors.js';
 import { createKernels } from './kernel.js';
-import type { Engine, FloatTensor } from './port.js';
+import type { Engine, FloatTensor, Provider } from './port.js';
 import { seedWords } from './random.js';
 
 export interface TensorPlan {
@@ -37,6 +37,7 @@ export interface TrainingStepOptions {
   /** Where the draws start. */
   readonly seed: number;
   readonly threads?: number;
+  readonly provider?: Provider;
 }
 
 export interface StepSettings {
@@ -71,13 +72,15 @@ export interface TrainingStep {
   readonly layout: TrainingLayout;
   /** Parameters and states by name: views of the live memory, to feed other sessions with. */
   readonly values: Readonly<Record<string, FloatTensor>>;
+  /** All that the last step was fed, draws included: views as well. */
+  readonly feeds: Readonly<Record<string, FloatTensor>>;
   /** Gradients of the last step by name of the parameter: views as well. */
   readonly gradients: Readonly<Record<string, FloatTensor>>;
   /** A copy of parameters and states. */
   copyValues(): Record<string, Float32Array>;
   /** Sets every parameter and state. Throws `ND_SHAPE_MISMATCH` for one that is missing or has another size. */
   load(values: Readonly<Record<string, ArrayLike<number>>>): void;
-  /** `feeds`: every input of the layout, in its shape. Throws `ND_ENGINE_FAILED`. */
+  /** `feeds`: every input of the layout, in its shape. Throws what `Session.run` throws. */
   step(feeds: Readonly<Record<string, FloatTensor>>, settings: StepSettings): StepResult;
   snapshot(): TrainingSnapshot;
   restore(snapshot: TrainingSnapshot): void;
@@ -96,8 +99,8 @@ const clipEpsilon = 1e-6;
 
 /** Parameters and states start at zero: `load` comes first. */
 export async function createTrainingStep(options: TrainingStepOptions): Promise<TrainingStep> {
-  const { engine, model, layout, seed, threads = 1 } = options;
-  const session = await engine.load(model, { threads });
+  const { engine, model, layout, seed, threads = 1, provider } = options;
+  const session = await engine.load(model, { threads, provider });
   const { parameters, states, draws } = layout;
 
   let end = 0;
@@ -159,6 +162,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   return {
     layout,
     values,
+    feeds,
     gradients,
     copyValues: () => copy(values),
     load: (given) => write(values, given, 'load'),
