@@ -158,7 +158,7 @@ function nativeSession(binding: Binding, model: Uint8Array, threads: number, pro
     return open(chains[provider]);
   } catch (cause) {
     const fault = loadFault(cause, model);
-    if (provider === 'cpu') throw fault;
+    if (provider === 'cpu' || fault.code !== 'ND_ENGINE_FAILED') throw fault;
     // A model that the processor takes shows that the provider is what is missing.
     try {
       open(chains.cpu).dispose();

@@ -100,7 +100,6 @@ const clipEpsilon = 1e-6;
 /** Parameters and states start at zero: `load` comes first. */
 export async function createTrainingStep(options: TrainingStepOptions): Promise<TrainingStep> {
   const { engine, model, layout, seed, threads = 1, provider } = options;
-  const session = await engine.load(model, { threads, provider });
   const { parameters, states, draws } = layout;
 
   let end = 0;
@@ -125,6 +124,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const lossAt = reserve(1);
 
   const { buffer, sumOfSquares, adam, uniform } = createKernels(end * floatBytes);
+  const session = await engine.load(model, { threads, provider });
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,

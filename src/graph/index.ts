@@ -2,7 +2,7 @@
 export { createGraph, type Graph, type GraphBuilder, type Scope } from './builder.js';
 export { gradients } from './autodiff.js';
 export { evaluate } from './evaluate.js';
-export { peakBytes } from './memory.js';
+export { peakBytes, totalBytes } from './memory.js';
 export { verify } from './verify.js';
 export { printGraph } from './print.js';
 export {

@@ -6,14 +6,17 @@ import { bindBatch } from './shape.js';
 
 const bytesPerElement: Record<DType, number> = { float32: 4, float16: 2, int8: 1, uint8: 1, int32: 4, int64: 8 };
 
+/** What tensors take, each by itself; `batch` binds the symbolic batch. */
+export const totalBytes = (tensors: readonly Tensor[], batch = 1): number =>
+  tensors.reduce((sum, { shape, dtype }) => sum + elements(bindBatch(shape, batch)) * bytesPerElement[dtype], 0);
+
 /**
  * The most bytes that are alive at once, by a sweep over the nodes: leaves and outputs all the time, the rest from the node
  * that makes it to the last one that reads it. What an op takes inside, such as the steps of a recurrent layer, is not in
  * it, nor what a runtime saves by writing over its inputs. `batch` binds the symbolic batch.
  */
 export function peakBytes(graph: Graph, batch = 1): number {
-  const bytes = ({ shape, dtype }: Tensor): number => elements(bindBatch(shape, batch)) * bytesPerElement[dtype];
-  const total = (tensors: readonly Tensor[]): number => tensors.reduce((sum, tensor) => sum + bytes(tensor), 0);
+  const total = (tensors: readonly Tensor[]): number => totalBytes(tensors, batch);
   const roots = [...Object.values(graph.outputs), ...Object.values(graph.updates)];
   const order = topological(roots);
 

@@ -1,5 +1,6 @@
 /** How training is set up: one schema of options, and one table of what models want otherwise (FORECASTING.md §2). */
 import { z } from 'zod';
+import { providers } from '../engine/port.js';
 import { NeuroDivergentError } from '../errors.js';
 
 export const scheduleNames = ['none', 'step', 'cosine'] as const;
@@ -17,6 +18,7 @@ export const trainOptions = z.strictObject({
   windowStep: z.int().min(1).default(1).describe('distance of neighbouring windows'),
   seed: z.int().min(0).default(1).describe('seed of every random draw'),
   threads: z.int().min(1).max(64).default(2).describe('threads of the engine; results are equal for an equal number'),
+  provider: z.enum(providers).default('cpu').describe('what computes: the processor, or a graphics card'),
 });
 export type TrainSettings = z.output<typeof trainOptions>;
 export type TrainOptions = z.input<typeof trainOptions>;

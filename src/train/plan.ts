@@ -3,7 +3,17 @@ import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
-import { initOf, leafName, nextName, toOnnx, type Graph, type Init, type Tensor } from '../graph/index.js';
+import {
+  initOf,
+  leafName,
+  nextName,
+  peakBytes,
+  toOnnx,
+  totalBytes,
+  type Graph,
+  type Init,
+  type Tensor,
+} from '../graph/index.js';
 import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
 
 export interface TrainingPlan {
@@ -13,6 +23,8 @@ export interface TrainingPlan {
   readonly validationModel: Uint8Array;
   readonly layout: TrainingLayout;
   readonly batch: number;
+  /** What a step takes at least: tensors alive at once, and the moments of every parameter. What an engine adds is not in it. */
+  readonly neededBytes: number;
   /** Parameters and states before the first step. */
   readonly values: Readonly<Record<string, Float32Array>>;
 }
@@ -26,6 +38,7 @@ export function planTraining(spec: ForecastSpec, { batch, seed }: { batch: numbe
     validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
     layout: layoutOf(graph),
     batch,
+    neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
     values: Object.fromEntries(
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)]),
     ),

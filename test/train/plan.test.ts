@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { createLoss } from '../../src/losses/index.js';
 import { findModel } from '../../src/models/index.js';
 import { planTraining } from '../../src/train/plan.js';
+import { specOf } from './example.js';
 
 test.each([
   ['deepar', {}],
@@ -18,4 +19,12 @@ test.each([
   expect(() => planTraining(spec, { batch: 2, seed: 1 })).toThrowError(
     expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', where: id }) as Error,
   );
+});
+
+test('a plan says how much memory a step takes: more windows, more of it', () => {
+  const needed = (batch: number): number => planTraining(specOf('mlp'), { batch, seed: 1 }).neededBytes;
+  expect(needed(64)).toBeGreaterThan(needed(1));
+  const { values, neededBytes } = planTraining(specOf('mlp'), { batch: 1, seed: 1 });
+  const weights = Object.values(values).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  expect(neededBytes).toBeGreaterThan(4 * weights); // values, gradients, two moments
 });
