@@ -37,5 +37,5 @@ export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
-export { exposeNodes, type ExposedNode } from './onnx/expose.js';
+export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';

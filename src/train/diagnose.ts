@@ -1,7 +1,7 @@
-/** Finds where in a training graph numbers stop being numbers, by running it again with every tensor as an output. */
+/** Finds where in a training graph numbers stop being numbers, by running it again with a probe on every tensor. */
 import type { Engine, FloatTensor, SessionOptions } from '../engine/port.js';
 import type { TrainingStep } from '../engine/training-step.js';
-import { exposeNodes, type ExposedNode } from '../graph/index.js';
+import { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from '../graph/index.js';
 
 export interface Origin {
   /** The node, by its place in the model and its op: `model/gate/log`; or what was fed, by its name. */
@@ -12,9 +12,6 @@ export interface Origin {
   readonly parameter: string | undefined;
 }
 
-/** Runs over which the tensors are spread, so that not all are held at once. */
-const runs = 16;
-
 /** The first node that made what is not finite of what is, on the way to the loss, or to the gradients if the loss is finite. */
 export async function diagnose(
   engine: Engine,
@@ -22,39 +19,34 @@ export async function diagnose(
   { feeds, layout }: Pick<TrainingStep, 'feeds' | 'layout'>,
   options: SessionOptions,
 ): Promise<Origin | undefined> {
-  const fed = Object.keys(feeds).find((name) => !isFinite(feeds[name]!));
+  const fed = Object.keys(feeds).find((name) => !feeds[name]!.data.every(Number.isFinite));
   if (fed !== undefined) return { node: fed, reads: [], parameter: undefined };
-  const { model: exposed, nodes } = exposeNodes(model);
-  const session = await engine.load(exposed, options);
-  try {
-    const valuesOf = (names: readonly string[]): Record<string, FloatTensor> =>
-      names.length === 0 ? {} : session.run(feeds, Object.fromEntries(names.map((name) => [name, null])));
-    const bad = new Set<string>();
-    const share = Math.ceil(nodes.length / runs);
-    for (let from = 0; from < nodes.length; from += share) {
-      const values = valuesOf(nodes.slice(from, from + share).flatMap(({ outputs }) => outputs));
-      for (const [name, tensor] of Object.entries(values)) if (!isFinite(tensor)) bad.add(name);
+  const run = async (file: Uint8Array): Promise<Record<string, FloatTensor>> => {
+    const session = await engine.load(file, options);
+    try {
+      return session.run(feeds);
+    } finally {
+      session.close();
     }
-    const gradients = layout.parameters.filter(({ gradient }) => bad.has(gradient));
-    const origin = firstOf(
-      nodes,
-      bad,
-      bad.has(layout.loss) ? [layout.loss] : gradients.map(({ gradient }) => gradient),
-    );
-    if (origin === undefined) return undefined;
+  };
 
-    const later = distances(nodes, bad, origin);
-    const [nearest] = gradients.toSorted((a, b) => later(a.gradient) - later(b.gradient));
-    const made = new Set(nodes.flatMap(({ outputs }) => outputs));
-    const values = { ...feeds, ...valuesOf(origin.inputs.filter((name) => made.has(name))) };
-    return {
-      node: origin.name,
-      reads: origin.inputs.flatMap((name) => (values[name] ? [rangeOf(values[name].data)] : [])),
-      parameter: nearest?.name,
-    };
-  } finally {
-    session.close();
-  }
+  const nodes = nodesOf(model);
+  const made = nodes.flatMap(({ outputs }) => outputs);
+  const probes = await run(probeTensors(model, made));
+  const bad = new Set(made.filter((name) => Number.isNaN(probes[probeName(name)]!.data[0])));
+  const gradients = layout.parameters.filter(({ gradient }) => bad.has(gradient));
+  const origin = firstOf(nodes, bad, bad.has(layout.loss) ? [layout.loss] : gradients.map(({ gradient }) => gradient));
+  if (origin === undefined) return undefined;
+
+  const later = distances(nodes, bad, origin);
+  const [nearest] = gradients.toSorted((a, b) => later(a.gradient) - later(b.gradient));
+  const read = origin.inputs.filter((name) => made.includes(name));
+  const values = { ...feeds, ...(read.length > 0 && (await run(exposeTensors(model, read)))) };
+  return {
+    node: origin.name,
+    reads: origin.inputs.flatMap((name) => (values[name] ? [rangeOf(values[name].data)] : [])),
+    parameter: nearest?.name,
+  };
 }
 
 /**
@@ -86,9 +78,6 @@ function distances(
   }
   return distance;
 }
-
-/** Of tensors of other types, which hold no such values, true. */
-const isFinite = ({ data }: FloatTensor): boolean => !(data instanceof Float32Array) || data.every(Number.isFinite);
 
 const rangeOf = (data: Float32Array): [number, number] => [
   data.reduce((low, value) => Math.min(low, value), Infinity),
