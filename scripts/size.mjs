@@ -11,7 +11,7 @@ const lineBudgets = {
   engine: 1020,
   evaluate: 1350,
   forecaster: 850,
-  graph: 4200,
+  graph: 4210,
   import: 920,
   losses: 1100,
   models: 6500,

@@ -3,6 +3,12 @@ import { freemem, totalmem } from 'node:os';
 import { NeuroDivergentError } from '../errors.js';
 import type { TrainingPlan } from './plan.js';
 
+/**
+ * ONNX Runtime takes up to so many times what is needed at least: from the second run on, one block for all tensors beside
+ * those of the first.
+ */
+const taken = 3;
+
 type Need = Pick<TrainingPlan, 'neededBytes' | 'batch'>;
 
 /** What this process may still take: what the system can give without swapping, within the limit of its container. */
@@ -28,7 +34,7 @@ export function shortage(plan: Need, cause: unknown): NeuroDivergentError | unde
 
 function outOfMemory({ neededBytes, batch }: Need, cause?: unknown): NeuroDivergentError {
   const available = availableBytes();
-  const fitting = 2 ** Math.floor(Math.log2(Math.max(1, (batch * available) / neededBytes)));
+  const fitting = 2 ** Math.floor(Math.log2(Math.max(1, (batch * available) / (taken * neededBytes))));
   const fewer = fitting < batch ? `; ${fitting} may fit` : '';
   return new NeuroDivergentError('ND_TRAIN_OUT_OF_MEMORY', {
     where: 'training',
