@@ -5,7 +5,7 @@
 import { NeuroDivergentError } from '../errors.js';
 import { createKernels } from './kernel.js';
 import { afterGoodStep, afterOverflow, firstScale, noScale, type LossScale } from './loss-scale.js';
-import type { Engine, FloatTensor } from './port.js';
+import type { Engine, FloatTensor, Provider } from './port.js';
 import { seedWords } from './random.js';
 
 export interface TensorPlan {
@@ -40,6 +40,7 @@ export interface TrainingStepOptions {
   /** Where the draws start. */
   readonly seed: number;
   readonly threads?: number;
+  readonly provider?: Provider;
 }
 
 export interface StepSettings {
@@ -76,6 +77,8 @@ export interface TrainingStep {
   readonly layout: TrainingLayout;
   /** Parameters and states by name: views of the live memory, to feed other sessions with. */
   readonly values: Readonly<Record<string, FloatTensor>>;
+  /** All that the last step was fed, draws included: views as well. */
+  readonly feeds: Readonly<Record<string, FloatTensor>>;
   /** Gradients of the last step by name of the parameter, times the loss scale: views as well. */
   readonly gradients: Readonly<Record<string, FloatTensor>>;
   /** A copy of parameters and states. */
@@ -84,7 +87,8 @@ export interface TrainingStep {
   load(values: Readonly<Record<string, ArrayLike<number>>>): void;
   /**
    * `feeds`: every input of the layout, in its shape. A step whose gradients overflow in mixed precision changes nothing
-   * but the loss scale, and is tried again with half of it. Throws `ND_ENGINE_FAILED`, `ND_TRAIN_SCALE_EXHAUSTED`.
+   * but the loss scale, and is tried again with half of it. Throws `ND_TRAIN_SCALE_EXHAUSTED` and what
+   * `Session.run` throws.
    */
   step(feeds: Readonly<Record<string, FloatTensor>>, settings: StepSettings): StepResult;
   snapshot(): TrainingSnapshot;
@@ -106,8 +110,7 @@ const clipEpsilon = 1e-6;
 
 /** Parameters and states start at zero: `load` comes first. */
 export async function createTrainingStep(options: TrainingStepOptions): Promise<TrainingStep> {
-  const { engine, model, layout, seed, threads = 1 } = options;
-  const session = await engine.load(model, { threads });
+  const { engine, model, layout, seed, threads = 1, provider } = options;
   const { parameters, states, draws } = layout;
 
   let end = 0;
@@ -132,6 +135,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const lossAt = reserve(1);
 
   const { buffer, sumOfSquares, adam, uniform, keep: keepSome } = createKernels(end * floatBytes);
+  const session = await engine.load(model, { threads, provider });
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,
@@ -190,6 +194,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   return {
     layout,
     values,
+    feeds,
     gradients,
     copyValues: () => copy(values),
     load: (given) => write(values, given, 'load'),

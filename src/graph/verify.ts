@@ -13,7 +13,7 @@ const fail = (where: string, what: string): never => {
   });
 };
 
-/** Throws `ND_GRAPH_INVALID` unless shapes are what the ops say, operands are of one type, and every leaf is one the graph lists. */
+/** Throws `ND_GRAPH_INVALID` unless shapes are what the ops say, and every leaf is one the graph lists; mixed types are refused when a node is made. */
 export function verify(graph: Graph): void {
   const leaves: readonly (readonly [Node['op'], readonly Tensor[]])[] = [
     [inputOp, graph.inputs],
@@ -26,9 +26,6 @@ export function verify(graph: Graph): void {
     const list = leaves.find(([op]) => op === node.op)?.[1];
     if (list !== undefined && !list.includes(node.outputs[0]!))
       fail(leafName(node.outputs[0]!), 'is used but not listed by the graph.');
-    const types = new Set(node.inputs.map((input) => input.dtype));
-    if (node.op.dtype === undefined && types.size > 1)
-      fail(node.op.name, `takes ${[...types].join(' and ')} together.`);
     const shapes = node.inputs.map((input) => input.shape);
     const inferred = node.op.shape(byName(node.op, shapes), node.attributes, shapes);
     const expected = Array.isArray(inferred)

@@ -1,5 +1,6 @@
 /** How training is set up: one schema of options, and one table of what models want otherwise (FORECASTING.md §2). */
 import { z } from 'zod';
+import { providers } from '../engine/port.js';
 import { NeuroDivergentError } from '../errors.js';
 
 export const scheduleNames = ['none', 'step', 'cosine'] as const;
@@ -18,6 +19,7 @@ export const trainOptions = z.strictObject({
   windowStep: z.int().min(1).default(1).describe('distance of neighbouring windows'),
   seed: z.int().min(0).default(1).describe('seed of every random draw'),
   threads: z.int().min(1).max(64).default(2).describe('threads of the engine; results are equal for an equal number'),
+  provider: z.enum(providers).default('cpu').describe('what computes: the processor, or a graphics card'),
   precision: z.enum(precisionNames).default('fp32').describe('mixed: products in FP16, which GPUs have units for'),
   mixedOnCpu: z.boolean().default(false).describe('allow mixed precision on a CPU, where it costs time'),
 });
@@ -61,7 +63,7 @@ const exceptions: Readonly<Record<string, TrainOptions>> = {
 /** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE`, `ND_CONFIG_UNKNOWN_KEY`, naming every fault, and `ND_CONFIG_CONFLICT`. */
 export function trainSettings(model: string, options: TrainOptions = {}): TrainSettings {
   const result = trainOptions.safeParse({ ...exceptions[model], ...defined(options) });
-  if (result.success) return refuseSlowPrecision(result.data, { onGpu: false });
+  if (result.success) return refuseSlowPrecision(result.data);
   const { issues } = result.error;
   throw new NeuroDivergentError(
     issues.some(({ code }) => code === 'unrecognized_keys') ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE',
@@ -74,12 +76,12 @@ export function trainSettings(model: string, options: TrainOptions = {}): TrainS
 }
 
 /** ONNX Runtime computes FP16 in FP32 on a CPU: there, mixed precision is for trying it out. */
-function refuseSlowPrecision(settings: TrainSettings, { onGpu }: { readonly onGpu: boolean }): TrainSettings {
-  if (settings.precision === 'fp32' || onGpu || settings.mixedOnCpu) return settings;
+function refuseSlowPrecision(settings: TrainSettings): TrainSettings {
+  if (settings.precision === 'fp32' || settings.provider !== 'cpu' || settings.mixedOnCpu) return settings;
   throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
     where: 'train.precision',
     what: 'Mixed precision costs time on a CPU, it saves none.',
-    mend: 'Train in fp32, or set `mixedOnCpu: true` to try it.',
+    mend: 'Train in fp32, name a `provider` that has units for it, or set `mixedOnCpu: true` to try it.',
   });
 }
 

@@ -8,7 +8,9 @@ import {
   keepProbability,
   leafName,
   nextName,
+  peakBytes,
   toOnnx,
+  totalBytes,
   type Graph,
   type Init,
   type Tensor,
@@ -30,6 +32,8 @@ export interface TrainingPlan {
   readonly validationModel: Uint8Array;
   readonly layout: TrainingLayout;
   readonly batch: number;
+  /** What a step takes at least: tensors alive at once, and the moments of every parameter. What an engine adds is not in it. */
+  readonly neededBytes: number;
   /** Parameters and states before the first step. */
   readonly values: Readonly<Record<string, Float32Array>>;
 }
@@ -46,6 +50,7 @@ export function planTraining(
     validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
     layout: layoutOf(graph),
     batch,
+    neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
     values: Object.fromEntries(
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)]),
     ),

@@ -63,3 +63,7 @@ test('random streams of the host depend on every key', () => {
   expect(first(1, 'a')).toBe(first(1, 'a'));
   expect(new Set([first(1, 'a'), first(2, 'a'), first(1, 'b'), first(1, 'a', 0)]).size).toBe(4);
 });
+
+test('more memory than WebAssembly has is refused with a code', () => {
+  expect(() => createKernels(2 ** 40)).toThrow(/^weights: .* 1099511627776 bytes.*\[ND_ENGINE_OUT_OF_MEMORY\]$/);
+});

@@ -16,11 +16,13 @@ import {
   mul,
   ndarray,
   quantizeLinear,
+  sign,
   simplify,
   square,
   stopGradient,
   sum,
   verify,
+  where,
   type Graph,
   type NdArray,
   type Tensor,
@@ -86,6 +88,18 @@ describe('gradients', () => {
     expect(() => gradients(loss, [unused])).toThrow(/^unused: No gradient flows.*\[ND_GRADIENT_MISSING_RULE\]$/);
     const [zero] = gradients(loss, [unused], { allowUnused: true });
     expect(evaluate([zero!], { unused: ndarray([7], [1]) })[0]!.data[0]).toBe(0);
+  });
+
+  test('an op that lets no gradient through is named, with its place, even where unused parameters are allowed', () => {
+    const w = createGraph().scope('model').scope('gate').parameter('weight', [1], { kind: 'constant', value: 0 });
+    const x = scalar('x');
+    const blocked = sum(mul(x, sign(mul(w, 2))), { axes: [0] });
+    expect(() => gradients(blocked, [x, w], { allowUnused: true })).toThrow(
+      /^model\/gate\/weight: .*: sign in model\/gate lets none through\. .*\[ND_GRADIENT_MISSING_RULE\]$/,
+    );
+    expect(() => gradients(sum(where(w, x, 1), { axes: [0] }), [w])).toThrow('where in model/gate lets none through');
+    const [stopped] = gradients(sum(mul(x, stopGradient(w)), { axes: [0] }), [w], { allowUnused: true });
+    expect(evaluate([stopped!], { 'model/gate/weight': ndarray([7], [1]) })[0]!.data[0]).toBe(0);
   });
 
   test('has the shape of its tensor, even when the loss broadcasts it', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { add, castTo, createGraph, relu, verify, type Tensor } from '../../src/graph/index.js';
+import { add, createGraph, relu, verify, type Tensor } from '../../src/graph/index.js';
 
 const build = () => {
   const g = createGraph();
@@ -33,12 +33,4 @@ test('an output that belongs to another node is found', () => {
   expect(() =>
     verify({ ...graph, outputs: { y: { node: stray, index: 0, shape: ['batch', 2], dtype: 'float32' } } }),
   ).toThrow('relu: output 0 does not belong to its node.');
-});
-
-test('operands of two types are found', () => {
-  const g = createGraph();
-  const x = g.input('x', ['batch', 2]);
-  expect(() => verify(g.finish({ y: add(castTo(x, { dtype: 'float16' }), x) }))).toThrow(
-    'add: takes float16 and float32 together.',
-  );
 });

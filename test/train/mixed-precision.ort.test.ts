@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWindows } from '../../src/data/windows.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
-import type { Engine } from '../../src/engine/port.js';
+import type { Engine, FloatTensor } from '../../src/engine/port.js';
 import { createTrainingStep } from '../../src/engine/training-step.js';
 import { evaluate, ndarray, nextName, type Graph } from '../../src/graph/index.js';
 import { trainingGraph } from '../../src/models/assemble.js';
@@ -32,13 +32,14 @@ const plainEngine = (graph: Graph): Engine => ({
     return {
       inputNames: [],
       outputNames: Object.keys(named),
-      run: (feeds, outputs = {}) => {
+      run: (feeds, outputs) => {
+        const given = outputs as Record<string, FloatTensor>;
         const values = Object.fromEntries(
           Object.entries(feeds).map(([name, { data, dims }]) => [name, ndarray(data, dims)]),
         );
         for (const [i, { data }] of evaluate(Object.values(named), values).entries())
-          outputs[Object.keys(named)[i]!]!.data.set(data);
-        return outputs;
+          given[Object.keys(named)[i]!]!.data.set(data);
+        return given;
       },
       close: () => {},
     };
