@@ -13,7 +13,7 @@ import { shippedGraph } from '../src/forecaster/compile.js';
 import { mae } from '../src/losses/index.js';
 import { findModel } from '../src/models/index.js';
 import { quantize } from '../src/quantize/index.js';
-import { planTraining } from '../src/train/plan.js';
+import { planTraining, startingValues } from '../src/train/plan.js';
 import { minimum, percentile } from './statistics.js';
 
 const inputLength = 96;
@@ -106,7 +106,7 @@ async function packUntrained(dir: string): Promise<string> {
   const model = findModel('nhits');
   const loss = mae();
   const spec = { model, hyperparameters: model.parse({ inputLength, horizon }), loss, scaler: 'standard' } as const;
-  const { values } = planTraining(spec, { batch: 1, seed: 1 });
+  const values = startingValues(planTraining(spec, { batch: 1, seed: 1 }));
   const engine = createOrtEngine();
   const windows = {
     past: Float32Array.from({ length: windowCount * inputLength }, (_, i) => valueAt(i)),

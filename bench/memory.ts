@@ -62,7 +62,7 @@ export interface MemoryRow {
 function graphOf({ phase, length, form }: Case): Graph {
   const g = createGraph({ batch: 1, training: phase === 'training' });
   const together = form === 'fused';
-  const shape = together ? [1, length, heads * width] : [1, heads, length, width];
+  const shape = together ? [1, length, heads * width] : [heads, length, width];
   const inputs = ['q', 'k', 'v'].map((name) => g.input(name, shape));
   const headsFirst = (x: Tensor): Tensor =>
     together ? transpose(reshape(x, { shape: [1, length, heads, width] }), { order: [0, 2, 1, 3] }) : x;
@@ -77,7 +77,7 @@ function graphOf({ phase, length, form }: Case): Graph {
     return runPasses(g.finish({ y: tokensFirst }), [fuseAttention, simplify]);
   }
   if (phase === 'inference') return g.finish({ y });
-  const loss = sum(mul(y, g.input('dy', shape)), { axes: [0, 1, 2, 3] });
+  const loss = sum(mul(y, g.input('dy', shape)), { axes: [0, 1, 2] });
   const [dq, dk, dv] = gradients(loss, inputs) as [Tensor, Tensor, Tensor];
   return runPasses(g.finish({ y, dq, dk, dv }), [simplify]);
 }

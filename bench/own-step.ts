@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createOrtEngine } from '../src/engine/ort.js';
 import { createRandom } from '../src/engine/random.js';
 import { createTrainingStep } from '../src/engine/training-step.js';
-import { planTraining } from '../src/train/plan.js';
+import { planTraining, startingValues } from '../src/train/plan.js';
 import { findCase, specOf } from './case.js';
 
 export const batch = 32;
@@ -49,9 +49,10 @@ export async function serveSteps(name: string, threads: number): Promise<void> {
   const send = (message: object): void => void process.send!(message);
   try {
     const start = performance.now();
-    const { model, layout, values } = planTraining(specOf(findCase(name)), { batch, seed: 1 });
+    const plan = planTraining(specOf(findCase(name)), { batch, seed: 1 });
+    const { model, layout } = plan;
     const step = await createTrainingStep({ engine: createOrtEngine(), model, layout, seed: 1, threads });
-    step.load(values);
+    step.load(startingValues(plan));
     const compileMs = performance.now() - start;
     const random = createRandom(1, 'bench');
     const length = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);

@@ -7,7 +7,7 @@ import { createOrtEngine } from '../src/engine/ort.js';
 import type { Engine } from '../src/engine/port.js';
 import { compile, exportOnnx, type Trained } from '../src/forecaster/compile.js';
 import type { ScalerName } from '../src/models/index.js';
-import { planTraining } from '../src/train/plan.js';
+import { planTraining, startingValues } from '../src/train/plan.js';
 import { chooseCases, specOf, type BenchCase } from './case.js';
 import { startPeer, type PeerModel } from './peer.js';
 import { geometricMean, minimum, percentile, rounded } from './statistics.js';
@@ -112,7 +112,7 @@ async function measure(
 ): Promise<PredictRow> {
   const { engine, scaler, windows, targetUs = null } = plan;
   const spec = specOf(benchCase, scaler);
-  const trained: Trained = { spec, values: planTraining(spec, { batch: 1, seed: 1 }).values };
+  const trained: Trained = { spec, values: startingValues(planTraining(spec, { batch: 1, seed: 1 })) };
   const folder = mkdtempSync(join(tmpdir(), 'nd-bench-'));
   const file = join(folder, 'model.onnx');
   writeFileSync(file, exportOnnx(trained));

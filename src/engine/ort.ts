@@ -149,6 +149,8 @@ function nativeSession(binding: Binding, model: Uint8Array, threads: number, pro
       logSeverityLevel: 4,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      // The block that is planned for a shape at its first run comes on top of what that run took: twice the memory in training.
+      enableMemPattern: false,
       // Idle workers would go on spinning after a run: 11 ms of CPU for 0.07 ms of work (ENGINE.md §6).
       ...(threads > 1 && { extra: { session: { force_spinning_stop: '1' } } }),
     });

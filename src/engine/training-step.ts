@@ -186,7 +186,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
 
   const run = (): StepResult => {
     factor.data[0] = scale.factor;
-    session.run(feeds, fetches);
+    discard(session.run(feeds, fetches), buffer);
     const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count)) / scale.factor;
     return { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
   };
@@ -260,6 +260,18 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   };
 }
 
+const { port1: nowhere } = new MessageChannel();
+nowhere.close();
+/**
+ * ONNX Runtime's binding gives what it has written into our memory a second time, in buffers of its own, a copy of every
+ * gradient per step. The collector would let 32 MB of them pile up; to send them to nobody frees them at once.
+ */
+function discard(copies: Readonly<Record<string, FloatTensor>>, own: ArrayBufferLike): void {
+  const buffers = new Set(Object.values(copies).map(({ data }) => data.buffer as ArrayBuffer));
+  buffers.delete(own as ArrayBuffer);
+  nowhere.postMessage(undefined, [...buffers]);
+}
+
 const roundedUp = (count: number): number => Math.ceil(count / alignment) * alignment;
 const elements = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
@@ -272,14 +284,14 @@ function write(
   where: string,
 ): void {
   for (const [name, { data, dims }] of Object.entries(tensors)) {
-    const length = given[name]?.length ?? 0;
-    if (length !== data.length) {
+    const value = given[name];
+    if (value?.length !== data.length) {
       throw new NeuroDivergentError('ND_SHAPE_MISMATCH', {
         where: `${where} ${name}`,
-        what: `${length} values were given for [${dims}].`,
+        what: `${value?.length ?? 0} values were given for [${dims}].`,
         mend: 'Pass the values of every parameter and state, as this model and its hyperparameters have them.',
       });
     }
-    data.set(given[name]!);
+    data.set(value);
   }
 }

@@ -34,6 +34,7 @@ export { foldAffine } from './passes/fold-affine.js';
 export { foldConstants } from './passes/fold-constants.js';
 export { fuseAttention } from './passes/fuse-attention.js';
 export { fuseBias } from './passes/fuse-bias.js';
+export { fuseCross } from './passes/fuse-cross.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
 export { mixedPrecision } from './passes/mixed-precision.js';

@@ -56,8 +56,12 @@ export async function fitModel({
   };
   const windows = windowsOf(parts.train, settings.windowStep, settings.minAvailable, 'training part');
   const validation = validationSize > 0 ? windowsOf(parts.validation, 1, 0, 'validation part') : undefined;
-  const { seed, precision } = settings;
-  const plan = planTraining(spec, { batch: Math.min(settings.windowsBatchSize, windows.count), seed, precision });
+  const plan = planTraining(spec, {
+    batch: Math.min(settings.windowsBatchSize, windows.count),
+    seed: settings.seed,
+    precision: settings.precision,
+    validated: validation !== undefined,
+  });
   const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
 }

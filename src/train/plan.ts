@@ -3,12 +3,15 @@ import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createRandom } from '../engine/random.js';
+import { elements } from '../graph/ndarray.js';
 import {
+  fuseCross,
   initOf,
   keepProbability,
   leafName,
   nextName,
   peakBytes,
+  runPasses,
   toOnnx,
   totalBytes,
   type Graph,
@@ -28,32 +31,41 @@ import type { TrainSettings } from './defaults.js';
 export interface TrainingPlan {
   /** Forward and backward over `batch` windows. */
   readonly model: Uint8Array;
-  /** The loss alone, over any number of windows. */
-  readonly validationModel: Uint8Array;
+  /** The loss alone, over any number of windows; when asked for. */
+  readonly validationModel?: Uint8Array;
   readonly layout: TrainingLayout;
   readonly batch: number;
   /** What a step takes at least: tensors alive at once, and the moments of every parameter. What an engine adds is not in it. */
   readonly neededBytes: number;
-  /** Parameters and states before the first step. */
-  readonly values: Readonly<Record<string, Float32Array>>;
+  /** Where parameters and states start, by name: drawn where they are needed, so that they lie in memory once. */
+  readonly starts: Readonly<Record<string, Init>>;
+  readonly seed: number;
 }
 
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(
   spec: ForecastSpec,
-  { batch, seed, precision = 'fp32' }: { batch: number; seed: number; precision?: TrainSettings['precision'] },
+  {
+    batch,
+    seed,
+    precision = 'fp32',
+    validated = false,
+  }: { batch: number; seed: number; precision?: TrainSettings['precision']; validated?: boolean },
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = trainingGraph(spec, { batch, mixed: precision === 'mixed' });
+  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed' }), [fuseCross]);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
-    validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
+    ...(validated && {
+      validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
+    }),
     layout: layoutOf(graph),
     batch,
     neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
-    values: Object.fromEntries(
-      [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initialValues(tensor, seed)]),
+    starts: Object.fromEntries(
+      [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initOf(tensor)]),
     ),
+    seed,
   };
 }
 
@@ -90,11 +102,22 @@ export function layoutOf(graph: Graph): TrainingLayout {
   };
 }
 
-/** Values of a parameter or state before the first step: they depend on seed, path and shape, and on nothing else. */
-export function initialValues(tensor: Tensor, seed: number): Float32Array {
-  const length = (tensor.shape as readonly number[]).reduce((product, dim) => product * dim, 1);
-  const draw = drawFrom(initOf(tensor), createRandom(seed, leafName(tensor)));
-  return Float32Array.from({ length }, draw);
+/** Parameters and states before the first step. */
+export function startingValues({ layout, starts, seed }: TrainingPlan): Record<string, Float32Array> {
+  const start = ({ name, shape }: TensorPlan) =>
+    [name, drawStart(new Float32Array(elements(shape)), name, starts[name]!, seed)] as const;
+  return Object.fromEntries([...layout.parameters, ...layout.states].map(start));
+}
+
+/** Values of a parameter or state before the first step. */
+export const initialValues = (tensor: Tensor, seed: number): Float32Array =>
+  drawStart(new Float32Array(elements(tensor.shape as readonly number[])), leafName(tensor), initOf(tensor), seed);
+
+/** Fills a parameter or state: the values depend on seed, path, shape and kind of start, and on nothing else. */
+export function drawStart(values: Float32Array, path: string, init: Init, seed: number): Float32Array {
+  const draw = drawFrom(init, createRandom(seed, path));
+  for (let i = 0; i < values.length; i++) values[i] = draw();
+  return values;
 }
 
 function drawFrom(init: Init, random: () => number): () => number {

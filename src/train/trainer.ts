@@ -8,7 +8,7 @@ import type { TrainSettings } from './defaults.js';
 import { diagnose, type Origin } from './diagnose.js';
 import { refuseShortage, shortage } from './memory.js';
 import { notFinite } from './not-finite.js';
-import { fingerprint, type TrainingPlan } from './plan.js';
+import { drawStart, fingerprint, type TrainingPlan } from './plan.js';
 import { createSampler } from './sample.js';
 import { rateAt } from './schedule.js';
 
@@ -87,7 +87,8 @@ async function trainLoop(job: TrainJob, { engine, on, signal }: TrainHooks): Pro
   });
   const validator = validation && (await createValidator(engine, job, validation, training));
   try {
-    training.load(plan.values);
+    for (const [name, { data }] of Object.entries(training.values))
+      drawStart(data, name, plan.starts[name]!, plan.seed);
     const run = begin(job, training);
     const { progress } = run;
     const sample = createSampler(windows.count, settings.seed);
@@ -262,7 +263,7 @@ async function createValidator(
   training: TrainingStep,
 ): Promise<{ loss(): number; close(): void }> {
   const { threads, provider } = settings;
-  const session: Session = await engine.load(plan.validationModel, { threads, provider });
+  const session: Session = await engine.load(plan.validationModel!, { threads, provider });
   const size = Math.min(settings.windowsBatchSize, windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);

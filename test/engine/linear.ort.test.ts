@@ -6,12 +6,12 @@ import { exportOnnx } from '../../src/forecaster/compile.js';
 import { mae } from '../../src/losses/index.js';
 import { findModel } from '../../src/models/index.js';
 import type { ScalerName } from '../../src/models/index.js';
-import { planTraining } from '../../src/train/plan.js';
+import { planTraining, startingValues } from '../../src/train/plan.js';
 
 function fileOf(id: string, scaler: ScalerName = 'identity', task = { inputLength: 31, horizon: 18 }): Uint8Array {
   const model = findModel(id);
   const spec = { model, hyperparameters: model.parse(task), loss: mae(), scaler };
-  return exportOnnx({ spec, values: planTraining(spec, { batch: 1, seed: 1 }).values });
+  return exportOnnx({ spec, values: startingValues(planTraining(spec, { batch: 1, seed: 1 })) });
 }
 const draw = (length: number): Float32Array => {
   const random = createRandom(3, 'windows');

@@ -8,7 +8,7 @@ import { createLoss } from '../../src/losses/index.js';
 import { inferenceGraph, type ForecastSpec } from '../../src/models/assemble.js';
 import type { Model } from '../../src/models/model.js';
 import type { WindowArrays } from '../../src/quantize/index.js';
-import { planTraining } from '../../src/train/plan.js';
+import { planTraining, startingValues } from '../../src/train/plan.js';
 
 export interface Trained {
   readonly graph: Graph;
@@ -53,7 +53,7 @@ export async function trainBriefly(
   };
   const plan = planTraining(spec, { batch, seed: 1 });
   const step = await createTrainingStep({ engine, model: plan.model, layout: plan.layout, seed: 1, threads: 2 });
-  step.load(plan.values);
+  step.load(startingValues(plan));
   for (let i = 0; i < steps; i++) {
     const arrays = windows(batch, 0, train);
     const feeds = Object.fromEntries(

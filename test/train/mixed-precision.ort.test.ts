@@ -11,7 +11,7 @@ import { trainingGraph } from '../../src/models/assemble.js';
 import { loadCheckpoint } from '../../src/train/checkpoint.js';
 import { trainSettings, type TrainOptions } from '../../src/train/defaults.js';
 import { fitModel, type FitJob } from '../../src/train/fit.js';
-import { planTraining } from '../../src/train/plan.js';
+import { planTraining, startingValues } from '../../src/train/plan.js';
 import { train } from '../../src/train/trainer.js';
 import { sines, specOf } from './example.js';
 
@@ -100,7 +100,9 @@ describe('an MLP', () => {
   });
 
   test('whose gradients overflow in FP16 halves the loss scale and takes the step it would have taken with that', async () => {
-    const { model, layout, values } = planTraining(spec, { batch, seed: 1, precision: 'mixed' });
+    const plan = planTraining(spec, { batch, seed: 1, precision: 'mixed' });
+    const { model, layout } = plan;
+    const values = startingValues(plan);
     const engine = plainEngine(trainingGraph(spec, { batch, mixed: true }));
     const feeds = Object.fromEntries(
       layout.inputs.map(({ name, shape }) => {

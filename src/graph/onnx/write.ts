@@ -37,7 +37,7 @@ const dataTypes: Record<DType, DataType> = {
 
 /** Values of a constant in the bytes ONNX wants: little endian, the element type's width. */
 const encoders: Record<DType, (data: ArrayLike<number>) => ArrayBufferView> = {
-  float32: (data) => (data instanceof Float32Array ? data : Float32Array.from(data)),
+  float32: (data) => (data instanceof Float32Array ? data : new Float32Array(data)),
   float16: (data) => Uint16Array.from(data, toHalf),
   int8: (data) => Int8Array.from(data),
   uint8: (data) => Uint8Array.from(data),
@@ -84,6 +84,12 @@ export function toOnnx(
     written.name = count === 1 ? label : `${label}.${count}`;
   };
   const used = new Set<Tensor>([...order.flatMap((node) => node.inputs), ...outputs.map(([, tensor]) => tensor)]);
+  /** A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it. */
+  const copyOutputs = (made: readonly Tensor[]): void => {
+    for (const [output, tensor] of outputs)
+      if (made.includes(tensor) && names.get(tensor) !== output)
+        emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
+  };
   for (const node of order) {
     if (node.op === constantOp) {
       const { data, shape, dtype } = node.attributes as {
@@ -107,13 +113,12 @@ export function toOnnx(
       const { type, attributes = {}, domain = '' } = form;
       emit.node(type, lowered.inputs, { attributes, domain, outputs: lowered.outputs });
     }
+    copyOutputs(node.outputs); // at once: ONNX Runtime begins with the last outputs of the file and would go far back for a copy
     const place = where.get(node)?.place;
     const label = place === undefined ? node.op.name : `${place}/${node.op.name}`;
     for (const written of nodes.slice(from)) nameNode(written, label);
   }
-  // A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it.
-  for (const [output, tensor] of outputs)
-    if (names.get(tensor) !== output) emit.node('Identity', [names.get(tensor)!], { outputs: [output] });
+  copyOutputs([...inputs, ...order.filter(({ op }) => op === constantOp).flatMap(({ outputs: [value] }) => value!)]);
 
   return toBinary(
     ModelProtoSchema,
@@ -187,9 +192,8 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
     return name;
   };
 
-  /** An emitter that adds to `list`; names declared by a body graph get its prefix, since ONNX forbids shadowing. */
-  const into = (list: NodeProto[], prefix: string, local: ReadonlySet<string>): OnnxEmitter => {
-    const resolve = (name: string): string => (local.has(name) ? prefix + name : name);
+  /** An emitter that adds to `list`; `resolve` finds what a name means there. */
+  const into = (list: NodeProto[], resolve: (name: string) => string): OnnxEmitter => {
     const emitter: OnnxEmitter = {
       node: (type, inputs, { attributes = {}, outputs = 1, domain = '', body } = {}) => {
         // An output nobody reads has no name in the graph; ONNX Runtime wants one for those that are not optional.
@@ -231,7 +235,8 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         const bodyPrefix = `${name}${counter++}/`;
         const declared = new Set([...inputs, ...outputs].map((declaration) => declaration.name));
         const bodyNodes: NodeProto[] = [];
-        build(into(bodyNodes, bodyPrefix, declared));
+        // Names that a body declares get its prefix, since ONNX forbids shadowing; all others are those of the graph around it.
+        build(into(bodyNodes, (given) => (declared.has(given) ? bodyPrefix + given : resolve(given))));
         const info = (declaration: SubgraphValue): ValueInfoProto =>
           valueInfo(bodyPrefix + declaration.name, declaration.shape, DataType.FLOAT);
         return {
@@ -246,5 +251,5 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
     };
     return emitter;
   };
-  return { ...into(nodes, '', new Set()), tensor, fresh, usesMicrosoft: () => microsoft };
+  return { ...into(nodes, (name) => name), tensor, fresh, usesMicrosoft: () => microsoft };
 }

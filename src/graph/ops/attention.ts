@@ -1,20 +1,17 @@
 /**
- * Attention whose memory grows with the number of tokens, not with its square: rows of the query are taken in chunks,
- * each sees its full rows of scores, and the backward pass computes the scores of a chunk again (ENGINE.md §8).
+ * Attention whose memory grows with the number of tokens, not with its square: one head after another, and of that the
+ * rows of the query in chunks. Each chunk sees its full rows of scores; the backward pass computes them again (ENGINE.md §8).
  */
 import { ShapeError } from '../../errors.js';
-import { defineOp, type OpCall, type Tensor } from '../ir.js';
+import { defineOp, type Node, type OpCall, type Tensor } from '../ir.js';
 import { elements, type NdArray } from '../ndarray.js';
 import type { OnnxEmitter, SubgraphValue } from '../onnx/emitter.js';
-import { sameShape, size, staticDim, type Shape } from '../shape.js';
-import { mul } from './elementwise.js';
-import { pad, slice } from './layout.js';
-import { sum } from './reduce.js';
+import { sameShape, staticDim, type Shape } from '../shape.js';
 
 interface Chunks {
   /** What scores are multiplied by, before softmax. */
   readonly scale: number;
-  /** Rows of the query taken at once: memory is chunk × tokens. */
+  /** Rows of the query taken at once, at most: memory is chunk × tokens, of one head. */
   readonly chunk: number;
 }
 
@@ -36,32 +33,26 @@ export const attention: OpCall<[q: Tensor, k: Tensor, v: Tensor, attributes: Chu
     if (q.length < 3 || !fits || q.at(-1) !== k.at(-1) || chunk < 1) throw misfit('attention', { q, k, v });
     return q.with(-1, v.at(-1)!);
   },
-  grad: ({ q, k, v }, { y, dy, attributes: { scale, chunk } }) => {
-    const axis = q.shape.length - 2;
-    const rows = staticDim('attention', q.shape, axis);
-    const taken = Math.min(chunk, rows);
-    const after = (taken - (rows % taken)) % taken; // rows of zeros fill the last chunk: nothing flows through them
-    const filled = (x: Tensor): Tensor => (after === 0 ? x : pad(x, { axis, before: 0, after }));
-    // Σ over tokens of weight · its gradient, which a row of the softmax needs, is dy·y: no pass over the scores.
-    const mean = sum(mul(dy, y), { axes: [-1], keep: true });
-    const { dq, dk, dv } = attentionBackward(filled(q), k, v, filled(dy), filled(mean), { scale, chunk: taken });
-    return { q: after === 0 ? dq : slice(dq, { axis, start: 0, end: rows }), k: dk, v: dv };
+  grad: ({ q, k, v }, { y, dy, attributes }) => {
+    const { dq, dk, dv } = attentionBackward(q, k, v, y, dy, attributes);
+    return { q: dq, k: dk, v: dv };
   },
-  onnx: ({ scale, chunk }, emit, { node, inputs: [q, k, v], outputs }) => {
-    const { shape } = node.inputs[0]!;
-    const axis = shape.length - 2;
-    const rows = staticDim('attention', shape, axis);
-    const factor = emit.constant(Float32Array.of(scale), []);
-    const [turned] = emit.node('Transpose', [k!], { attributes: { perm: swapped(shape.length) } });
-    const parts: string[] = [];
-    for (let start = 0; start < rows; start += chunk) {
-      const range = [start, Math.min(start + chunk, rows), axis];
-      const part = rows <= chunk ? q! : emit.node('Slice', [q!, ...range.map((bound) => emit.ints([bound]))])[0]!;
-      const [scaled] = emit.node('Mul', [part, factor]);
-      const [weights] = emit.node('Softmax', emit.node('MatMul', [scaled!, turned!]), { attributes: { axis: -1 } });
-      parts.push(...emit.node('MatMul', [weights!, v!]));
-    }
-    emit.node('Concat', parts, { attributes: { axis }, outputs });
+  onnx: ({ scale, chunk }, emit, { node, inputs: names, outputs }) => {
+    const [[rows, width], , [, out]] = matrices(node.inputs);
+    const chunks = cut(rows, chunk);
+    eachMatrix(emit, node, { names, inputs: ['q', 'k', 'v'], outputs: ['y'], results: outputs }, (head) => {
+      const body = head.body(
+        'chunk',
+        [value('q_t', chunks.taken, width)],
+        [value('y_t', chunks.taken, out)],
+        (step) => {
+          const [weights] = step.node('Softmax', scores(step, scale), { attributes: { axis: -1 } }); // [row, token]
+          step.node('MatMul', [weights!, 'v'], { outputs: ['y_t'] });
+        },
+      );
+      const [y] = head.node('Scan', [inChunks(head, 'q', width, chunks)], { body, attributes: { num_scan_inputs: 1 } });
+      together(head, y!, 'y', out, chunks);
+    });
   },
   run: (inputs, { scale }) => {
     const { count, rows, tokens, v } = parts(inputs);
@@ -104,72 +95,43 @@ export const attention: OpCall<[q: Tensor, k: Tensor, v: Tensor, attributes: Chu
   ],
 });
 
-/** The last two axes change places. */
-const swapped = (rank: number): number[] => [
-  ...Array.from({ length: rank - 2 }, (_, axis) => axis),
-  rank - 1,
-  rank - 2,
-];
-
-/** The gradients of attention, chunk after chunk. `mean [batch, head, row, 1]` is Σ dy·y of each row; chunks divide the rows. */
+/** The gradients of attention. Σ over tokens of weight · its gradient, which a row of the softmax needs, is dy·y: no pass over the scores. */
 const attentionBackward: OpCall<
-  [q: Tensor, k: Tensor, v: Tensor, dy: Tensor, mean: Tensor, attributes: Chunks],
+  [q: Tensor, k: Tensor, v: Tensor, y: Tensor, dy: Tensor, attributes: Chunks],
   { dq: Tensor; dk: Tensor; dv: Tensor }
 > = defineOp({
   name: 'attentionBackward',
-  inputs: ['q', 'k', 'v', 'dy', 'mean'],
+  inputs: ['q', 'k', 'v', 'y', 'dy'],
   outputs: ['dq', 'dk', 'dv'],
-  shape: ({ q, k, v }, { chunk }: Chunks) => {
-    if (staticDim('attentionBackward', q, q.length - 2) % chunk !== 0) throw misfit('attentionBackward', { q, k, v });
-    return { dq: q, dk: k, dv: v };
-  },
+  shape: ({ q, k, v }, _: Chunks) => ({ dq: q, dk: k, dv: v }),
   grad: 'none',
-  onnx: ({ scale, chunk }, emit, { node, inputs: [q, k, v, dy, mean], outputs: [dq, dk, dv] }) => {
-    const [qShape, kShape, vShape] = node.inputs.map(({ shape }) => shape) as [Shape, Shape, Shape];
-    const count = size(qShape.slice(0, -2)) as number; // batch and heads as one: the training graph has a fixed batch
-    const [rows, width] = qShape.slice(-2) as [number, number];
-    const [tokens, out] = vShape.slice(-2) as [number, number];
-    const steps = rows / chunk;
-    const factor = emit.constant(Float32Array.of(scale), []);
-
-    const flat = (x: string, columns: number): string =>
-      emit.node('Reshape', [x, emit.ints([count, tokens, columns])])[0]!;
-    const [keys, values] = [flat(k!, width), flat(v!, out)];
-    const inChunks = (x: string, columns: number): string => {
-      const [apart] = emit.node('Reshape', [x, emit.ints([count, steps, chunk, columns])]);
-      return emit.node('Transpose', [apart!], { attributes: { perm: [1, 0, 2, 3] } })[0]!; // [step, batch·head, row, column]
-    };
-    const value = (name: string, ...shape: number[]): SubgraphValue => ({ name, shape: [count, ...shape] });
-    const body = emit.body(
-      'attention',
-      [
-        value('dk_in', tokens, width),
-        value('dv_in', tokens, out),
-        value('q_t', chunk, width),
-        value('dy_t', chunk, out),
-        value('mean_t', chunk, 1),
-      ],
-      [value('dk_out', tokens, width), value('dv_out', tokens, out), value('dq_t', chunk, width)],
-      (step) => {
-        const turned = (x: string): string => step.node('Transpose', [x], { attributes: { perm: [0, 2, 1] } })[0]!;
-        const [scaled] = step.node('Mul', ['q_t', factor]);
-        const [weights] = step.node('Softmax', step.node('MatMul', [scaled!, turned(keys)]), { attributes: { axis: -1 } }); // prettier-ignore
-        step.node('Add', ['dv_in', ...step.node('MatMul', [turned(weights!), 'dy_t'])], { outputs: ['dv_out'] });
-        const [change] = step.node('Sub', [...step.node('MatMul', ['dy_t', turned(values)]), 'mean_t']);
-        const [scores] = step.node('Mul', [change!, weights!]); // the gradient of the scores
-        step.node('Add', ['dk_in', ...step.node('MatMul', [turned(scores!), scaled!])], { outputs: ['dk_out'] });
-        step.node('Mul', [...step.node('MatMul', [scores!, keys]), factor], { outputs: ['dq_t'] });
-      },
-    );
-    const [dkFlat, dvFlat, dqChunks] = emit.node(
-      'Scan',
-      [zeros(emit, count, tokens, width), zeros(emit, count, tokens, out), inChunks(q!, width), inChunks(dy!, out), inChunks(mean!, 1)],
-      { body, outputs: 3, attributes: { num_scan_inputs: 3 } },
-    ); // prettier-ignore
-    const [together] = emit.node('Transpose', [dqChunks!], { attributes: { perm: [1, 0, 2, 3] } });
-    emit.node('Reshape', [together!, emit.shape(qShape)], { outputs: [dq!] });
-    emit.node('Reshape', [dkFlat!, emit.shape(kShape)], { outputs: [dk!] });
-    emit.node('Reshape', [dvFlat!, emit.shape(vShape)], { outputs: [dv!] });
+  onnx: ({ scale, chunk }, emit, { node, inputs: names, outputs: results }) => {
+    const [[rows, width], [tokens], [, out]] = matrices(node.inputs);
+    const chunks = cut(rows, chunk);
+    const inputs = ['q', 'k', 'v', 'y', 'dy'];
+    const alpha = { float: scale };
+    eachMatrix(emit, node, { names, inputs, outputs: ['dq', 'dk', 'dv'], results }, (head) => {
+      const states = [value('dk_t', tokens, width), value('dv_t', tokens, out)];
+      const read = ['q_t', 'y_t', 'dy_t'].map((name, i) => value(name, chunks.taken, i === 0 ? width : out));
+      const given = [value('dk_n', tokens, width), value('dv_n', tokens, out), value('dq_t', chunks.taken, width)];
+      const body = head.body('chunk', [...states, ...read], given, (step) => {
+        const [weights] = step.node('Softmax', scores(step, scale), { attributes: { axis: -1 } }); // [row, token]
+        step.node('Gemm', [weights!, 'dy_t', 'dv_t'], { attributes: { transA: 1 }, outputs: ['dv_n'] });
+        const [mean] = step.node('ReduceSum', [...step.node('Mul', ['dy_t', 'y_t']), step.ints([-1])]); // [row, 1]
+        const [change] = step.node('Gemm', ['dy_t', 'v', mean!], { attributes: { transB: 1, beta: { float: -1 } } });
+        const [dscores] = step.node('Mul', [change!, weights!]);
+        step.node('Gemm', [dscores!, 'q_t', 'dk_t'], { attributes: { alpha, transA: 1 }, outputs: ['dk_n'] });
+        step.node('Gemm', [dscores!, 'k'], { attributes: { alpha }, outputs: ['dq_t'] });
+      });
+      const before = [width, out].map((columns) => zeros(head, tokens, columns));
+      const sequences = ['q', 'y', 'dy'].map((name, i) => inChunks(head, name, i === 0 ? width : out, chunks));
+      const [, , dq] = head.node('Scan', [...before, ...sequences], {
+        body,
+        outputs: ['dk', 'dv', ''],
+        attributes: { num_scan_inputs: sequences.length },
+      });
+      together(head, dq!, 'dq', width, chunks);
+    });
   },
   run: (inputs, { scale }) => {
     const { count, rows, tokens, q, k, v } = parts(inputs);
@@ -178,12 +140,13 @@ const attentionBackward: OpCall<
       Float64Array,
       Float64Array,
     ];
-    const dy = lines(inputs.dy);
+    const [y, dy] = [lines(inputs.y), lines(inputs.dy)];
     for (let i = 0; i < count; i++) {
       for (let row = 0; row < rows; row++) {
         const weights = weightsOf(inputs, scale, i, row);
+        const mean = dot(dy(i, row), y(i, row));
         for (let t = 0; t < tokens; t++) {
-          const change = weights[t]! * (dot(dy(i, row), v(i, t)) - inputs.mean.data[i * rows + row]!);
+          const change = weights[t]! * (dot(dy(i, row), v(i, t)) - mean);
           addTo(lines({ ...inputs.v, data: dv })(i, t), dy(i, row), weights[t]!);
           addTo(lines({ ...inputs.k, data: dk })(i, t), q(i, row), change * scale);
           addTo(lines({ ...inputs.q, data: dq })(i, row), k(i, t), change * scale);
@@ -195,16 +158,93 @@ const attentionBackward: OpCall<
   samples: [
     {
       shapes: [
-        [2, 2, 4, 3],
+        [2, 2, 5, 3],
         [2, 2, 3, 3],
         [2, 2, 3, 2],
-        [2, 2, 4, 2],
-        [2, 2, 4, 1],
+        [2, 2, 5, 2],
+        [2, 2, 5, 2],
       ],
       with: { scale: 0.5, chunk: 2 },
     },
   ],
 });
+
+// The lowering: matrix after matrix, and in it chunk after chunk, so that only the scores of one chunk of one head are there.
+
+const matrices = (inputs: readonly Tensor[]) =>
+  inputs.map(({ shape }) => shape.slice(-2)) as unknown as [[number, number], [number, number], [number, number]];
+const value = (name: string, ...shape: number[]): SubgraphValue => ({ name, shape });
+
+interface Cut {
+  readonly rows: number;
+  readonly steps: number;
+  /** Rows of a chunk; all are equal. */
+  readonly taken: number;
+}
+
+/** The least number of chunks of no more than `chunk` rows; rows of zeros fill the last, and nothing flows through them. */
+function cut(rows: number, chunk: number): Cut {
+  const steps = Math.ceil(rows / chunk);
+  return { rows, steps, taken: Math.ceil(rows / steps) };
+}
+
+/** `[row, column]` → `[step, taken, column]` */
+function inChunks(emit: OnnxEmitter, x: string, columns: number, { rows, steps, taken }: Cut): string {
+  const after = steps * taken - rows;
+  const [filled] = after === 0 ? [x] : emit.node('Pad', [x, emit.ints([0, 0, after, 0])]);
+  return emit.node('Reshape', [filled!, emit.ints([steps, taken, columns])])[0]!;
+}
+
+/** What `inChunks` did, undone. */
+function together(emit: OnnxEmitter, x: string, y: string, columns: number, { rows, steps, taken }: Cut): void {
+  const flat = (outputs: string[] | number): string[] =>
+    emit.node('Reshape', [x, emit.ints([steps * taken, columns])], { outputs });
+  if (steps * taken === rows) flat([y]);
+  else emit.node('Slice', [...flat(1), emit.ints([0]), emit.ints([rows]), emit.ints([0])], { outputs: [y] });
+}
+
+/** `[row, token]` of a chunk, scaled. */
+const scores = (emit: OnnxEmitter, scale: number): string[] =>
+  emit.node('Gemm', ['q_t', 'k'], { attributes: { transB: 1, alpha: { float: scale } } });
+
+interface Matrices {
+  /** Tensors of the node, and what their matrices are called in the body. */
+  readonly names: readonly string[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly results: readonly string[];
+}
+
+/** Runs a body on each matrix, the last two axes, of the inputs of a node; nothing is copied to get at them. */
+function eachMatrix(
+  emit: OnnxEmitter,
+  node: Node,
+  { names, inputs, outputs, results }: Matrices,
+  build: (emit: OnnxEmitter) => void,
+): void {
+  const matrix = (name: string, { shape }: Tensor): SubgraphValue => ({ name, shape: shape.slice(-2) });
+  const stacked = (x: string, { shape }: Tensor): string =>
+    shape.length === 3 ? x : emit.node('Reshape', [x, emit.ints([-1, ...(shape.slice(-2) as number[])])])[0]!;
+  const body = emit.body(
+    node.op.name,
+    inputs.map((name, i) => matrix(name, node.inputs[i]!)),
+    outputs.map((name, i) => matrix(name, node.outputs[i]!)),
+    build,
+  );
+  const plain = node.outputs[0]!.shape.length === 3;
+  const given = emit.node(
+    'Scan',
+    names.map((name, i) => stacked(name, node.inputs[i]!)),
+    {
+      body,
+      outputs: plain ? results : results.length,
+      attributes: { num_scan_inputs: names.length },
+    },
+  );
+  if (!plain)
+    for (const [i, { shape }] of node.outputs.entries())
+      emit.node('Reshape', [given[i]!, emit.shape(shape)], { outputs: [results[i]!] });
+}
 
 /** Made when the graph runs: as constants they would fill the file. */
 const zeros = (emit: OnnxEmitter, ...shape: number[]): string =>

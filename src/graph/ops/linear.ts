@@ -96,6 +96,38 @@ export const gemm: Ternary = defineOp({
   affine: true,
 });
 
+/** aᵀ·b in one node: `a [rows, p]`, `b [rows, q]` → `[p, q]`. Made by passes/fuse-cross.ts. */
+export const cross: Binary = defineOp({
+  name: 'cross',
+  inputs: ['a', 'b'],
+  shape: ({ a, b }) => {
+    if (a.length !== 2 || b.length !== 2 || a[0] !== b[0]) {
+      throw new ShapeError({
+        where: 'cross',
+        what: `[${a}] and [${b}] do not fit.`,
+        mend: 'Use [rows, p], [rows, q].',
+      });
+    }
+    return [a[1]!, b[1]!];
+  },
+  grad: ({ a, b }, { dy }) => ({ a: matmul(b, swapLast(dy)), b: matmul(a, dy) }),
+  onnx: () => ({ type: 'Gemm', attributes: { transA: 1 } }),
+  run: ({ a, b }, _, [shape]) => {
+    const [p, q] = shape as [number, number];
+    return fill(shape!, ([i, j]) => {
+      let total = 0;
+      for (let row = 0; row < a.shape[0]!; row++) total += a.data[row * p + i!]! * b.data[row * q + j!]!;
+      return total;
+    });
+  },
+  samples: [
+    [
+      [3, 2],
+      [3, 4],
+    ],
+  ],
+});
+
 interface Dilation {
   /** Distance between the taps of the kernel, in time steps. */
   readonly dilation: number;

@@ -70,6 +70,7 @@ export const oracles: Record<string, Oracle> = {
   gather: ([x], { axis, indices }) => tf.gather(x!, tf.tensor1d(indices, 'int32'), axis),
 
   matmul: ([x, w]) => product(x!, w!),
+  cross: ([a, b]) => tf.matMul(a!, b!, true),
   gemm: ([x, w, b]) => tf.add(tf.matMul(x!, w!), b!),
   conv1d: ([x, w], { dilation }) => {
     const kernel = tf.transpose(spread(w!, dilation!), [2, 1, 0]) as Tensor3D; // [kernel, in, out]
