@@ -6,6 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import { NeuroDivergentError } from '../errors.js';
+import { fenced, fenceName, isFence } from './fence.js';
 import { createRunCheck, type Declared } from './fit.js';
 import { modelName } from './onnx-file.js';
 import { loadFault, messageOf, providerMissing, runFault, type Backend } from './ort-fault.js';
@@ -73,16 +74,23 @@ function loadBinding(): Binding {
 export function createOrtEngine({ provider = 'cpu' }: { provider?: Provider } = {}): Engine {
   return {
     name: `ort-${provider}`,
-    load: async (model, { threads = 1, provider: own = provider } = {}) => openSession(model, threads, own),
+    load: async (model, { threads = 1, provider: own = provider, writesOnly = false } = {}) =>
+      openSession(model, { threads, provider: own, writesOnly }),
   };
 }
 
-function openSession(model: Uint8Array, threads: number, provider: Provider): Session {
+interface Opening {
+  readonly threads: number;
+  readonly provider: Provider;
+  readonly writesOnly: boolean;
+}
+
+function openSession(model: Uint8Array, { threads, provider, writesOnly }: Opening): Session {
   const binding = loadBinding();
-  const native = nativeSession(binding, model, threads, provider);
+  const native = nativeSession(binding, writesOnly ? fenced(model) : model, threads, provider);
   const name = modelName(model) ?? 'model';
   const inputs = native.inputMetadata.map(declared);
-  const outputs = native.outputMetadata.map(declared);
+  const outputs = native.outputMetadata.filter((output) => output.name !== fenceName).map(declared);
   const other = native.inputMetadata.find(({ type }) => type !== float32);
   if (other !== undefined) {
     throw new NeuroDivergentError('ND_ENGINE_MODEL_UNSUPPORTED', {
@@ -94,7 +102,7 @@ function openSession(model: Uint8Array, threads: number, provider: Provider): Se
 
   const inputNames = inputs.map((input) => input.name);
   const outputNames = outputs.map((output) => output.name);
-  const all = Object.fromEntries(outputNames.map((output) => [output, null]));
+  const all: Record<string, OrtTensor | null> = Object.fromEntries(outputNames.map((output) => [output, null]));
   const check = createRunCheck(name, inputs, outputs);
   const bind = (tensors: Tensors, names: readonly string[]): Record<string, OrtTensor | null> => {
     const bound: Record<string, OrtTensor | null> = {};
@@ -105,6 +113,7 @@ function openSession(model: Uint8Array, threads: number, provider: Provider): Se
     return bound;
   };
   let closed = false;
+  const nothing: Record<string, FloatTensor> = {};
 
   return {
     inputNames,
@@ -112,9 +121,12 @@ function openSession(model: Uint8Array, threads: number, provider: Provider): Se
     run: (feeds, given) => {
       check(feeds, given);
       const fetches = given === undefined ? all : bind(given, Object.keys(given));
+      if (writesOnly) fetches[fenceName] = null;
       try {
-        return native.run(bind(feeds, inputNames) as Record<string, OrtTensor>, fetches, {});
+        const made = native.run(bind(feeds, inputNames) as Record<string, OrtTensor>, fetches, {});
+        return writesOnly ? nothing : made;
       } catch (cause) {
+        if (writesOnly && isFence(cause)) return nothing;
         throw runFault(cause, name);
       }
     },

@@ -15,6 +15,8 @@ export interface SessionOptions {
   readonly threads?: number | undefined;
   /** That of the engine when absent. */
   readonly provider?: Provider | undefined;
+  /** Runs bring memory for all that they want, and are handed nothing back: ONNX Runtime would copy every output once more. */
+  readonly writesOnly?: boolean | undefined;
 }
 
 export interface Session {
@@ -22,7 +24,8 @@ export interface Session {
   readonly outputNames: readonly string[];
   /**
    * Runs the model once, on the calling thread. With `outputs`, only those are computed, into the memory they bring: for
-   * large ones, which would be allocated at every run otherwise; null brings none. Tensors that the model does not have may
+   * large ones, which would be allocated at every run otherwise; null brings none. A session that `writesOnly` gives
+   * nothing back. Tensors that the model does not have may
    * be fed. Throws `ND_ENGINE_INPUT_MISSING`, `ND_ENGINE_INPUT_SHAPE`, `ND_ENGINE_OUTPUT_MISMATCH`,
    * `ND_ENGINE_OUT_OF_MEMORY`, and `ND_ENGINE_FAILED` for what has no code of its own.
    */

@@ -135,7 +135,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const lossAt = reserve(1);
 
   const { buffer, sumOfSquares, adam, uniform, keep: keepSome } = createKernels(end * floatBytes);
-  const session = await engine.load(model, { threads, provider });
+  const session = await engine.load(model, { threads, provider, writesOnly: true });
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,
@@ -186,7 +186,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
 
   const run = (): StepResult => {
     factor.data[0] = scale.factor;
-    discard(session.run(feeds, fetches), buffer);
+    session.run(feeds, fetches);
     const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count)) / scale.factor;
     return { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
   };
@@ -258,18 +258,6 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
     },
     close: () => session.close(),
   };
-}
-
-const { port1: nowhere } = new MessageChannel();
-nowhere.close();
-/**
- * ONNX Runtime's binding gives what it has written into our memory a second time, in buffers of its own, a copy of every
- * gradient per step. The collector would let 32 MB of them pile up; to send them to nobody frees them at once.
- */
-function discard(copies: Readonly<Record<string, FloatTensor>>, own: ArrayBufferLike): void {
-  const buffers = new Set(Object.values(copies).map(({ data }) => data.buffer as ArrayBuffer));
-  buffers.delete(own as ArrayBuffer);
-  nowhere.postMessage(undefined, [...buffers]);
 }
 
 const roundedUp = (count: number): number => Math.ceil(count / alignment) * alignment;

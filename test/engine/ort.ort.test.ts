@@ -115,3 +115,20 @@ describe('the ONNX Runtime engine', () => {
     },
   );
 });
+
+test('a session that only writes fills the memory it is given and makes no copies of it', async () => {
+  const size = 1 << 20;
+  const g = createGraph();
+  const graph = g.finish({ y: mul(g.input('x', [size]), 2), sum: mean(g.input('z', [2]), { axes: [0] }) });
+  const session = await engine.load(toOnnx(graph), { writesOnly: true });
+  expect(session.outputNames).toEqual(['y', 'sum']);
+  const vector = (length: number, value: number) => ({ dims: [length], data: new Float32Array(length).fill(value) });
+  const feeds = { x: vector(size, 3), z: vector(2, 4) };
+  const outputs = { y: vector(size, 0), sum: { dims: [], data: new Float32Array(1) } };
+  const before = process.memoryUsage().arrayBuffers;
+  for (let run = 0; run < 4; run++) expect(session.run(feeds, outputs)).toEqual({});
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(size);
+  expect([outputs.y.data[0], outputs.y.data.at(-1), outputs.sum.data[0]]).toEqual([6, 6, 4]);
+  expect(() => session.run({ ...feeds, x: vector(3, 1) }, outputs)).toThrow('ND_ENGINE_INPUT_SHAPE');
+  session.close();
+});
