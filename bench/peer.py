@@ -1,7 +1,8 @@
 """The PyTorch side of the benches. Requests and answers are lines of JSON; a fault is answered by {"error": text}.
 
 {"open": "NHITS", "series": 1, "options": {…}} starts a process for one model, which then answers
-{"train": steps} and {"predict": batch, "repeats": n} by times in ms, {"memory": 1} by its size and peak in MB,
+{"train": steps} and {"predict": batch, "repeats": n} by times in ms, {"run": file, "batch": n, "repeats": n} by those of
+an ONNX file in onnxruntime on one thread, {"memory": 1} by its peak in MB,
 {"fit": csv, "steps": n, "validation": rows, "windows": n} by the seconds of NeuralForecast.fit, until {"close": 1}.
 
 Needs torch and neuralforecast 3.3. Eager mode, default Adam, the mean absolute error written as plain torch.
@@ -76,6 +77,22 @@ def predict(request, count, repeats):
         return timed(lambda: model(dict(windows)), repeats)
 
 
+def run_file(path, count, repeats):
+    import numpy
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feeds = {}
+    for given in session.get_inputs():
+        shape = [size if isinstance(size, int) else count for size in given.shape]
+        feeds[given.name] = (numpy.ones if given.name == "mask" else numpy.random.random)(shape).astype("float32")
+    timed(lambda: session.run(None, feeds), 3)
+    return timed(lambda: session.run(None, feeds), repeats)
+
+
 def fit(request, csv, steps, validation, windows):
     import pandas
 
@@ -102,6 +119,8 @@ def serve(request):
                 answer = timed(step, asked["train"])
             elif "predict" in asked:
                 answer = predict(request, asked["predict"], asked["repeats"])
+            elif "run" in asked:
+                answer = run_file(asked["run"], asked["batch"], asked["repeats"])
             elif "fit" in asked:
                 answer = fit(request, asked["fit"], asked["steps"], asked["validation"], asked["windows"])
             else:

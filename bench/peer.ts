@@ -15,6 +15,8 @@ export interface PeerModel {
   train(steps: number): Promise<number[]>;
   /** Times of forecasts of `batch` windows in ms. */
   predict(batch: number, repeats: number): Promise<number[]>;
+  /** Times of an ONNX file in onnxruntime for Python, in ms. */
+  runFile(path: string, batch: number, repeats: number): Promise<number[]>;
   /** Largest size of its process so far, in MB. */
   peakMb(): Promise<number>;
   /** Seconds of a whole fit. */
@@ -53,6 +55,7 @@ export async function startPeer(threads: number): Promise<Peer> {
       return {
         train: (steps) => ask<number[]>({ train: steps }),
         predict: (batch, repeats) => ask<number[]>({ predict: batch, repeats }),
+        runFile: (path, batch, repeats) => ask<number[]>({ run: path, batch, repeats }),
         peakMb: () => ask<number>({ memory: 1 }),
         fit: (csv, settings) => ask<number>({ fit: csv, ...settings }),
         close: () => tell({ close: 1 }),

@@ -1,12 +1,26 @@
 /** One training step, gradients and Adam included, beside PyTorch eager with its default Adam on the same threads. */
 import { chooseCases, type BenchCase } from './case.js';
-import { startOwn } from './own-step.js';
+import { batch, startOwn } from './own-step.js';
 import { startPeer, type Peer, type PeerModel } from './peer.js';
 import { geometricMean, minimum, percentile, rounded } from './statistics.js';
 import { tfjsCases, tfjsTrainer } from './tfjs.js';
 
 /** The least ratio peer / ours that is asked for; 1 where nothing stands. */
 const targets: Readonly<Record<string, number>> = { dlinear: 4, nlinear: 4, 'mlp-64': 4, gru: 1.7, 'gru-128': 1.5 };
+
+/** The most that 100 epochs over 10,000 windows may take, in seconds. */
+const epochsTargetsS: Readonly<Record<string, number>> = {
+  dlinear: 30,
+  tsmixer: 60,
+  mlp: 120,
+  tcn: 300,
+  lstm: 900,
+  nbeats: 1800,
+  tft: 3600,
+};
+const epochsSteps = (100 * 10_000) / batch;
+/** What such a time is extrapolated from, at least. */
+const epochsMeasured = 200;
 
 export interface TrainOptions {
   readonly peers: boolean;
@@ -30,6 +44,11 @@ export interface TrainRow {
   readonly ratio: number | null;
   readonly medianRatio: number | null;
   readonly target: number;
+  /** Steps of ours that were timed. */
+  readonly steps: number;
+  /** 100 epochs over 10,000 windows at the middle time, extrapolated; and what is asked for. */
+  readonly epochsS: number | null;
+  readonly epochsTargetS: number | null;
   readonly compileMs: number | null;
   readonly oursPeakMb: number | null;
   readonly peerPeakMb: number | null;
@@ -103,7 +122,10 @@ async function measure(
 
   const oursMs: number[] = [];
   const peerMs: number[] = [];
-  for (let round = 0; round < roundsMax && (round < roundsMin || performance.now() < until); round++) {
+  const enough = (): boolean => !(benchCase.name in epochsTargetsS) || oursMs.length >= epochsMeasured;
+  const goOn = (round: number): boolean =>
+    round < roundsMin || (round < roundsMax && performance.now() < until) || (ownStep !== undefined && !enough());
+  for (let round = 0; goOn(round); round++) {
     if (ownStep !== undefined) oursMs.push(...(await trainOwn(stepsFor(ownStep))));
     if (peerStep !== undefined) peerMs.push(...(await theirs!.train(stepsFor(peerStep))));
   }
@@ -129,6 +151,9 @@ async function measure(
     ratio: ratio(of(peerMs, minimum), of(oursMs, minimum)),
     medianRatio: ratio(of(peerMs, middle), of(oursMs, middle)),
     target: targets[benchCase.name] ?? 1,
+    steps: oursMs.length,
+    epochsS: figure(oursMs.length > 0 ? (middle(oursMs) * epochsSteps) / 1000 : null),
+    epochsTargetS: epochsTargetsS[benchCase.name] ?? null,
     compileMs: figure(own?.compileMs ?? null),
     oursPeakMb: figure(peakMb),
     peerPeakMb: figure(peerPeakMb),

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests use and npm cannot bring; the table says which program comes from which package.
+# Installs the Debian packages that tests use and npm cannot bring; the table says by which command each is known to be there.
 # Without root or apt-get it says what is missing, and the tests that need it skip by name.
 set -euo pipefail
 
-declare -A packages=([chromium]=chromium [mosquitto]=mosquitto)
+declare -A packages=(
+  [chromium]='command -v chromium'
+  [mosquitto]='command -v mosquitto'
+  [python3-venv]='python3 -c "import ensurepip"'
+)
 
 missing=()
-for program in "${!packages[@]}"; do
-  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${packages[$program]}")
+for package in "${!packages[@]}"; do
+  PATH=$PATH:/usr/sbin bash -c "${packages[$package]}" >/dev/null 2>&1 || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -38,13 +38,21 @@ export const errorKinds = {
   ND_HYPERPARAMETER: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',
+  ND_GRAPH_DTYPE: 'model',
   ND_GRAPH_DUPLICATE_NAME: 'model',
   ND_GRAPH_INVALID: 'model',
   ND_GRAPH_NOT_STATIC: 'model',
   ND_GRADIENT_MISSING_RULE: 'model',
 
   ND_ENGINE_FAILED: 'internal',
+  ND_ENGINE_INPUT_MISSING: 'model',
+  ND_ENGINE_INPUT_SHAPE: 'model',
   ND_ENGINE_MISSING: 'internal',
+  ND_ENGINE_MODEL_CORRUPT: 'io',
+  ND_ENGINE_MODEL_UNSUPPORTED: 'model',
+  ND_ENGINE_OUT_OF_MEMORY: 'internal',
+  ND_ENGINE_OUTPUT_MISMATCH: 'model',
+  ND_ENGINE_PROVIDER_MISSING: 'model',
 
   ND_QUANTIZE_GATE_FAILED: 'gate',
   ND_QUANTIZE_NO_CALIBRATION: 'data',
@@ -57,7 +65,9 @@ export const errorKinds = {
   ND_TRAIN_DIVERGED: 'diverged',
   ND_TRAIN_LOSS_NOT_FINITE: 'diverged',
   ND_TRAIN_NO_WINDOW: 'data',
+  ND_TRAIN_OUT_OF_MEMORY: 'model',
   ND_TRAIN_RESUME_INCOMPATIBLE: 'model',
+  ND_TRAIN_SCALE_EXHAUSTED: 'diverged',
 
   ND_PREDICT_NOT_FITTED: 'model',
 
@@ -126,6 +136,11 @@ export class NeuroDivergentError extends Error {
   /** The exit code of a command that ends with this error. */
   get exitCode(): number {
     return exitCode[errorKinds[this.code]];
+  }
+
+  /** The same error, with the part of the model it happened in before its place. */
+  within(path: string): NeuroDivergentError {
+    return new NeuroDivergentError(this.code, { ...this.toJSON(), where: `${path}: ${this.where}`, cause: this });
   }
 
   toJSON(): { code: ErrorCode; where: string; what: string; mend: string } {

@@ -1,5 +1,6 @@
 /** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
 import { Command, Option } from 'commander';
+import { providers } from '../engine/port.js';
 import { version } from '../version.js';
 import { addDataOptions, listOf, nameList, numberList, realNumber, wholeNumber } from './option.js';
 
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     .option('--validation <rows>', 'last rows of each series to validate on (a tenth)', wholeNumber)
     .option('--patience <checks>', 'stop after so many checks without improvement', wholeNumber)
     .option('--threads <n>', 'threads', wholeNumber)
+    .addOption(new Option('--provider <name>', 'what computes (cpu)').choices(providers))
     .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
     .option('--resume', 'go on from the checkpoint in the folder')
     .option('--overwrite', 'replace the forecaster in the folder')
@@ -79,7 +81,11 @@ export function createProgram(): Command {
     .description('make a smaller model and prove that it is as good')
     .argument('<folder>', 'what `nd train` wrote')
     .requiredOption('--out <file>', 'the quantized ONNX model')
-    .addOption(new Option('--to <precision>', 'precision of the weights').choices(['int8', 'fp16']).default('int8'))
+    .addOption(
+      new Option('--to <precision>', 'precision of the weights')
+        .choices(['int8', 'fp16', 'fp16-compute'])
+        .default('int8'),
+    )
     .option('--model <name>', 'which of the models (the best)')
     .option('--validation <rows>', 'last rows of each series that judge it (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)

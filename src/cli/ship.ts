@@ -12,7 +12,7 @@ import { shippedGraph } from '../forecaster/compile.js';
 import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { taskOf, type Task } from '../forecaster/runner.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
-import type { WindowArrays } from '../quantize/index.js';
+import type { Compression, WindowArrays } from '../quantize/index.js';
 import { seriesTogether } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
@@ -61,7 +61,7 @@ export async function compress(
     maxLoss,
   }: {
     engine: Engine;
-    to: 'int8' | 'fp16';
+    to: Compression;
     calibration: TimeSeriesFrame;
     validation: TimeSeriesFrame;
     maxLoss?: number | undefined;

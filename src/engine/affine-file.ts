@@ -1,10 +1,13 @@
 /** Reads the one kind of ONNX file that the linear engine runs: an input, reshapes around one Gemm, an output. */
 
+import { field, readMessage, refuse, type Message } from './onnx-file.js';
+
 /** `output = input · matrix + bias`, row by row. */
 export interface AffineFile {
   readonly input: string;
   readonly output: string;
-  /** Of the output, after the batch. */
+  /** Of input and output, after the batch. */
+  readonly inputShape: readonly number[];
   readonly outputShape: readonly number[];
   /** `[inputs, columns]` */
   readonly matrix: Float32Array;
@@ -12,24 +15,9 @@ export interface AffineFile {
   readonly bias: Float32Array;
 }
 
-/** Why a file is not of that kind. */
-export class NotAffine extends Error {}
-
-/** Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; only those read here. */
-const field = {
-  model: { graph: 7 },
-  graph: { node: 1, initializer: 5, input: 11, output: 12 },
-  node: { input: 1, output: 2, opType: 4, attribute: 5, domain: 7 },
-  tensor: { dims: 1, dataType: 2, name: 8, rawData: 9 },
-  value: { name: 1, type: 2 },
-  type: { tensor: 1 },
-  tensorType: { elementType: 1, shape: 2 },
-  shape: { dim: 1 },
-  dim: { value: 1 },
-} as const;
 const float32 = 1;
 
-/** Throws `NotAffine` for any other file. */
+/** Throws `Unreadable` for any other file. */
 export function readAffineFile(bytes: Uint8Array): AffineFile {
   const graph = readMessage(bytes).children(field.model.graph)[0] ?? refuse('it has no graph');
   const [input, ...moreInputs] = graph.children(field.graph.input).map(readValue);
@@ -65,7 +53,14 @@ export function readAffineFile(bytes: Uint8Array): AffineFile {
     bias.length !== columns
   )
     refuse(`its Gemm of [${shape}] does not map one row of the input to one of the output`);
-  return { input: input.name, output: output.name, outputShape: output.shape, matrix, bias };
+  return {
+    input: input.name,
+    output: output.name,
+    inputShape: input.shape,
+    outputShape: output.shape,
+    matrix,
+    bias,
+  };
 }
 
 function readValue(value: Message): { name: string; shape: readonly number[] } {
@@ -88,58 +83,3 @@ function readWeights(tensor: Message): { shape: readonly number[]; data: Float32
 }
 
 const product = (shape: readonly number[]): number => shape.reduce((all, dim) => all * dim, 1);
-
-function refuse(why: string): never {
-  throw new NotAffine(why);
-}
-
-/** One protobuf message, its fields by number. */
-interface Message {
-  readonly numbers: (field: number) => number[];
-  readonly bytes: (field: number) => Uint8Array[];
-  readonly children: (field: number) => Message[];
-  readonly texts: (field: number) => string[];
-  /** The first text, or an empty one. */
-  readonly text: (field: number) => string;
-}
-
-/** https://protobuf.dev/programming-guides/encoding */
-function readMessage(message: Uint8Array): Message {
-  const fields = new Map<number, (number | Uint8Array)[]>();
-  let at = 0;
-  const varint = (): number => {
-    for (let value = 0, factor = 1; ; factor *= 128) {
-      const byte = message[at++] ?? refuse('it ends inside a number');
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-    }
-  };
-  const take = (length: number): Uint8Array => {
-    at += length;
-    return at <= message.byteLength ? message.subarray(at - length, at) : refuse('it ends inside a field');
-  };
-  const values: Record<number, () => number | Uint8Array> = {
-    0: varint,
-    1: () => take(8),
-    2: () => take(varint()),
-    5: () => take(4),
-  };
-  while (at < message.byteLength) {
-    const tag = varint();
-    const value = (values[tag % 8] ?? refuse('it is no protobuf message'))();
-    const field = Math.floor(tag / 8);
-    const known = fields.get(field);
-    if (known === undefined) fields.set(field, [value]);
-    else known.push(value);
-  }
-  const valuesOf = (field: number): (number | Uint8Array)[] => fields.get(field) ?? [];
-  const bytes = (field: number): Uint8Array[] => valuesOf(field).filter((value) => typeof value !== 'number');
-  const texts = (field: number): string[] => bytes(field).map((text) => new TextDecoder().decode(text));
-  return {
-    numbers: (field) => valuesOf(field).filter((value) => typeof value === 'number'),
-    bytes,
-    children: (field) => bytes(field).map(readMessage),
-    texts,
-    text: (field) => texts(field)[0] ?? '',
-  };
-}

@@ -3,8 +3,9 @@
  * which takes 44 MB and 35 ms at the start (ENGINE.md §7).
  */
 import { NeuroDivergentError } from '../errors.js';
-import { NotAffine, readAffineFile } from './affine-file.js';
-import type { AffineFile } from './affine-file.js';
+import { readAffineFile, type AffineFile } from './affine-file.js';
+import { createRunCheck } from './fit.js';
+import { modelName, Unreadable } from './onnx-file.js';
 import type { Engine, Session, SessionOptions } from './port.js';
 import { wasmBase64 } from './wasm/linear.wasm.js';
 
@@ -23,29 +24,29 @@ export interface LinearEngineOptions {
 
 /**
  * Runs files that are one Gemm between reshapes, as the export writes linear models without a scaler. Its `load` throws
- * `ND_ENGINE_FAILED` for others when there is no engine for them.
+ * `ND_ENGINE_MODEL_UNSUPPORTED` for others when there is no engine for them.
  */
 export function createLinearEngine({ otherwise }: LinearEngineOptions = {}): Engine {
   return {
     name: 'linear',
     load: async (model: Uint8Array, options?: SessionOptions) => {
       try {
-        return openSession(readAffineFile(model));
+        return openSession(readAffineFile(model), modelName(model)!);
       } catch (cause) {
-        if (!(cause instanceof NotAffine)) throw cause;
+        if (!(cause instanceof Unreadable)) throw cause;
         if (otherwise !== undefined) return (await otherwise()).load(model, options);
-        throw failed(
-          'load',
-          `This model is not one affine map: ${cause.message}.`,
-          'Run it with ONNX Runtime, or export DLinear or NLinear with the scaler `identity`.',
+        throw new NeuroDivergentError('ND_ENGINE_MODEL_UNSUPPORTED', {
+          where: 'linear engine',
+          what: `This model is not one affine map: ${cause.message}.`,
+          mend: 'Run it with ONNX Runtime, or export DLinear or NLinear with the scaler `identity`.',
           cause,
-        );
+        });
       }
     },
   };
 }
 
-function openSession({ input, output, outputShape, matrix, bias }: AffineFile): Session {
+function openSession({ input, output, inputShape, outputShape, matrix, bias }: AffineFile, name: string): Session {
   const columns = bias.length;
   const inputs = matrix.length / columns;
   const padded = Math.ceil(columns / panelColumns) * panelColumns;
@@ -69,17 +70,19 @@ function openSession({ input, output, outputShape, matrix, bias }: AffineFile): 
   const y = view(at.y, columns);
   const row = (): void => affine(at.x * floatBytes, inputs, 0, at.bias * floatBytes, at.y * floatBytes, padded);
 
+  const check = createRunCheck(
+    name,
+    [{ name: input, shape: ['batch', ...inputShape] }],
+    [{ name: output, shape: ['batch', ...outputShape] }],
+  );
   return {
     inputNames: [input],
     outputNames: [output],
     run: (feeds, outputs) => {
-      const { data, dims } = feeds[input] ?? refuseRun(`The input "${input}" is not fed`);
+      check(feeds, outputs);
+      const { data } = feeds[input]!;
       const rows = data.length / inputs;
-      if (dims[0] !== rows) refuseRun(`The input "${input}" is [${dims}], but a row of it has ${inputs} values`);
-      const given = outputs === undefined ? undefined : (outputs[output] ?? refuseRun(`The output is "${output}"`));
-      if (given !== undefined && given.data.length !== rows * columns)
-        refuseRun(`${given.data.length} values are too few or too many for ${rows} rows of ${columns}`);
-      const result = given ?? { data: new Float32Array(rows * columns), dims: [rows, ...outputShape] };
+      const result = outputs?.[output] ?? { data: new Float32Array(rows * columns), dims: [rows, ...outputShape] };
       for (let i = 0; i < rows; i++) {
         x.set(rows === 1 ? data : data.subarray(i * inputs, (i + 1) * inputs));
         row();
@@ -90,10 +93,3 @@ function openSession({ input, output, outputShape, matrix, bias }: AffineFile): 
     close: () => undefined, // the memory goes with the session
   };
 }
-
-function refuseRun(what: string): never {
-  throw failed('run', `${what}.`, 'Feed float32 tensors of the shapes that the model declares.');
-}
-
-const failed = (where: string, what: string, mend: string, cause?: unknown): NeuroDivergentError =>
-  new NeuroDivergentError('ND_ENGINE_FAILED', { where: `linear engine ${where}`, what, mend, cause });

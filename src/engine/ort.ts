@@ -6,7 +6,11 @@
  */
 import { createRequire } from 'node:module';
 import { NeuroDivergentError } from '../errors.js';
-import type { Engine, FloatTensor, Session, SessionOptions } from './port.js';
+import { fenced, fenceName, isFence } from './fence.js';
+import { createRunCheck, type Declared } from './fit.js';
+import { modelName } from './onnx-file.js';
+import { loadFault, messageOf, providerMissing, runFault, type Backend } from './ort-fault.js';
+import type { Engine, FloatTensor, Provider, Session } from './port.js';
 
 /** What the binding takes for a tensor; its own class is not needed. */
 interface OrtTensor {
@@ -16,10 +20,18 @@ interface OrtTensor {
   readonly dims: readonly number[];
 }
 
+interface OrtMetadata {
+  readonly name: string;
+  /** -1 where it is open. */
+  readonly shape: readonly number[];
+  readonly symbolicDimensions: readonly string[];
+  readonly type: number;
+}
+
 interface OrtSession {
   loadModel(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, options: object): void;
-  readonly inputMetadata: readonly { readonly name: string }[];
-  readonly outputMetadata: readonly { readonly name: string }[];
+  readonly inputMetadata: readonly OrtMetadata[];
+  readonly outputMetadata: readonly OrtMetadata[];
   run(
     feeds: Record<string, OrtTensor>,
     fetches: Record<string, OrtTensor | null>,
@@ -30,6 +42,7 @@ interface OrtSession {
 
 interface Binding {
   readonly InferenceSession: new () => OrtSession;
+  readonly listSupportedBackends: () => readonly Backend[];
 }
 
 const packageName = 'onnxruntime-node';
@@ -58,57 +71,64 @@ function loadBinding(): Binding {
 }
 
 /** `name` stands in errors and reports. Sessions run on the thread that calls them. */
-export function createOrtEngine(): Engine {
+export function createOrtEngine({ provider = 'cpu' }: { provider?: Provider } = {}): Engine {
   return {
-    name: 'ort-cpu',
-    load: async (model, options) => openSession(model, options),
+    name: `ort-${provider}`,
+    load: async (model, { threads = 1, provider: own = provider, writesOnly = false } = {}) =>
+      openSession(model, { threads, provider: own, writesOnly }),
   };
 }
 
-function openSession(model: Uint8Array, { threads = 1 }: SessionOptions = {}): Session {
-  const { InferenceSession } = loadBinding();
-  const native = new InferenceSession();
-  attempt(
-    'load',
-    'Check that the file is a whole ONNX model, of an opset and with operators that this ONNX Runtime knows.',
-    () =>
-      native.loadModel(model.buffer, model.byteOffset, model.byteLength, {
-        logSeverityLevel: 4,
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        // The block that is planned for a shape at its first run comes on top of what that run took: twice the memory in training.
-        enableMemPattern: false,
-        // Idle workers would go on spinning after a run: 11 ms of CPU for 0.07 ms of work (ENGINE.md §6).
-        ...(threads > 1 && { extra: { session: { force_spinning_stop: '1' } } }),
-      }),
-  );
-  const inputNames = native.inputMetadata.map(({ name }) => name);
-  const outputNames = native.outputMetadata.map(({ name }) => name);
-  const all = Object.fromEntries(outputNames.map((name) => [name, null]));
+interface Opening {
+  readonly threads: number;
+  readonly provider: Provider;
+  readonly writesOnly: boolean;
+}
 
-  const bind = (
-    tensors: Readonly<Record<string, FloatTensor>>,
-    names: readonly string[],
-  ): Record<string, OrtTensor> => {
-    const bound: Record<string, OrtTensor> = {};
-    for (const name of names) {
-      const tensor = tensors[name];
-      if (tensor === undefined)
-        throw failed('run', `The input "${name}" is not fed.`, `Feed every input: ${inputNames.join(', ')}.`);
-      bound[name] = { type: 'float32', location: 'cpu', data: tensor.data, dims: tensor.dims };
+function openSession(model: Uint8Array, { threads, provider, writesOnly }: Opening): Session {
+  const binding = loadBinding();
+  const native = nativeSession(binding, writesOnly ? fenced(model) : model, threads, provider);
+  const name = modelName(model) ?? 'model';
+  const inputs = native.inputMetadata.map(declared);
+  const outputs = native.outputMetadata.filter((output) => output.name !== fenceName).map(declared);
+  const other = native.inputMetadata.find(({ type }) => type !== float32);
+  if (other !== undefined) {
+    throw new NeuroDivergentError('ND_ENGINE_MODEL_UNSUPPORTED', {
+      where: name,
+      what: `The input "${other.name}" is not float32, the only element type that is fed here.`,
+      mend: 'Cast it inside the model, and declare the input as float32.',
+    });
+  }
+
+  const inputNames = inputs.map((input) => input.name);
+  const outputNames = outputs.map((output) => output.name);
+  const all: Record<string, OrtTensor | null> = Object.fromEntries(outputNames.map((output) => [output, null]));
+  const check = createRunCheck(name, inputs, outputs);
+  const bind = (tensors: Tensors, names: readonly string[]): Record<string, OrtTensor | null> => {
+    const bound: Record<string, OrtTensor | null> = {};
+    for (const key of names) {
+      const tensor = tensors[key];
+      bound[key] = tensor ? { type: 'float32', location: 'cpu', data: tensor.data, dims: tensor.dims } : null;
     }
     return bound;
   };
-  const mend = 'Feed float32 tensors of the shapes that the model declares.';
   let closed = false;
+  const nothing: Record<string, FloatTensor> = {};
 
   return {
     inputNames,
     outputNames,
-    run: (feeds, outputs) => {
-      const fetches = outputs === undefined ? all : bind(outputs, Object.keys(outputs));
-      const bound = bind(feeds, inputNames);
-      return attempt('run', mend, () => native.run(bound, fetches, {}));
+    run: (feeds, given) => {
+      check(feeds, given);
+      const fetches = given === undefined ? all : bind(given, Object.keys(given));
+      if (writesOnly) fetches[fenceName] = null;
+      try {
+        const made = native.run(bind(feeds, inputNames) as Record<string, OrtTensor>, fetches, {});
+        return writesOnly ? nothing : made;
+      } catch (cause) {
+        if (writesOnly && isFence(cause)) return nothing;
+        throw runFault(cause, name);
+      }
     },
     close: () => {
       if (!closed) native.dispose();
@@ -117,16 +137,48 @@ function openSession(model: Uint8Array, { threads = 1 }: SessionOptions = {}): S
   };
 }
 
-/** Runs `work`; what ONNX Runtime throws becomes an error of ours. */
-function attempt<T>(where: string, mend: string, work: () => T): T {
+type Tensors = Readonly<Record<string, FloatTensor | null>>;
+
+/** In the numbering of ONNX. */
+const float32 = 1;
+const declared = ({ name, shape, symbolicDimensions }: OrtMetadata): Declared => ({
+  name,
+  shape: shape.map((dim, axis) => (dim < 0 ? symbolicDimensions[axis]! : dim)),
+});
+
+/** In order of preference; what one of them lacks, the next one does. */
+const chains: Record<Provider, readonly Provider[]> = {
+  cpu: ['cpu'],
+  cuda: ['cuda', 'cpu'],
+  tensorrt: ['tensorrt', 'cuda', 'cpu'],
+};
+
+function nativeSession(binding: Binding, model: Uint8Array, threads: number, provider: Provider): OrtSession {
+  const open = (executionProviders: readonly Provider[]): OrtSession => {
+    const native = new binding.InferenceSession();
+    native.loadModel(model.buffer, model.byteOffset, model.byteLength, {
+      executionProviders,
+      logSeverityLevel: 4,
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      // The block that is planned for a shape at its first run comes on top of what that run took: twice the memory in training.
+      enableMemPattern: false,
+      // Idle workers would go on spinning after a run: 11 ms of CPU for 0.07 ms of work (ENGINE.md §6).
+      ...(threads > 1 && { extra: { session: { force_spinning_stop: '1' } } }),
+    });
+    return native;
+  };
   try {
-    return work();
+    return open(chains[provider]);
   } catch (cause) {
-    throw failed(where, `ONNX Runtime says: ${messageOf(cause)}`, mend, cause);
+    const fault = loadFault(cause, model);
+    if (provider === 'cpu' || fault.code !== 'ND_ENGINE_FAILED') throw fault;
+    // A model that the processor takes shows that the provider is what is missing.
+    try {
+      open(chains.cpu).dispose();
+    } catch {
+      throw fault;
+    }
+    throw providerMissing(cause, provider, binding.listSupportedBackends());
   }
 }
-
-const failed = (where: string, what: string, mend: string, cause?: unknown): NeuroDivergentError =>
-  new NeuroDivergentError('ND_ENGINE_FAILED', { where: `engine ${where}`, what, mend, cause });
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).trim();

@@ -6,9 +6,17 @@ export interface FloatTensor {
   readonly dims: readonly number[];
 }
 
+/** What computes: the processor, or a graphics card through CUDA or TensorRT, which leave to the processor what they lack. */
+export const providers = ['cpu', 'cuda', 'tensorrt'] as const;
+export type Provider = (typeof providers)[number];
+
 export interface SessionOptions {
   /** Threads inside one operator; 1 on devices, where more only costs (ENGINE.md §5). */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
+  /** That of the engine when absent. */
+  readonly provider?: Provider | undefined;
+  /** Runs bring memory for all that they want, and are handed nothing back: ONNX Runtime would copy every output once more. */
+  readonly writesOnly?: boolean | undefined;
 }
 
 export interface Session {
@@ -16,18 +24,24 @@ export interface Session {
   readonly outputNames: readonly string[];
   /**
    * Runs the model once, on the calling thread. With `outputs`, only those are computed, into the memory they bring: for
-   * large ones, which would be allocated at every run otherwise. Throws `ND_ENGINE_FAILED`.
+   * large ones, which would be allocated at every run otherwise; null brings none. A session that `writesOnly` gives
+   * nothing back. Tensors that the model does not have may
+   * be fed. Throws `ND_ENGINE_INPUT_MISSING`, `ND_ENGINE_INPUT_SHAPE`, `ND_ENGINE_OUTPUT_MISMATCH`,
+   * `ND_ENGINE_OUT_OF_MEMORY`, and `ND_ENGINE_FAILED` for what has no code of its own.
    */
   run(
     feeds: Readonly<Record<string, FloatTensor>>,
-    outputs?: Readonly<Record<string, FloatTensor>>,
+    outputs?: Readonly<Record<string, FloatTensor | null>>,
   ): Record<string, FloatTensor>;
   close(): void;
 }
 
 export interface Engine {
-  /** A short name for reports: `ort-cpu`, `linear`. */
+  /** A short name for reports: `ort-cpu`, `ort-cuda`, `linear`. */
   readonly name: string;
-  /** Loads a model from its bytes. Throws `ND_ENGINE_FAILED`. */
+  /**
+   * Loads a model from its bytes. Throws `ND_ENGINE_MISSING`, `ND_ENGINE_PROVIDER_MISSING`, `ND_ENGINE_MODEL_CORRUPT`,
+   * `ND_ENGINE_MODEL_UNSUPPORTED`, `ND_ENGINE_OUT_OF_MEMORY`, and `ND_ENGINE_FAILED` for what has no code of its own.
+   */
   load(model: Uint8Array, options?: SessionOptions): Promise<Session>;
 }

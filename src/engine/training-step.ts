@@ -4,7 +4,8 @@
  */
 import { NeuroDivergentError } from '../errors.js';
 import { createKernels } from './kernel.js';
-import type { Engine, FloatTensor } from './port.js';
+import { afterGoodStep, afterOverflow, firstScale, noScale, type LossScale } from './loss-scale.js';
+import type { Engine, FloatTensor, Provider } from './port.js';
 import { seedWords } from './random.js';
 
 export interface TensorPlan {
@@ -23,10 +24,12 @@ export interface TrainingLayout {
   readonly parameters: readonly (TensorPlan & { readonly gradient: string; readonly missed?: string })[];
   /** Kept between steps; `next` is the output that holds the value after the step. */
   readonly states: readonly (TensorPlan & { readonly next: string })[];
-  /** Uniform draws in [0, 1), new at every step. */
-  readonly draws: readonly TensorPlan[];
+  /** New at every step: uniform in [0, 1), or with `keep` 1 / keep in that share of the elements and 0 in the others. */
+  readonly draws: readonly (TensorPlan & { readonly keep?: number })[];
   /** The output that holds the loss, a scalar. */
   readonly loss: string;
+  /** The scalar input that the gradients come out multiplied with, of a graph in mixed precision. */
+  readonly lossScale?: string;
 }
 
 export interface TrainingStepOptions {
@@ -37,6 +40,7 @@ export interface TrainingStepOptions {
   /** Where the draws start. */
   readonly seed: number;
   readonly threads?: number;
+  readonly provider?: Provider;
 }
 
 export interface StepSettings {
@@ -65,19 +69,27 @@ export interface TrainingSnapshot {
   readonly secondMoments: Readonly<Record<string, Float32Array>>;
   /** [16] */
   readonly random: Uint32Array;
+  /** In mixed precision. */
+  readonly lossScale?: LossScale | undefined;
 }
 
 export interface TrainingStep {
   readonly layout: TrainingLayout;
   /** Parameters and states by name: views of the live memory, to feed other sessions with. */
   readonly values: Readonly<Record<string, FloatTensor>>;
-  /** Gradients of the last step by name of the parameter: views as well. */
+  /** All that the last step was fed, draws included: views as well. */
+  readonly feeds: Readonly<Record<string, FloatTensor>>;
+  /** Gradients of the last step by name of the parameter, times the loss scale: views as well. */
   readonly gradients: Readonly<Record<string, FloatTensor>>;
   /** A copy of parameters and states. */
   copyValues(): Record<string, Float32Array>;
   /** Sets every parameter and state. Throws `ND_SHAPE_MISMATCH` for one that is missing or has another size. */
   load(values: Readonly<Record<string, ArrayLike<number>>>): void;
-  /** `feeds`: every input of the layout, in its shape. Throws `ND_ENGINE_FAILED`. */
+  /**
+   * `feeds`: every input of the layout, in its shape. A step whose gradients overflow in mixed precision changes nothing
+   * but the loss scale, and is tried again with half of it. Throws `ND_TRAIN_SCALE_EXHAUSTED` and what
+   * `Session.run` throws.
+   */
   step(feeds: Readonly<Record<string, FloatTensor>>, settings: StepSettings): StepResult;
   snapshot(): TrainingSnapshot;
   restore(snapshot: TrainingSnapshot): void;
@@ -85,6 +97,8 @@ export interface TrainingStep {
 }
 
 const floatBytes = 4;
+/** What probabilities of keeping an element are rounded to. */
+const keepLevels = 65_536;
 /** Where tensors start, in floats: 64 bytes. */
 const alignment = 16;
 /** Adam's constants, as PyTorch has them. */
@@ -96,8 +110,7 @@ const clipEpsilon = 1e-6;
 
 /** Parameters and states start at zero: `load` comes first. */
 export async function createTrainingStep(options: TrainingStepOptions): Promise<TrainingStep> {
-  const { engine, model, layout, seed, threads = 1 } = options;
-  const session = await engine.load(model, { threads });
+  const { engine, model, layout, seed, threads = 1, provider } = options;
   const { parameters, states, draws } = layout;
 
   let end = 0;
@@ -121,7 +134,8 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const randomAt = reserve(16);
   const lossAt = reserve(1);
 
-  const { buffer, sumOfSquares, adam, uniform } = createKernels(end * floatBytes);
+  const { buffer, sumOfSquares, adam, uniform, keep: keepSome } = createKernels(end * floatBytes);
+  const session = await engine.load(model, { threads, provider, writesOnly: true });
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,
@@ -144,7 +158,12 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   random.set(seedWords([seed, 'draws'], 16));
 
   // One object each for all runs; the inputs of the batch are put into `feeds` at every step.
-  const feeds: Record<string, FloatTensor> = { ...values, ...views(draws, drawn) };
+  const factor: FloatTensor = { data: new Float32Array(1), dims: [] };
+  const feeds: Record<string, FloatTensor> = {
+    ...values,
+    ...views(draws, drawn),
+    ...(layout.lossScale !== undefined && { [layout.lossScale]: factor }),
+  };
   const fetches = {
     ...views(parameters, g, (i) => parameters[i]!.gradient),
     ...views(states, next, (i) => states[i]!.next),
@@ -155,25 +174,44 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const counters = parameters.map(({ missed }) => states.findIndex(({ name }) => name === missed));
   const stepwise = counters.some((state) => state >= 0);
   let steps = 0;
+  const fillDraws = (): void => {
+    for (const [i, { shape, keep }] of draws.entries()) {
+      const [at, count] = [drawn.offsets[i]!, roundedUp(elements(shape))];
+      if (keep === undefined) uniform(randomAt, at, count);
+      else keepSome(randomAt, at, count, Math.round(keep * keepLevels), 1 / keep);
+    }
+  };
+  const mixed = layout.lossScale !== undefined;
+  let scale = mixed ? firstScale : noScale;
+
+  const run = (): StepResult => {
+    factor.data[0] = scale.factor;
+    session.run(feeds, fetches);
+    const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count)) / scale.factor;
+    return { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
+  };
 
   return {
     layout,
     values,
+    feeds,
     gradients,
     copyValues: () => copy(values),
     load: (given) => write(values, given, 'load'),
 
     step: (batch, { learningRate, clipNorm = Infinity, weightDecay = 0 }) => {
       for (const { name } of layout.inputs) feeds[name] = batch[name]!;
-      if (drawn.count > 0) uniform(randomAt, drawn.at, drawn.count);
-      discard(session.run(feeds, fetches), buffer);
-
-      const gradientNorm = Math.sqrt(sumOfSquares(g.at, g.count));
-      const result = { loss: loss.data[0]!, gradientNorm, finite: Number.isFinite(loss.data[0]! + gradientNorm) };
+      fillDraws();
+      let result = run();
+      while (mixed && !result.finite && Number.isFinite(result.loss)) {
+        scale = afterOverflow(scale);
+        result = run();
+      }
       if (!result.finite) return result;
 
       steps += 1;
-      const scale = gradientNorm > clipNorm ? clipNorm / (gradientNorm + clipEpsilon) : 1;
+      const { gradientNorm } = result;
+      const shortened = gradientNorm > clipNorm ? clipNorm / (gradientNorm + clipEpsilon) : 1;
       const learn = (from: number, count: number, taken: number): void => {
         const correction1 = 1 - beta1 ** taken;
         const correction2 = Math.sqrt(1 - beta2 ** taken);
@@ -189,7 +227,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
           beta2,
           1 - beta2,
           1 - learningRate * weightDecay,
-          scale,
+          shortened / scale.factor,
         );
       };
       if (!stepwise) learn(0, p.count, steps);
@@ -198,6 +236,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
         if (missed === before) learn(p.offsets[i]! - p.at, roundedUp(elements(shape)), steps - missed);
       }
       stateNow.set(stateNext);
+      if (mixed) scale = afterGoodStep(scale);
       return result;
     },
 
@@ -207,6 +246,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       firstMoments: copy(firstMoments),
       secondMoments: copy(secondMoments),
       random: random.slice(),
+      ...(mixed && { lossScale: scale }),
     }),
     restore: (snapshot) => {
       write(values, snapshot.values, 'restore');
@@ -214,21 +254,10 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
       write(secondMoments, snapshot.secondMoments, 'restore');
       random.set(snapshot.random);
       steps = snapshot.steps;
+      if (mixed) scale = snapshot.lossScale ?? firstScale;
     },
     close: () => session.close(),
   };
-}
-
-const { port1: nowhere } = new MessageChannel();
-nowhere.close();
-/**
- * ONNX Runtime's binding gives what it has written into our memory a second time, in buffers of its own, a copy of every
- * gradient per step. The collector would let 32 MB of them pile up; to send them to nobody frees them at once.
- */
-function discard(copies: Readonly<Record<string, FloatTensor>>, own: ArrayBufferLike): void {
-  const buffers = new Set(Object.values(copies).map(({ data }) => data.buffer as ArrayBuffer));
-  buffers.delete(own as ArrayBuffer);
-  nowhere.postMessage(undefined, [...buffers]);
 }
 
 const roundedUp = (count: number): number => Math.ceil(count / alignment) * alignment;

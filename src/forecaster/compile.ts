@@ -5,6 +5,7 @@ import {
   bindParameters,
   foldAffine,
   foldConstants,
+  fuseAttention,
   fuseBias,
   fuseRecurrent,
   leafName,
@@ -38,12 +39,21 @@ export function shippedGraph({ spec, values }: Trained): Graph {
   ]);
 }
 
+export interface ExportOptions {
+  /** Written into the file, see `toOnnx`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * `onnx`, the default: those of the ONNX standard alone, so that any runtime may run the file. `onnxruntime`: also its
+   * own (`com.microsoft`), with which long attention takes an eighth of the memory (ENGINE.md §8).
+   */
+  readonly operators?: 'onnx' | 'onnxruntime';
+}
+
 /** The model file: inputs `past`, `mask`… as far as the model reads them, output `forecast [batch, horizon, columns]`. */
-export function exportOnnx(
-  trained: Trained,
-  { metadata = {} }: { metadata?: Readonly<Record<string, string>> } = {},
-): Uint8Array {
-  return toOnnx(shippedGraph(trained), { name: trained.spec.model.id, metadata });
+export function exportOnnx(trained: Trained, { metadata = {}, operators = 'onnx' }: ExportOptions = {}): Uint8Array {
+  const portable = shippedGraph(trained);
+  const graph = operators === 'onnx' ? portable : runPasses(portable, [fuseAttention, simplify]);
+  return toOnnx(graph, { name: trained.spec.model.id, metadata });
 }
 
 /** One window at a time, as fast as it goes: no frame, no batch, no memory taken per call. */

@@ -1,7 +1,17 @@
 /** Building a graph: a scope names parameters by path, and the finished graph lists what must be fed, learned and kept. */
 import { NeuroDivergentError, ShapeError } from '../errors.js';
-import { topological, type Tensor } from './ir.js';
-import { inputOp, leaf, leafName, parameterOp, stateOp, uniformOp, type Init } from './ops/leaf.js';
+import { topological, type Op, type Tensor } from './ir.js';
+import {
+  inputOp,
+  keepOp,
+  leaf,
+  leafName,
+  parameterOp,
+  stateOp,
+  uniformOp,
+  type Init,
+  type NamedLeaf,
+} from './ops/leaf.js';
 import { sameShape, type Dim, type Shape } from './shape.js';
 
 export interface Graph {
@@ -11,7 +21,7 @@ export interface Graph {
   readonly parameters: readonly Tensor[];
   /** Kept but not learned. */
   readonly states: readonly Tensor[];
-  /** Uniform draws, fed at every training step from the seeded stream. */
+  /** Random draws, fed at every training step from the seeded stream. */
   readonly draws: readonly Tensor[];
   /** New values of states after a training step, by name of the state. */
   readonly updates: Readonly<Record<string, Tensor>>;
@@ -32,6 +42,8 @@ export interface Scope {
   update(state: Tensor, value: Tensor): void;
   /** Uniform draws in [0, 1). */
   uniform(name: string, shape: Shape): Tensor;
+  /** Draws of 1 / probability with that probability, else of 0: what dropout multiplies by. */
+  keep(name: string, shape: Shape, probability: number): Tensor;
 }
 
 export interface GraphBuilder extends Scope {
@@ -72,6 +84,9 @@ export function createGraph({
     return tensor;
   };
 
+  const draw = <A extends NamedLeaf>(op: Op, attributes: A): Tensor =>
+    givenDraws ? declare(inputs, leaf(inputOp, attributes)) : declare(draws, leaf(op, attributes));
+
   const at = (path: string): Scope => {
     const full = (name: string): string => (path === '' ? name : `${path}/${name}`);
     return {
@@ -82,10 +97,8 @@ export function createGraph({
       input: (name, shape) => declare(inputs, leaf(inputOp, { name: full(name), shape })),
       parameter: (name, shape, init) => declare(parameters, leaf(parameterOp, { name: full(name), shape, init })),
       state: (name, shape, init) => declare(states, leaf(stateOp, { name: full(name), shape, init })),
-      uniform: (name, shape) =>
-        givenDraws
-          ? declare(inputs, leaf(inputOp, { name: full(name), shape }))
-          : declare(draws, leaf(uniformOp, { name: full(name), shape })),
+      uniform: (name, shape) => draw(uniformOp, { name: full(name), shape }),
+      keep: (name, shape, probability) => draw(keepOp, { name: full(name), shape, probability }),
       update: (state, value) => {
         if (!sameShape(state.shape, value.shape)) {
           throw new ShapeError({

@@ -2,6 +2,7 @@
 export { createGraph, type Graph, type GraphBuilder, type Scope } from './builder.js';
 export { gradients } from './autodiff.js';
 export { evaluate } from './evaluate.js';
+export { peakBytes, totalBytes, workingBytes } from './memory.js';
 export { verify } from './verify.js';
 export { printGraph } from './print.js';
 export {
@@ -17,11 +18,12 @@ export {
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
-export { constant, constantValues, initOf, leafName, type Init } from './ops/leaf.js';
+export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
 export * from './ops/attention.js';
 export * from './ops/elementwise.js';
 export * from './ops/layout.js';
 export * from './ops/linear.js';
+export { normalizeRows } from './ops/normalize.js';
 export * from './ops/quantized.js';
 export * from './ops/recurrent.js';
 export * from './ops/reduce.js';
@@ -36,6 +38,8 @@ export { fuseBias } from './passes/fuse-bias.js';
 export { fuseCross } from './passes/fuse-cross.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
+export { mixedPrecision } from './passes/mixed-precision.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
+export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';

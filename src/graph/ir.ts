@@ -5,6 +5,7 @@
 import { NeuroDivergentError, ShapeError } from '../errors.js';
 import type { NdArray } from './ndarray.js';
 import type { LoweredNode, OnnxEmitter } from './onnx/emitter.js';
+import { roundToHalf } from './onnx/half.js';
 import { bindBatch, type Shape } from './shape.js';
 
 export type DType = 'float32' | 'float16' | 'int8' | 'uint8' | 'int32' | 'int64';
@@ -157,8 +158,21 @@ export function inputName(op: Op, i: number): string {
   return first?.endsWith('...') ? `${first.slice(0, -3)}${i}` : op.inputs[i]!;
 }
 
-/** Adds a node: checks the inputs, infers shapes and types. */
+/**
+ * Adds a node: checks the inputs, infers shapes and types. Throws `ND_SHAPE_MISMATCH` and `ND_GRAPH_DTYPE`, which say where
+ * in the model the inputs come from.
+ */
 export function createNode(op: Op, inputs: readonly Tensor[], attributes: object): Node {
+  try {
+    return inferNode(op, inputs, attributes);
+  } catch (error) {
+    if (!(error instanceof NeuroDivergentError)) throw error;
+    const near = placeOf(inputs, places(topological(inputs)));
+    throw near === undefined ? error : error.within(near.place);
+  }
+}
+
+function inferNode(op: Op, inputs: readonly Tensor[], attributes: object): Node {
   if (!op.inputs[0]?.endsWith('...') && inputs.length !== op.inputs.length) {
     throw new ShapeError({
       where: op.name,
@@ -171,11 +185,58 @@ export function createNode(op: Op, inputs: readonly Tensor[], attributes: object
   const shapes = Array.isArray(shape)
     ? [shape as Shape]
     : op.outputs!.map((name) => (shape as Record<string, Shape>)[name]!);
-  const dtype = op.dtype?.(inputs, attributes) ?? inputs[0]?.dtype ?? 'float32';
+  const dtype = op.dtype?.(inputs, attributes) ?? commonType(op, inputs);
   const outputs: Tensor[] = [];
   const node: Node = { op, inputs, attributes, outputs };
   for (const [index, outputShape] of shapes.entries()) outputs.push({ node, index, shape: outputShape, dtype });
   return node;
+}
+
+/** The element type of all of `inputs`. */
+export function commonType(op: Pick<Op, 'name'>, inputs: readonly Tensor[]): DType {
+  const types = new Set(inputs.map(({ dtype }) => dtype));
+  if (types.size > 1) {
+    throw new NeuroDivergentError('ND_GRAPH_DTYPE', {
+      where: op.name,
+      what: `its inputs are ${inputs.map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ')}, but must have one element type.`,
+      mend: 'Bring them to float32 first: `castTo` does, `dequantizeLinear` undoes a quantization.',
+    });
+  }
+  return inputs[0]?.dtype ?? 'float32';
+}
+
+export interface Place {
+  /** The scope of the nearest leaf, or that leaf's own name when none has a scope. */
+  readonly place: string;
+  /** Nodes between. */
+  readonly distance: number;
+}
+/** Leaves without a scope (the inputs of a model) say little about where one is: any other is nearer. */
+const unscoped = 1e6;
+
+/** Where in the model each of `nodes` stands, which come inputs first: by the nearest of the named leaves that it is made from. */
+export function places(nodes: readonly Node[]): Map<Node, Place> {
+  const found = new Map<Node, Place>();
+  for (const node of nodes) {
+    const name = node.inputs.length === 0 ? (node.attributes as { name?: string }).name : undefined;
+    const end = name?.lastIndexOf('/') ?? -1;
+    const here: Place | undefined =
+      name === undefined
+        ? placeOf(node.inputs, found)
+        : { place: end < 0 ? name : name.slice(0, end), distance: end < 0 ? unscoped : 0 };
+    if (here !== undefined) found.set(node, here);
+  }
+  return found;
+}
+
+/** Where a node on these inputs stands; of equally near leaves the last, since weights come after what they weigh. */
+function placeOf(inputs: readonly Tensor[], found: ReadonlyMap<Node, Place>): Place | undefined {
+  let nearest: Place | undefined;
+  for (const { node } of inputs) {
+    const at = found.get(node);
+    if (at !== undefined && at.distance <= (nearest?.distance ?? Infinity)) nearest = at;
+  }
+  return nearest && { place: nearest.place, distance: nearest.distance + 1 };
 }
 
 /** All nodes needed for `outputs`, inputs before users. Iterative, since a graph may be deeper than the call stack. */
@@ -206,11 +267,14 @@ export function operands(tensor: Tensor, call: { readonly op: Op }): Record<stri
   return tensor.node.op === call.op ? byName(call.op, tensor.node.inputs) : undefined;
 }
 
-/** Runs one node's plain kernel. */
+/** Runs one node's plain kernel. What is float16 is worked out in float64 and rounded once. */
 export function runNode(node: Node, inputs: readonly NdArray[], batch: number): NdArray[] {
   const shapes = node.outputs.map((tensor) => bindBatch(tensor.shape, batch));
   const result = node.op.run(byName(node.op, inputs), node.attributes, shapes, inputs);
   const arrays =
     node.op.outputs === undefined ? [result as ArrayLike<number>] : (result as readonly ArrayLike<number>[]);
-  return arrays.map((values, i) => ({ data: Float64Array.from(values), shape: shapes[i]! }));
+  return arrays.map((values, i) => {
+    const data = Float64Array.from(values);
+    return { data: node.outputs[i]!.dtype === 'float16' ? data.map(roundToHalf) : data, shape: shapes[i]! };
+  });
 }

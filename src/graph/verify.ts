@@ -2,7 +2,7 @@
 import { NeuroDivergentError } from '../errors.js';
 import type { Graph } from './builder.js';
 import { byName, topological, type Node, type Tensor } from './ir.js';
-import { inputOp, leafName, parameterOp, stateOp, uniformOp } from './ops/leaf.js';
+import { inputOp, keepOp, leafName, parameterOp, stateOp, uniformOp } from './ops/leaf.js';
 import { sameShape, type Shape } from './shape.js';
 
 const fail = (where: string, what: string): never => {
@@ -13,13 +13,14 @@ const fail = (where: string, what: string): never => {
   });
 };
 
-/** Throws `ND_GRAPH_INVALID` unless shapes are what the ops say, and every leaf is one the graph lists. */
+/** Throws `ND_GRAPH_INVALID` unless shapes are what the ops say, and every leaf is one the graph lists; mixed types are refused when a node is made. */
 export function verify(graph: Graph): void {
   const leaves: readonly (readonly [Node['op'], readonly Tensor[]])[] = [
     [inputOp, graph.inputs],
     [parameterOp, graph.parameters],
     [stateOp, graph.states],
     [uniformOp, graph.draws],
+    [keepOp, graph.draws],
   ];
   for (const node of topological([...Object.values(graph.outputs), ...Object.values(graph.updates)])) {
     const list = leaves.find(([op]) => op === node.op)?.[1];

@@ -11,6 +11,7 @@ import {
   gradients,
   leafName,
   mergeEqual,
+  mixedPrecision,
   rematerialize,
   runPasses,
   simplify,
@@ -74,6 +75,8 @@ export interface TrainingGraphOptions {
   readonly training?: boolean;
   /** Also give what the model gave, in scaled units, as `forecast`. */
   readonly withForecast?: boolean;
+  /** Products of the model in FP16. The gradients come out multiplied with one more input, `lossScale`. */
+  readonly mixed?: boolean;
   /** Compute activations again in the backward pass instead of keeping them: less memory, more time. */
   readonly checkpointing?: boolean;
 }
@@ -87,10 +90,10 @@ const pieceSteps = 32;
  */
 export function trainingGraph(
   spec: ForecastSpec,
-  { batch, training = true, withForecast = false, checkpointing = false }: TrainingGraphOptions,
+  { batch, training = true, withForecast = false, mixed = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const forward = g.finish(lossOf(g, spec));
+  const forward = g.finish({ ...lossOf(g, spec) });
   const {
     parameters,
     states,
@@ -98,7 +101,8 @@ export function trainingGraph(
     outputs: built,
   } = checkpointing ? cutRecurrent(pieceSteps).run(forward) : forward;
   const { loss, forecast } = built as Record<'loss' | 'forecast', Tensor>;
-  const found = gradients(loss, parameters, { allowUnused: true });
+  const seed = mixed ? g.input(lossScaleName, []) : 1;
+  const [dForecast, ...found] = gradients(loss, [forecast, ...parameters], { allowUnused: true, seed });
   // A step writes every state; one without a new value keeps its own.
   const kept = Object.fromEntries(states.map((state) => [leafName(state), state]));
   const outputs = {
@@ -106,14 +110,27 @@ export function trainingGraph(
     ...(withForecast && { forecast }),
     ...Object.fromEntries(parameters.map((parameter, i) => [gradientName(leafName(parameter)), found[i]!])),
   };
-  return runPasses({ ...g.finish(outputs), updates: { ...kept, ...updates } }, [
-    simplify,
-    foldConstants,
-    mergeEqual,
-    fuseBias,
-    ...(checkpointing ? [fuseCross, rematerialize()] : []),
-  ]);
+  const usual = (marks: Readonly<Record<string, Tensor>> = {}): Graph =>
+    runPasses({ ...g.finish({ ...outputs, ...marks }), updates: { ...kept, ...updates } }, [
+      simplify,
+      foldConstants,
+      mergeEqual,
+      fuseBias,
+    ]);
+  const again = (graph: Graph): Graph => (checkpointing ? runPasses(graph, [fuseCross, rematerialize()]) : graph);
+  if (!mixed) return again(usual());
+  const rounded = mixedPrecision({ loss: lossEnds }).run(
+    usual({ [lossEnds.from]: forecast, [lossEnds.gradient]: dForecast! }),
+  );
+  return again({
+    ...rounded,
+    outputs: Object.fromEntries(Object.keys(outputs).map((name) => [name, rounded.outputs[name]!])),
+  });
 }
+/** Between these two stands the loss. */
+const lossEnds = { from: 'forecast', gradient: 'grad/forecast' };
+/** The input that the gradients start from, in mixed precision. */
+export const lossScaleName = 'lossScale';
 export const gradientName = (parameter: string): string => `grad/${parameter}`;
 /** The state with which a model counts the training steps that leave out a parameter. */
 export const missedName = (parameter: string): string => `${parameter}/missed`;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { add, concat, gelu, mul, pad, slice, transpose, type Scope, type Tensor } from '../graph/index.js';
+import { add, concat, gelu, mul, pad, slice, swapLast, type Scope, type Tensor } from '../graph/index.js';
 import { pastColumns } from './blocks/columns.js';
-import { convolution } from './blocks/convolution.js';
+import { convolution, convolutionParameter } from './blocks/convolution.js';
 import { dropout } from './blocks/dropout.js';
 import { linear } from './blocks/linear.js';
 import { linearParameter } from './blocks/reference.js';
@@ -23,21 +23,21 @@ export const bitcn = defineModel({
   }),
 
   build(g, inputs, { inputLength, horizon, outputs, hidden, dropout: probability }) {
-    const timeLast = (x: Tensor): Tensor => transpose(x, { order: [0, 2, 1] });
     const embedded = (part: string, x: Tensor): Tensor => {
       const scope = g.scope(part);
-      return timeLast(dropout(scope, linear(scope, x, hidden), probability)); // [batch, hidden, time]
+      return dropout(scope, linear(scope, x, hidden), probability); // [batch, time, hidden]
     };
-    const back = convolutions(g.scope('backward'), embedded('past', pastColumns(inputs)), 'past', probability); // [batch, hidden, time]
+    const back = convolutions(g.scope('backward'), embedded('past', pastColumns(inputs)), 'past', probability); // [batch, time, hidden]
     const ahead =
-      inputs.future && convolutions(g.scope('forward'), embedded('future', inputs.future), 'future', probability); // [batch, hidden, time + horizon]
-    const part = (x: Tensor, start: number, end: number): Tensor => slice(x, { axis: 2, start, end });
+      inputs.future && convolutions(g.scope('forward'), embedded('future', inputs.future), 'future', probability); // [batch, time + horizon, hidden]
+    const part = (x: Tensor, start: number, end: number): Tensor => slice(x, { axis: 1, start, end });
 
-    const seen = ahead ? concat([back, part(ahead, 0, inputLength)], { axis: 1 }) : back; // [batch, channel, time]
-    const overTime = gelu(linear(g.scope('time0'), seen, hidden)); // [batch, channel, hidden]
+    const seen = ahead ? concat([back, part(ahead, 0, inputLength)], { axis: 2 }) : back; // [batch, time, channel]
+    const overTime = gelu(linear(g.scope('time0'), swapLast(seen), hidden)); // [batch, channel, hidden]
     const steps = linear(g.scope('time1'), dropout(g.scope('time'), overTime, probability), horizon); // [batch, channel, horizon]
-    const known = ahead ? concat([steps, part(ahead, inputLength, inputLength + horizon)], { axis: 1 }) : steps;
-    return linear(g.scope('out'), timeLast(known), outputs); // [batch, horizon, outputs]
+    const made = swapLast(steps); // [batch, horizon, channel]
+    const known = ahead ? concat([made, part(ahead, inputLength, inputLength + horizon)], { axis: 2 }) : made;
+    return linear(g.scope('out'), known, outputs); // [batch, horizon, outputs]
   },
 
   reference: {
@@ -48,7 +48,7 @@ export const bitcn = defineModel({
       if (part in layers) return linearParameter(layers[part]!, rest[0]!);
       const [layer, convolution, kind] = rest as [string, string, string];
       const place = `net_${part === 'backward' ? 'bwd' : 'fwd'}.${layer.replace('layer', '')}`;
-      return { name: `${place}.${convolution === 'look' ? 'conv1' : 'conv2'}.${kind}` };
+      return convolutionParameter(`${place}.${convolution === 'look' ? 'conv1' : 'conv2'}`, kind);
     },
   },
 });
@@ -63,10 +63,10 @@ const layers: Readonly<Record<string, string>> = {
 
 /**
  * Convolutions of two taps whose gaps double until the first sees the whole of time. Each adds to the state that the next
- * one reads, and to the result. `[batch, hidden, time]` → the same
+ * one reads, and to the result. `[batch, time, hidden]` → the same
  */
 function convolutions(g: Scope, x: Tensor, towards: 'past' | 'future', probability: number): Tensor {
-  const [, hidden, time] = x.shape as [number, number, number];
+  const [, time, hidden] = x.shape as [number, number, number];
   let state = x;
   let result: Tensor | undefined;
   for (let layer = 0; 2 ** layer < time; layer++) {
@@ -74,10 +74,10 @@ function convolutions(g: Scope, x: Tensor, towards: 'past' | 'future', probabili
     const dilation = 2 ** layer;
     const [before, after] = towards === 'past' ? [dilation, 0] : [0, dilation];
     const looked = gelu(
-      convolution(scope.scope('look'), pad(state, { axis: 2, before, after }), hidden, { kernel: 2, dilation }),
+      convolution(scope.scope('look'), pad(state, { axis: 1, before, after }), hidden, { kernel: 2, dilation }),
     );
     const both = convolution(scope.scope('mix'), dropout(scope, looked, probability), 2 * hidden, { kernel: 1 });
-    const half = (n: number): Tensor => slice(both, { axis: 1, start: n * hidden, end: (n + 1) * hidden });
+    const half = (n: number): Tensor => slice(both, { axis: 2, start: n * hidden, end: (n + 1) * hidden });
     state = add(state, half(0));
     result = result ? add(result, half(1)) : half(1);
   }

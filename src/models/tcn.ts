@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { pad, transpose } from '../graph/index.js';
+import { pad, swapLast } from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
 import { pastColumns } from './blocks/columns.js';
-import { convolution } from './blocks/convolution.js';
+import { convolution, convolutionParameter } from './blocks/convolution.js';
 import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
@@ -30,14 +30,14 @@ export const tcn = defineModel({
   }),
 
   build(g, inputs, { horizon, outputs, kernel, dilations, hidden, activation, ...options }) {
-    let x = transpose(pastColumns(inputs), { order: [0, 2, 1] }); // [batch, column, time]
+    let x = pastColumns(inputs); // [batch, time, column]
     for (const [layer, dilation] of dilations.entries()) {
       const scope = g.scope(`convolution${layer}`);
-      const seen = pad(x, { axis: 2, before: (kernel - 1) * dilation, after: 0 }); // only the past is padded: nothing looks ahead
-      x = activations[activation](scope)(convolution(scope, seen, hidden, { kernel, dilation })); // [batch, hidden, time]
+      const seen = pad(x, { axis: 1, before: (kernel - 1) * dilation, after: 0 }); // only the past is padded: nothing looks ahead
+      x = activations[activation](scope)(convolution(scope, seen, hidden, { kernel, dilation })); // [batch, time, hidden]
     }
 
-    return decodeOverTime(g, x, inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
+    return decodeOverTime(g, swapLast(x), inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
   },
 
   reference: {
@@ -53,9 +53,8 @@ export const tcn = defineModel({
       const [part, rest] = path.split(/\/(.*)/) as [string, string];
       if (part === 'decoder') return decoderParameter(rest);
       if (part === 'adapter') return linearParameter('context_adapter', rest);
-      return {
-        name: `${part.replace('convolution', 'hist_encoder.tcn.')}.${rest === 'slope' ? 'activation.weight' : `conv.${rest}`}`,
-      };
+      const place = part.replace('convolution', 'hist_encoder.tcn.');
+      return rest === 'slope' ? { name: `${place}.activation.weight` } : convolutionParameter(`${place}.conv`, rest);
     },
   },
 });

@@ -1,6 +1,14 @@
-/** FP16 storage: half the file, computed in FP32, since processors mostly emulate FP16 (ENGINE.md §5). */
-import { constant, constantValues, substitute, toFloat, topological, type Graph, type Tensor } from '../graph/index.js';
-import { fromHalf, toHalf } from '../graph/onnx/half.js';
+/** FP16 storage: half the file, computed in FP32, since processors mostly emulate FP16 (ENGINE.md §5); or FP16 throughout, for GPUs. */
+import {
+  castTo,
+  constantValues,
+  halfConstant,
+  mixedPrecision,
+  substitute,
+  topological,
+  type Graph,
+  type Tensor,
+} from '../graph/index.js';
 import { findLayers } from './layers.js';
 import { signalToNoise } from './noise.js';
 import type { Found, Task } from './task.js';
@@ -8,26 +16,29 @@ import { forecastError } from './windows.js';
 
 /** Shorter constants save nothing, and many of them are settings that must stay exact. */
 const worthwhile = 64;
-const largestHalf = 65_504;
 
 /** Every large FP32 constant as FP16 and a cast, which the runtime does once, at load. Values FP16 cannot reach stay. */
 export function storeFp16(graph: Graph): Graph {
   const stored = new Map<Tensor, Tensor>();
   for (const { outputs } of topological(Object.values(graph.outputs))) {
-    const values = constantValues(outputs[0]!);
-    if (values === undefined || outputs[0]!.dtype !== 'float32' || values.length < worthwhile) continue;
-    const rounded = Float32Array.from(values, (value) => fromHalf(toHalf(value)));
-    if (Array.from(values).some((value) => Math.abs(value) > largestHalf)) continue;
-    stored.set(outputs[0]!, toFloat(constant(rounded, outputs[0]!.shape as readonly number[], 'float16'), {}));
+    if ((constantValues(outputs[0]!)?.length ?? 0) < worthwhile) continue;
+    const half = halfConstant(outputs[0]!);
+    if (half !== undefined) stored.set(outputs[0]!, castTo(half, { dtype: 'float32' }));
   }
   return substitute(graph, stored);
 }
 
-export async function fp16(task: Task): Promise<Found> {
-  const graph = storeFp16(task.float);
+/** Products in FP16 and what is between them; other large constants are stored so. */
+export const computeFp16 = (graph: Graph): Graph => storeFp16(mixedPrecision().run(graph));
+
+const ways = { fp16: storeFp16, 'fp16-compute': computeFp16 };
+
+export async function fp16(task: Task, to: keyof typeof ways): Promise<Found> {
+  const change = ways[to];
+  const graph = change(task.float);
   const mae = await forecastError(task.engine, graph, task.validation, task.point);
   const layers = findLayers(task.float, { activations: false });
-  const noise = await signalToNoise(task, layers, storeFp16, task.validation);
+  const noise = await signalToNoise(task, layers, change, task.validation);
   return {
     graph,
     mae,

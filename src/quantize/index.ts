@@ -10,7 +10,7 @@ import type { QuantizeOptions, QuantizeReport, Task } from './task.js';
 import { forecastError } from './windows.js';
 
 export { measureLatency, type Latency } from './latency.js';
-export type { QuantizeOptions, QuantizeReport } from './task.js';
+export type { Compression, QuantizeOptions, QuantizeReport } from './task.js';
 export type { WindowArrays } from './windows.js';
 
 export interface Quantized {
@@ -21,7 +21,8 @@ export interface Quantized {
   readonly report: QuantizeReport;
 }
 
-const limits = { int8: { loss: 0.01, size: 0.35 }, fp16: { loss: 0.001, size: 0.55 } };
+const half = { loss: 0.001, size: 0.55 };
+const limits = { int8: { loss: 0.01, size: 0.35 }, fp16: half, 'fp16-compute': half };
 /** Smaller files consist of what does not shrink. */
 const gatedFromBytes = 65_536;
 
@@ -38,7 +39,7 @@ export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   const lossOf = (mae: number): number => (mae - fp32Mae) / Math.max(fp32Mae, Number.MIN_VALUE);
   const task: Task = { ...options, float, point, maxLoss: options.maxLoss ?? limits[to].loss, fp32Mae, lossOf };
 
-  const { graph, mae, ...found } = to === 'fp16' ? await fp16(task) : await int8(task);
+  const { graph, mae, ...found } = to === 'int8' ? await int8(task) : await fp16(task, to);
   const model = toOnnx(graph, { metadata });
   const report: QuantizeReport = {
     sizeBytes: model.length,

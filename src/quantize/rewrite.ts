@@ -1,6 +1,7 @@
 /** Static INT8: what calibration saw decides the scales, the error on validation windows decides everything else. */
 import type { Engine } from '../engine/port.js';
 import {
+  castTo,
   constant,
   constantValues,
   conv1d,
@@ -12,7 +13,6 @@ import {
   quantizeLinear,
   runPasses,
   substitute,
-  toFloat,
   type Graph,
   type Node,
   type Rule,
@@ -106,7 +106,7 @@ function storedInt8(layer: Layer): Tensor {
   const { values, scale } = quantizeWeight(layer);
   const shape = layer.weight.shape as readonly number[];
   return mul(
-    toFloat(constant(values, shape, 'int8'), {}),
+    castTo(constant(values, shape, 'int8'), { dtype: 'float32' }),
     constant(
       Float32Array.from(scale),
       shape.map((dim, axis) => (axis === layer.axis ? dim : 1)),

@@ -5,10 +5,13 @@ import type { Precision } from './layers.js';
 import type { Method } from './range.js';
 import type { WindowArrays } from './windows.js';
 
+/** `fp16` is stored so and computed in FP32; `fp16-compute` is computed so too, which wants a processor with units for it. */
+export type Compression = 'int8' | 'fp16' | 'fp16-compute';
+
 export interface QuantizeOptions {
   /** An inference graph with bound parameters and the output `forecast [batch, horizon, columns]`. */
   readonly graph: Graph;
-  readonly to: 'int8' | 'fp16';
+  readonly to: Compression;
   readonly engine: Engine;
   /** From the training part alone; 256 to 1024 windows. FP16 needs none. */
   readonly calibration?: WindowArrays;

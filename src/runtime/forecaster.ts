@@ -13,7 +13,7 @@ export interface Choice {
 
 export interface Forecaster extends Choice {
   readonly engine: string;
-  /** Throws `ND_ENGINE_FAILED`; undefined when the model answered with something that is no number. */
+  /** Throws what `Session.run` throws; undefined when the model answered with something that is no number. */
   forecast(window: Window): Forecast | undefined;
   close(): void;
 }
@@ -40,7 +40,7 @@ export function chooseTarget(manifest: Manifest, arch: string): Choice | undefin
   return undefined;
 }
 
-/** Loads a model from its bytes. Throws `ND_ENGINE_FAILED`, also when the graph's inputs are none we can feed. */
+/** Loads a model from its bytes. Throws what `Engine.load` throws, and `ND_ENGINE_FAILED` when the graph's inputs are none we can feed. */
 export async function createForecaster(engine: Engine, choice: Choice, model: Uint8Array): Promise<Forecaster> {
   const session = await engine.load(model, { threads: 1 });
   const unknown = session.inputNames.filter((name) => name !== 'past' && name !== 'mask');

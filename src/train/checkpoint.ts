@@ -28,9 +28,11 @@ const progress = z.strictObject({
   history: z.array(historyRecord),
   best: z.strictObject({ step: z.int(), validationLoss: z.number() }).nullable(),
   checksWithoutGain: z.int(),
+  /** In mixed precision. */
+  lossScale: z.strictObject({ factor: z.number(), goodSteps: z.int() }).optional(),
 });
 export type HistoryRecord = z.output<typeof historyRecord>;
-export type Progress = Omit<z.output<typeof progress>, 'version' | 'steps'>;
+export type Progress = Omit<z.output<typeof progress>, 'version' | 'steps' | 'lossScale'>;
 
 export interface Checkpoint {
   readonly snapshot: TrainingSnapshot;
@@ -65,9 +67,10 @@ export function saveCheckpoint(path: string, { snapshot, progress: state, best =
   };
   for (const group of groups) put(group, snapshot[group]);
   put('best', best);
+  const { steps, lossScale } = snapshot;
   writeAtomically(
     path,
-    writeSafetensors(tensors, { progress: JSON.stringify({ ...state, version: 1, steps: snapshot.steps }) }),
+    writeSafetensors(tensors, { progress: JSON.stringify({ ...state, version: 1, steps, lossScale }) }),
   );
 }
 
@@ -90,7 +93,7 @@ export function loadCheckpoint(path: string): Checkpoint | undefined {
         name.startsWith(`${prefix}/`) ? [[name.slice(prefix.length + 1), data as Float32Array]] : [],
       ),
     );
-  const { version: _, steps, ...state } = parsed.data;
+  const { version: _, steps, lossScale, ...state } = parsed.data;
   return {
     snapshot: {
       steps,
@@ -98,6 +101,7 @@ export function loadCheckpoint(path: string): Checkpoint | undefined {
       firstMoments: group('firstMoments'),
       secondMoments: group('secondMoments'),
       random,
+      lossScale,
     },
     progress: state,
     ...(state.best !== null && { best: group('best') }),

@@ -1,8 +1,10 @@
 /** How training is set up: one schema of options, and one table of what models want otherwise (FORECASTING.md §2). */
 import { z } from 'zod';
+import { providers } from '../engine/port.js';
 import { NeuroDivergentError } from '../errors.js';
 
 export const scheduleNames = ['none', 'step', 'cosine'] as const;
+const precisionNames = ['fp32', 'mixed'] as const;
 
 export const trainOptions = z.strictObject({
   maxSteps: z.int().min(1).default(1000).describe('training steps'),
@@ -21,6 +23,9 @@ export const trainOptions = z.strictObject({
     .default(false)
     .describe('compute activations again in the backward pass instead of keeping them: half the memory, more time'),
   threads: z.int().min(1).max(64).default(2).describe('threads of the engine; results are equal for an equal number'),
+  provider: z.enum(providers).default('cpu').describe('what computes: the processor, or a graphics card'),
+  precision: z.enum(precisionNames).default('fp32').describe('mixed: products in FP16, which GPUs have units for'),
+  mixedOnCpu: z.boolean().default(false).describe('allow mixed precision on a CPU, where it costs time'),
 });
 export type TrainSettings = z.output<typeof trainOptions>;
 export type TrainOptions = z.input<typeof trainOptions>;
@@ -59,10 +64,10 @@ const exceptions: Readonly<Record<string, TrainOptions>> = {
   stemgnn: { ...together, schedule: 'step' },
 };
 
-/** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE` or `ND_CONFIG_UNKNOWN_KEY`, naming every fault. */
+/** Options with the defaults of this model. Throws `ND_CONFIG_OUT_OF_RANGE`, `ND_CONFIG_UNKNOWN_KEY`, naming every fault, and `ND_CONFIG_CONFLICT`. */
 export function trainSettings(model: string, options: TrainOptions = {}): TrainSettings {
   const result = trainOptions.safeParse({ ...exceptions[model], ...defined(options) });
-  if (result.success) return result.data;
+  if (result.success) return refuseSlowPrecision(result.data);
   const { issues } = result.error;
   throw new NeuroDivergentError(
     issues.some(({ code }) => code === 'unrecognized_keys') ? 'ND_CONFIG_UNKNOWN_KEY' : 'ND_CONFIG_OUT_OF_RANGE',
@@ -72,6 +77,16 @@ export function trainSettings(model: string, options: TrainOptions = {}): TrainS
       mend: `The options are ${Object.keys(trainOptions.shape).join(', ')}.`,
     },
   );
+}
+
+/** ONNX Runtime computes FP16 in FP32 on a CPU: there, mixed precision is for trying it out. */
+function refuseSlowPrecision(settings: TrainSettings): TrainSettings {
+  if (settings.precision === 'fp32' || settings.provider !== 'cpu' || settings.mixedOnCpu) return settings;
+  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+    where: 'train.precision',
+    what: 'Mixed precision costs time on a CPU, it saves none.',
+    mend: 'Train in fp32, name a `provider` that has units for it, or set `mixedOnCpu: true` to try it.',
+  });
 }
 
 /** Without the keys that are there but undefined, as command line parsers leave them. */

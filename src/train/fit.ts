@@ -59,6 +59,7 @@ export async function fitModel({
   const plan = planTraining(spec, {
     batch: Math.min(settings.windowsBatchSize, windows.count),
     seed: settings.seed,
+    precision: settings.precision,
     validated: validation !== undefined,
     checkpointing: settings.checkpointing,
   });

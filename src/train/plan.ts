@@ -6,16 +6,27 @@ import { createRandom } from '../engine/random.js';
 import { elements } from '../graph/ndarray.js';
 import {
   fuseCross,
-  runPasses,
   initOf,
+  keepProbability,
   leafName,
   nextName,
+  peakBytes,
+  runPasses,
   toOnnx,
+  totalBytes,
   type Graph,
   type Init,
   type Tensor,
 } from '../graph/index.js';
-import { gradientName, missedName, trainingGraph, validationGraph, type ForecastSpec } from '../models/assemble.js';
+import {
+  gradientName,
+  lossScaleName,
+  missedName,
+  trainingGraph,
+  validationGraph,
+  type ForecastSpec,
+} from '../models/assemble.js';
+import type { TrainSettings } from './defaults.js';
 
 export interface TrainingPlan {
   /** Forward and backward over `batch` windows. */
@@ -24,6 +35,8 @@ export interface TrainingPlan {
   readonly validationModel?: Uint8Array;
   readonly layout: TrainingLayout;
   readonly batch: number;
+  /** What a step takes at least: tensors alive at once, and the moments of every parameter. What an engine adds is not in it. */
+  readonly neededBytes: number;
   /** Where parameters and states start, by name: drawn where they are needed, so that they lie in memory once. */
   readonly starts: Readonly<Record<string, Init>>;
   readonly seed: number;
@@ -34,16 +47,17 @@ interface PlanOptions {
   readonly seed: number;
   /** Also build the validation model. */
   readonly validated?: boolean;
+  readonly precision?: TrainSettings['precision'];
   readonly checkpointing?: boolean;
 }
 
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(
   spec: ForecastSpec,
-  { batch, seed, validated = false, checkpointing = false }: PlanOptions,
+  { batch, seed, precision = 'fp32', validated = false, checkpointing = false }: PlanOptions,
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = runPasses(trainingGraph(spec, { batch, checkpointing }), [fuseCross]);
+  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed', checkpointing }), [fuseCross]);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     ...(validated && {
@@ -51,6 +65,7 @@ export function planTraining(
     }),
     layout: layoutOf(graph),
     batch,
+    neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
     starts: Object.fromEntries(
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initOf(tensor)]),
     ),
@@ -75,15 +90,19 @@ function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
 export function layoutOf(graph: Graph): TrainingLayout {
   const plan = (tensor: Tensor): TensorPlan => ({ name: leafName(tensor), shape: tensor.shape as readonly number[] });
   return {
-    inputs: graph.inputs.map(plan),
+    inputs: graph.inputs.map(plan).filter(({ name }) => name !== lossScaleName),
     parameters: graph.parameters.map((tensor) => {
       const name = leafName(tensor);
       const missed = graph.states.map(leafName).find((state) => state === missedName(name));
       return { ...plan(tensor), gradient: gradientName(name), ...(missed && { missed }) };
     }),
     states: graph.states.map((tensor) => ({ ...plan(tensor), next: nextName(leafName(tensor)) })),
-    draws: graph.draws.map(plan),
+    draws: graph.draws.map((tensor) => {
+      const keep = keepProbability(tensor);
+      return { ...plan(tensor), ...(keep !== undefined && { keep }) };
+    }),
     loss: 'loss',
+    ...(graph.inputs.some((input) => leafName(input) === lossScaleName) && { lossScale: lossScaleName }),
   };
 }
 

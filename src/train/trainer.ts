@@ -5,6 +5,9 @@ import { createTrainingStep, type TrainingStep } from '../engine/training-step.j
 import { NeuroDivergentError } from '../errors.js';
 import { loadCheckpoint, saveCheckpoint, type HistoryRecord, type Progress } from './checkpoint.js';
 import type { TrainSettings } from './defaults.js';
+import { diagnose, type Origin } from './diagnose.js';
+import { refuseShortage, shortage } from './memory.js';
+import { notFinite } from './not-finite.js';
 import { drawStart, fingerprint, type TrainingPlan } from './plan.js';
 import { createSampler } from './sample.js';
 import { rateAt } from './schedule.js';
@@ -59,17 +62,28 @@ const divergedTimes = 1000;
 
 /**
  * Trains. Equal seeds, threads and data give equal bits. Throws `ND_TRAIN_LOSS_NOT_FINITE` and `ND_TRAIN_DIVERGED`
- * (the checkpoint stays at the last good check), `ND_TRAIN_CANCELLED`, `ND_TRAIN_RESUME_INCOMPATIBLE`.
+ * (the checkpoint stays at the last good check), `ND_TRAIN_CANCELLED`, `ND_TRAIN_RESUME_INCOMPATIBLE`,
+ * `ND_TRAIN_OUT_OF_MEMORY` (before the first step as far as that can be foreseen), and what `Engine.load` throws.
  */
-export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): Promise<TrainResult> {
+export async function train(job: TrainJob, hooks: TrainHooks): Promise<TrainResult> {
+  refuseShortage(job.plan);
+  try {
+    return await trainLoop(job, hooks);
+  } catch (cause) {
+    throw shortage(job.plan, cause) ?? cause;
+  }
+}
+
+async function trainLoop(job: TrainJob, { engine, on, signal }: TrainHooks): Promise<TrainResult> {
   const { plan, windows, validation, settings, checkpoint } = job;
-  const { maxSteps, valCheckSteps, patience } = settings;
+  const { maxSteps, valCheckSteps, patience, threads, provider } = settings;
   const training = await createTrainingStep({
     engine,
     model: plan.model,
     layout: plan.layout,
     seed: settings.seed,
-    threads: settings.threads,
+    threads,
+    provider,
   });
   const validator = validation && (await createValidator(engine, job, validation, training));
   try {
@@ -98,17 +112,19 @@ export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): 
       learningRate: rateAt(settings, step - 1),
       ms: clock(),
     });
+    let step = run.steps;
+    let kept = run.steps > 0 ? { path: checkpoint!, step: run.steps } : undefined;
     const save = (): void => {
-      if (checkpoint !== undefined)
-        saveCheckpoint(checkpoint, {
-          snapshot: training.snapshot(),
-          progress: { ...progress, ms: clock() },
-          ...(run.best && { best: run.best }),
-        });
+      if (checkpoint === undefined) return;
+      saveCheckpoint(checkpoint, {
+        snapshot: training.snapshot(),
+        progress: { ...progress, ms: clock() },
+        ...(run.best && { best: run.best }),
+      });
+      kept = { path: checkpoint, step };
     };
 
     let turn = performance.now();
-    let step = run.steps;
     while (step < maxSteps && !stop) {
       if (signal?.aborted === true) {
         save();
@@ -130,7 +146,10 @@ export async function train(job: TrainJob, { engine, on, signal }: TrainHooks): 
       };
       const result = training.step(feeds, settingsNow);
       step += 1;
-      if (!result.finite) throw notFinite(step, result.loss, training);
+      if (!result.finite) {
+        const origin = await originOf(engine, job, training);
+        throw notFinite({ step, result, windows, chosen: [...chosen], origin, kept });
+      }
       progress.lossSum += result.loss;
       progress.lossCount += 1;
 
@@ -176,7 +195,8 @@ interface Run {
 function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
   const identity = fingerprint(
     plan.model,
-    JSON.stringify({ ...settings, threads: 0 }),
+    // What runs it does not matter; precision is in the model.
+    JSON.stringify({ ...settings, threads: 0, provider: undefined, precision: undefined, mixedOnCpu: undefined }),
     ...dataOf(windows),
     ...(validation ? dataOf(validation) : []),
   );
@@ -242,7 +262,8 @@ async function createValidator(
   windows: Windows,
   training: TrainingStep,
 ): Promise<{ loss(): number; close(): void }> {
-  const session: Session = await engine.load(plan.validationModel!, { threads: settings.threads });
+  const { threads, provider } = settings;
+  const session: Session = await engine.load(plan.validationModel!, { threads, provider });
   const size = Math.min(settings.windowsBatchSize, windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);
@@ -270,13 +291,18 @@ async function createValidator(
   };
 }
 
-function notFinite(step: number, loss: number, { gradients }: TrainingStep): NeuroDivergentError {
-  const broken = Object.entries(gradients).find(([, { data }]) => !data.every(Number.isFinite))?.[0];
-  return new NeuroDivergentError('ND_TRAIN_LOSS_NOT_FINITE', {
-    where: `step ${step}`,
-    what: `The loss is ${loss}${broken === undefined ? '' : ` and the gradient of ${broken} is not a number`}. The weights before this step are kept.`,
-    mend: 'Lower the learning rate, scale the windows (`scaler: standard`), or look for extreme values in the data.',
-  });
+/** Where the last step went wrong. A second fault on the way, such as a lack of memory, must not hide the first. */
+async function originOf(
+  engine: Engine,
+  { plan, settings }: TrainJob,
+  training: TrainingStep,
+): Promise<Origin | undefined> {
+  try {
+    return await diagnose(engine, plan.model, training, settings);
+  } catch (error) {
+    if (error instanceof NeuroDivergentError) return undefined;
+    throw error;
+  }
 }
 
 function refuseDivergence(history: readonly HistoryRecord[]): void {

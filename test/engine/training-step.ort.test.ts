@@ -10,6 +10,7 @@ import {
   mean,
   mul,
   nextName,
+  sqrt,
   sub,
   toOnnx,
   type Tensor,
@@ -18,8 +19,8 @@ import {
 const init = { kind: 'constant', value: 0 } as const;
 const square = (x: Tensor): Tensor => mul(x, x);
 
-/** mean((x·w·draw + b - y)²), and a state that counts steps. */
-async function regression({ draws = false, seed = 1 } = {}): Promise<TrainingStep> {
+/** mean((x·w·draw + b - y)²), and a state that counts steps. `scaled`: gradients come out times a loss scale. */
+async function regression({ draws = false, seed = 1, scaled = false } = {}): Promise<TrainingStep> {
   const g = createGraph({ batch: 4, training: true });
   const x = g.input('x', [4, 3]);
   const y = g.input('y', [4, 2]);
@@ -29,9 +30,8 @@ async function regression({ draws = false, seed = 1 } = {}): Promise<TrainingSte
   g.update(count, add(count, 1));
   const kept = draws ? mul(x, g.uniform('keep', [4, 3])) : x;
   const loss = mean(square(sub(add(matmul(kept, w), b), y)), { axes: [0, 1] });
-  const { updates, ...graph } = { ...g.finish({ loss }) };
-  const [dw, db] = gradients(loss, [w, b]);
-  const model = toOnnx({ ...graph, updates, outputs: { loss, 'grad/w': dw!, 'grad/b': db! } });
+  const [dw, db] = gradients(loss, [w, b], scaled ? { seed: g.input('lossScale', []) } : {});
+  const model = toOnnx(g.finish({ loss, 'grad/w': dw!, 'grad/b': db! }));
   const layout: TrainingLayout = {
     inputs: [
       { name: 'x', shape: [4, 3] },
@@ -44,6 +44,7 @@ async function regression({ draws = false, seed = 1 } = {}): Promise<TrainingSte
     states: [{ name: 'count', shape: [1], next: nextName('count') }],
     draws: draws ? [{ name: 'keep', shape: [4, 3] }] : [],
     loss: 'loss',
+    ...(scaled && { lossScale: 'lossScale' }),
   };
   const step = await createTrainingStep({ engine: createOrtEngine(), model, layout, seed });
   step.load(start);
@@ -96,10 +97,11 @@ function reference(
 
 describe('a training step', () => {
   test.each([
-    ['plain Adam', { learningRate: 0.01 }],
-    ['with clipping and weight decay', { learningRate: 0.05, clipNorm: 0.3, weightDecay: 0.1 }],
-  ])('%s follows the published algorithm', async (_, settings) => {
-    const step = await regression();
+    ['plain Adam', { learningRate: 0.01 }, false],
+    ['with clipping and weight decay', { learningRate: 0.05, clipNorm: 0.3, weightDecay: 0.1 }, false],
+    ['the same with a loss scale', { learningRate: 0.05, clipNorm: 0.3, weightDecay: 0.1 }, true],
+  ])('%s follows the published algorithm', async (_, settings, scaled) => {
+    const step = await regression({ scaled });
     let result = step.step(feeds, settings);
     for (let i = 1; i < 20; i++) result = step.step(feeds, settings);
     const expected = reference(20, settings);
@@ -117,6 +119,40 @@ describe('a training step', () => {
     const broken = { ...feeds, y: { ...feeds.y, data: feeds.y.data.map((value, i) => (i === 3 ? NaN : value)) } };
     expect(step.step(broken, { learningRate: 0.1 }).finite).toBe(false);
     expect(step.copyValues()).toEqual(before);
+    step.close();
+  });
+
+  test('a loss scale that is too large is halved until the gradients are numbers; the step is then what it is without', async () => {
+    const [step, plain] = [await regression({ scaled: true }), await regression()];
+    step.restore({ ...step.snapshot(), lossScale: { factor: 2 ** 130, goodSteps: 0 } }); // infinite in FP32
+    const result = step.step(feeds, { learningRate: 0.01 });
+    expect(result).toEqual(plain.step(feeds, { learningRate: 0.01 }));
+    expect(step.snapshot().lossScale!.factor).toBeLessThan(2 ** 128);
+    expect(step.copyValues()).toEqual(plain.copyValues());
+    expect(plain.snapshot()).not.toHaveProperty('lossScale');
+  });
+
+  test('a gradient that is no number at any loss scale ends training and changes nothing', async () => {
+    const g = createGraph({ batch: 1, training: true });
+    const w = g.parameter('w', [2], init);
+    const loss = mean(sqrt(square(w)), { axes: [0] }); // has no slope at 0
+    const [dw] = gradients(loss, [w], { seed: g.input('lossScale', []) });
+    const step = await createTrainingStep({
+      engine: createOrtEngine(),
+      model: toOnnx(g.finish({ loss, 'grad/w': dw! })),
+      layout: {
+        inputs: [],
+        parameters: [{ name: 'w', shape: [2], gradient: 'grad/w' }],
+        states: [],
+        draws: [],
+        loss: 'loss',
+        lossScale: 'lossScale',
+      },
+      seed: 1,
+    });
+    step.load({ w: [0, 1] });
+    expect(() => step.step({}, { learningRate: 0.1 })).toThrow(/ND_TRAIN_SCALE_EXHAUSTED/);
+    expect([...step.values['w']!.data]).toEqual([0, 1]);
     step.close();
   });
 

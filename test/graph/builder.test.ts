@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { add, createGraph, leafName, matmul, mul, verify } from '../../src/graph/index.js';
+import { add, castTo, constant, createGraph, leafName, matmul, mul, verify, where } from '../../src/graph/index.js';
 
 const zero = { kind: 'constant', value: 0 } as const;
 
@@ -49,6 +49,29 @@ test('an update of another shape is refused', () => {
 test('a shape that does not fit says where, and how to mend it', () => {
   const g = createGraph();
   expect(() => matmul(g.input('x', [2, 3]), g.input('w', [4, 2]))).toThrow(
-    'matmul: x is [2,3] and w is [4,2], but the last axis of x must equal the last but one of w. Transpose w, or change the width of the layer before. [ND_SHAPE_MISMATCH]',
+    'w: matmul: x is [2,3] and w is [4,2], but the last axis of x must equal the last but one of w. Transpose w, or change the width of the layer before. [ND_SHAPE_MISMATCH]',
   );
+});
+
+test('an error of shape or type begins with the part of the model whose leaves are nearest', () => {
+  const g = createGraph();
+  const layer = g.scope('model').scope('layer1');
+  const hidden = add(matmul(g.input('past', [2, 3]), layer.parameter('weight', [3, 4], zero)), 1);
+  expect(() => add(mul(hidden, hidden), g.input('target', [2, 5]))).toThrow(
+    /^model\/layer1: add: \[2,4\] and \[2,5\] cannot be combined.*\[ND_SHAPE_MISMATCH\]$/,
+  );
+  const next = g.scope('model').scope('layer2').parameter('weight', [3, 4], zero);
+  expect(() => matmul(hidden, next)).toThrow(/^model\/layer2: matmul: x is \[2,4\] and w is \[3,4\]/);
+  expect(() => add(constant([1, 2]), constant([1, 2, 3]))).toThrow(/^add: /);
+});
+
+test('inputs of several element types are refused, with the place', () => {
+  const g = createGraph();
+  const weight = g.scope('model').parameter('weight', [2], zero);
+  const whole = constant([1, 2], [2], 'int8');
+  expect(() => add(weight, whole)).toThrow(
+    'model: add: its inputs are float32 [2], int8 [2], but must have one element type. Bring them to float32 first: `castTo` does, `dequantizeLinear` undoes a quantization. [ND_GRAPH_DTYPE]',
+  );
+  expect(() => where(weight, weight, whole)).toThrow('[ND_GRAPH_DTYPE]');
+  expect(where(whole, weight, castTo(whole, { dtype: 'float32' })).dtype).toBe('float32');
 });

@@ -1,20 +1,25 @@
 import { describe, expect, test } from 'vitest';
 import { createOrtEngine } from '../../src/engine/ort.js';
 import type { FloatTensor } from '../../src/engine/port.js';
-import { evaluate, toOnnx, type Graph, type NdArray } from '../../src/graph/index.js';
-import { inferenceGraph, trainingGraph } from '../../src/models/assemble.js';
+import { evaluate, ndarray, toOnnx, topological, verify, type Graph, type NdArray } from '../../src/graph/index.js';
+import { inferenceGraph, lossScaleName, trainingGraph } from '../../src/models/assemble.js';
 import { modelCases, randomFeeds } from './cases.js';
 import { specOf } from './contract.js';
 
 const engine = createOrtEngine();
 
-/** All outputs of the graph from ONNX Runtime, beside those of the plain kernels. */
-async function compare(graph: Graph, batch: number): Promise<void> {
-  const feeds = randomFeeds(graph, batch, 4);
+async function runOnnx(graph: Graph, feeds: Record<string, NdArray>): Promise<Record<string, FloatTensor>> {
   const session = await engine.load(toOnnx(graph));
   const single = ({ data, shape }: NdArray): FloatTensor => ({ data: Float32Array.from(data), dims: shape });
   const found = session.run(Object.fromEntries(session.inputNames.map((name) => [name, single(feeds[name]!)])));
   session.close();
+  return found;
+}
+
+/** All outputs of the graph from ONNX Runtime, beside those of the plain kernels. */
+async function compare(graph: Graph, batch: number): Promise<void> {
+  const feeds = randomFeeds(graph, batch, 4);
+  const found = await runOnnx(graph, feeds);
   const names = Object.keys(graph.outputs);
   for (const [i, expected] of evaluate(Object.values(graph.outputs), feeds, batch).entries()) {
     const { data, dims } = found[names[i]!]!;
@@ -34,5 +39,29 @@ describe.each(modelCases)('$id', ({ model, hyperparameters }) => {
 
   test('as ONNX its loss and gradients are those of the graph', async () => {
     await compare(trainingGraph(specOf(model, hyperparameters, 'normal'), { batch: 3 }), 3);
+  });
+
+  test('in mixed precision it runs as ONNX, and the gradients are those of FP32 but for roundings', async () => {
+    const spec = specOf(model, hyperparameters);
+    const [exact, mixed] = [trainingGraph(spec, { batch: 3 }), trainingGraph(spec, { batch: 3, mixed: true })];
+    verify(mixed);
+    expect(topological(Object.values(mixed.outputs)).some(({ outputs: [y] }) => y!.dtype === 'float16')).toBe(true);
+    const scale = 1024;
+    const feeds = { ...randomFeeds(exact, 3, 4), [lossScaleName]: ndarray([scale], []) };
+    const names = Object.keys(exact.outputs);
+    const expected = evaluate(Object.values(exact.outputs), feeds, 3);
+    const plain = evaluate(Object.values(mixed.outputs), feeds, 3); // rounds every tensor that is FP16
+    const found = await runOnnx(mixed, feeds); // rounds less: ONNX Runtime's CPU provider computes these nodes in FP32
+    for (const values of [plain.map(({ data }) => data), names.map((name) => found[name]!.data)]) {
+      let [error, size] = [0, 0];
+      for (const [i, { data }] of expected.entries()) {
+        const unit = names[i] === 'loss' ? 1 : scale;
+        for (const [element, value] of data.entries()) {
+          error += (values[i]![element]! / unit - value) ** 2;
+          size += value ** 2;
+        }
+      }
+      expect(Math.sqrt(error / size)).toBeLessThan(2e-2); // a rounding is 5e-4; deep models amplify it
+    }
   });
 });

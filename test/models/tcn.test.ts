@@ -8,7 +8,7 @@ import { specOf } from './contract.js';
 test('no convolution looks ahead: what only the first step may reach does not depend on later ones', () => {
   const options = { inputLength: 6, horizon: 1, hidden: 3, dilations: [1, 2], decoderHidden: 4 };
   const graph = inferenceGraph({ ...specOf(tcn, options), scaler: 'identity' });
-  const feeds = randomFeeds(graph, 1, 1);
+  const feeds = randomFeeds(graph, 1, 2);
   const adapter = feeds['model/adapter/weight']!;
   // The forecast may read the first step alone: all later rows of the map over time are zero.
   const firstOnly = {

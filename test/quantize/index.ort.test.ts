@@ -31,8 +31,8 @@ describe('NHITS with the library defaults, trained on sensor data', () => {
     }
   });
 
-  test('FP16 keeps it within 0.1 % and takes half the bytes', async () => {
-    const { report } = await quantize({ ...trained, engine, to: 'fp16', calibration: undefined });
+  test.each(['fp16', 'fp16-compute'] as const)('%s keeps it within 0.1 % and takes half the bytes', async (to) => {
+    const { report } = await quantize({ ...trained, engine, to, calibration: undefined });
     expect(Math.abs(report.maeLoss)).toBeLessThanOrEqual(0.001);
     expect(report.sizeRatio).toBeLessThan(0.51);
   });

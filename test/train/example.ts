@@ -6,11 +6,11 @@ import type { ForecastSpec } from '../../src/models/assemble.js';
 import { findModel } from '../../src/models/index.js';
 import type { ScalerName } from '../../src/models/blocks/window-scaler.js';
 
-export function sines({ rows = 400, series = 2 } = {}): TimeSeriesFrame {
+export function sines({ rows = 400, series = 2, noise = 0.05 } = {}): TimeSeriesFrame {
   const random = createRandom(7, 'sines');
   const target = Float32Array.from({ length: rows * series }, (_, i) => {
     const s = Math.floor(i / rows);
-    return 10 * (s + 1) + (s + 1) * Math.sin((2 * Math.PI * i) / 12) + 0.05 * random();
+    return 10 * (s + 1) + (s + 1) * Math.sin((2 * Math.PI * i) / 12) + noise * random();
   });
   return {
     ids: Array.from({ length: series }, (_, s) => `sine ${s}`),

@@ -52,3 +52,11 @@ test('options that do not exist or are out of range are refused by name', () => 
     /maxSteps: .*learningRate: .*\[ND_CONFIG_OUT_OF_RANGE\]/s,
   );
 });
+
+test('mixed precision on a CPU is refused with advice, unless it is asked for by name', () => {
+  expect(() => trainSettings('mlp', { precision: 'mixed' })).toThrow(
+    /^train\.precision: .*`mixedOnCpu: true`.*\[ND_CONFIG_CONFLICT\]$/,
+  );
+  expect(trainSettings('mlp', { precision: 'mixed', mixedOnCpu: true }).precision).toBe('mixed');
+  expect(trainSettings('mlp').precision).toBe('fp32');
+});

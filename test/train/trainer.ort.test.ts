@@ -2,10 +2,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createWindows } from '../../src/data/windows.js';
+import { NeuroDivergentError } from '../../src/errors.js';
 import { loadCheckpoint } from '../../src/train/checkpoint.js';
 import { trainSettings, type TrainOptions } from '../../src/train/defaults.js';
 import { fitModel, type FitJob } from '../../src/train/fit.js';
-import type { TrainProgress } from '../../src/train/trainer.js';
+import { planTraining } from '../../src/train/plan.js';
+import { train, type TrainProgress } from '../../src/train/trainer.js';
 import { sines, specOf } from './example.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nd-train-'));
@@ -89,15 +92,50 @@ describe('training', () => {
     expect(upToBest.values).toEqual(result.values);
   });
 
-  test('a loss that is not a number stops the run, names step and gradient, and keeps the checkpoint', async () => {
+  test('a loss that is not a number stops the run, says where and on what, and keeps the checkpoint', async () => {
     const frame = sines();
-    frame.columns.target[60] = 1e38;
-    frame.columns.target[61] = -1e38;
+    for (const [i, row] of [60, 61].entries()) frame.columns.target[row] = i === 0 ? 1e38 : -1e38;
     const checkpoint = join(folder, 'broken.safetensors');
-    await expect(fit({ maxSteps: 500 }, { frame, checkpoint })).rejects.toMatchObject({
-      code: 'ND_TRAIN_LOSS_NOT_FINITE',
-      where: /^step \d+$/,
-    });
+    const spec = specOf('mlp', { hidden: 16 }, 'identity');
+    const failing = fit({ maxSteps: 500, valCheckSteps: 1, learningRate: 1e-4 }, { spec, frame, checkpoint });
+    const error = (await failing.catch((cause: unknown) => cause)) as NeuroDivergentError;
+    expect(error.code).toBe('ND_TRAIN_LOSS_NOT_FINITE');
+    const [, step] = /^step (\d+), batch of windows \d+, \d+, \d+, …$/.exec(error.where)!;
+    expect(error.what).toMatch(/First not finite: \S+, of values from \S+ to \S+/);
+    expect(error.what).toMatch(/The windows are sine \d, rows \d+ to \d+ from .*; and 13 more\./);
+    expect(error.what).toMatch(/Window \d+ holds -?1e\+38: target of sine 0, row 6[12] at 1970-01-03 1[23]:00:00\./);
+    expect(error.what).toContain(`The checkpoint of step ${Number(step) - 1} is untouched: ${checkpoint}.`);
+    expect(loadCheckpoint(checkpoint)!.snapshot.steps).toBe(Number(step) - 1);
+  });
+
+  test('a lack of memory is told before the first step, and when an engine meets it', async () => {
+    const job = {
+      plan: planTraining(specOf('dlinear'), { batch: 4, seed: 1 }),
+      windows: createWindows(sines(), { inputLength: 24, horizon: 6 }),
+      settings: trainSettings('dlinear', quick),
+    };
+    const engine = {
+      name: 'small',
+      load: async () => {
+        throw new NeuroDivergentError('ND_ENGINE_OUT_OF_MEMORY', { where: 'dlinear', what: 'No.', mend: 'Wait.' });
+      },
+    };
+    await expect(train(job, { engine })).rejects.toThrow(
+      /^training: A step of 4 windows .*\[ND_TRAIN_OUT_OF_MEMORY\]$/,
+    );
+    const unused = { ...engine, load: () => Promise.reject(new Error('This engine is not to be asked.')) };
+    const large = { ...job, plan: { ...job.plan, neededBytes: 2 ** 60 } };
+    await expect(train(large, { engine: unused })).rejects.toThrow('takes at least 1152921504.6 GB of memory');
+  });
+
+  test('a provider that is not there is refused by name', async () => {
+    const fitting = fit({ provider: 'cuda', maxSteps: 1 });
+    const error: unknown = await fitting.then(
+      () => undefined,
+      (cause: unknown) => cause,
+    );
+    if (error !== undefined)
+      expect(error).toMatchObject({ code: 'ND_ENGINE_PROVIDER_MISSING', where: 'provider cuda' });
   });
 
   test('patience without a validation part, and a frame without a window, are refused', async () => {

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createOrtEngine } from '../../engine/ort.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
+import type { Compression } from '../../quantize/index.js';
 import { readData, type DataFlags } from '../table.js';
 import { chosenModel, compress, heldOutRows, holdOut, type Compressed } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
@@ -9,7 +10,7 @@ import type { OutputFlags } from '../terminal.js';
 
 export interface QuantizeFlags extends DataFlags, OutputFlags {
   readonly out: string;
-  readonly to: 'int8' | 'fp16';
+  readonly to: Compression;
   readonly model?: string;
   readonly validation?: number;
   readonly maxLoss?: number;

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { rowsOf, type TimeSeriesFrame } from '../../data/frame.js';
+import type { Provider } from '../../engine/port.js';
 import { NeuroDivergentError } from '../../errors.js';
 import { Forecaster, type FitEvent, type ForecasterOptions, type TrainedModel } from '../../forecaster/forecaster.js';
 import type { ScalerName } from '../../models/index.js';
@@ -24,6 +25,7 @@ export interface TrainFlags extends DataFlags, OutputFlags {
   readonly validation?: number;
   readonly patience?: number;
   readonly threads?: number;
+  readonly provider?: Provider;
   readonly seed: number;
   readonly resume?: boolean;
   readonly overwrite?: boolean;
@@ -79,8 +81,8 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
 
 function configured({ model, set, loss, scaler, ...flags }: TrainFlags): Omit<ForecasterOptions, 'seed'> {
   const { models, train } = assign(model, flags, set);
-  const { maxSteps, learningRate, batch: windowsBatchSize, patience, threads } = flags;
-  const given = { maxSteps, learningRate, windowsBatchSize, patience, threads };
+  const { maxSteps, learningRate, batch: windowsBatchSize, patience, threads, provider } = flags;
+  const given = { maxSteps, learningRate, windowsBatchSize, patience, threads, provider };
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { models, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
 }

@@ -1,6 +1,5 @@
 /** What an op's ONNX lowering may use to write more than one node. Implemented by onnx/write.ts. */
-import type { Node } from '../ir.js';
-import type { OnnxAttribute } from '../ir.js';
+import type { DType, Node, OnnxAttribute } from '../ir.js';
 
 /** The node being lowered, with the ONNX names of its tensors. */
 export interface LoweredNode {
@@ -28,6 +27,8 @@ export interface OnnxEmitter {
   ): string[];
   /** Adds a constant tensor and returns its name. */
   constant(data: Float32Array | BigInt64Array | Int8Array | Uint8Array, shape: readonly number[]): string;
+  /** A constant of one number. */
+  scalar(value: number, dtype: DType): string;
   /** int64 constants: axes, shapes, starts… */
   ints(values: readonly number[]): string;
   /** A body graph of Scan; `build` adds its nodes to a fresh emitter and returns nothing. */

@@ -2,11 +2,11 @@
 
 const scratch = new Float32Array(1);
 const bits = new Uint32Array(scratch.buffer);
-const largest = 65504;
+const largestHalf = 65_504;
 
 /** The 16 bits of the half nearest to a number. */
 export function toHalf(value: number): number {
-  scratch[0] = Math.max(-largest, Math.min(largest, value));
+  scratch[0] = Math.max(-largestHalf, Math.min(largestHalf, value));
   const word = bits[0]!;
   const sign = (word >>> 16) & 0x8000;
   const exponent = ((word >>> 23) & 0xff) - 112; // the half's exponent, biased by 15 instead of 127
@@ -28,4 +28,10 @@ export function fromHalf(half: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** The number as FP16 arithmetic has it: the nearest half, infinite beyond the range. */
+export function roundToHalf(value: number): number {
+  const halfway = largestHalf + 16; // to the half that would come next
+  return Math.abs(value) < halfway ? fromHalf(toHalf(value)) : value * Number.POSITIVE_INFINITY;
 }

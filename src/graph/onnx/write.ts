@@ -2,7 +2,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { NeuroDivergentError } from '../../errors.js';
 import type { Graph } from '../builder.js';
-import { topological, type DType, type OnnxAttribute, type Tensor } from '../ir.js';
+import { places, topological, type DType, type OnnxAttribute, type Tensor } from '../ir.js';
 import { constantOp, leafName } from '../ops/leaf.js';
 import type { Shape } from '../shape.js';
 import { toHalf } from './half.js';
@@ -54,7 +54,7 @@ const typeOf = (data: Float32Array | BigInt64Array | Int8Array | Uint8Array): Da
 const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 /**
- * The model's bytes. Inputs are the graph's inputs and whatever is still a parameter, a state or a draw, in that
+ * The model's bytes. Nodes carry their place in the model and the op they are part of (`model/trend/matmul`). Inputs are the graph's inputs and whatever is still a parameter, a state or a draw, in that
  * order; outputs are the graph's outputs by name, then the updates of states under the state's name + `/next`.
  */
 export function toOnnx(
@@ -75,6 +75,14 @@ export function toOnnx(
 
   const emit = createEmitter(nodes, initializers);
   const order = topological(outputs.map(([, tensor]) => tensor));
+  const where = places(order);
+  const labels = new Map<string, number>();
+  /** Numbered from the second one on, since tools want names that are unique. */
+  const nameNode = (written: NodeProto, label: string): void => {
+    const count = (labels.get(label) ?? 0) + 1;
+    labels.set(label, count);
+    written.name = count === 1 ? label : `${label}.${count}`;
+  };
   const used = new Set<Tensor>([...order.flatMap((node) => node.inputs), ...outputs.map(([, tensor]) => tensor)]);
   /** A tensor has one name, so an output that is an input, a constant or another output is written as a copy of it. */
   const copyOutputs = (made: readonly Tensor[]): void => {
@@ -99,12 +107,16 @@ export function toOnnx(
       inputs: node.inputs.map((input) => names.get(input)!),
       outputs: node.outputs.map((output) => names.get(output)!),
     };
+    const from = nodes.length;
     const form = node.op.onnx(node.attributes, emit, lowered);
     if (form !== undefined) {
       const { type, attributes = {}, domain = '' } = form;
       emit.node(type, lowered.inputs, { attributes, domain, outputs: lowered.outputs });
     }
     copyOutputs(node.outputs); // at once: ONNX Runtime begins with the last outputs of the file and would go far back for a copy
+    const place = where.get(node)?.place;
+    const label = place === undefined ? node.op.name : `${place}/${node.op.name}`;
+    for (const written of nodes.slice(from)) nameNode(written, label);
   }
   copyOutputs([...inputs, ...order.filter(({ op }) => op === constantOp).flatMap(({ outputs: [value] }) => value!)]);
 
@@ -207,6 +219,7 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
         return names;
       },
       constant: (data, shape) => tensor(bytesOf(data), shape, typeOf(data)),
+      scalar: (value, dtype) => tensor(bytesOf(encoders[dtype]([value])), [], dataTypes[dtype]),
       ints: (values) => tensor(bytesOf(BigInt64Array.from(values, BigInt)), [values.length], DataType.INT64),
       shape: (shape) => {
         if (shape.filter((dim) => typeof dim !== 'number').length > 1) {

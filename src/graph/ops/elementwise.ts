@@ -1,5 +1,6 @@
 /** Ops that work element by element; two operands broadcast as in numpy. */
 import {
+  commonType,
   defineOp,
   toTensor,
   type Binary,
@@ -166,7 +167,7 @@ export const equal: Binary = defineOp({
 export const where: Ternary = defineOp({
   name: 'where',
   inputs: ['mask', 'a', 'b'],
-  dtype: ([, a]) => a!.dtype,
+  dtype: ([, a, b]) => commonType({ name: 'where' }, [a!, b!]),
   shape: ({ mask, a, b }) => broadcastShapes('where', mask, broadcastShapes('where', a, b)),
   grad: ({ mask, a, b }, { dy }) => ({ a: sumTo(where(mask, dy, 0), a.shape), b: sumTo(where(mask, 0, dy), b.shape) }),
   onnx: (_, emit, { inputs: [mask, a, b], outputs }) => {
@@ -194,8 +195,8 @@ export const gate: Binary = defineOp({
   inputs: ['x', 'by'],
   shape: ({ x, by }) => broadcastShapes('gate', x, by),
   grad: ({ x, by }, { dy }) => ({ x: sumTo(gate(dy, by), x.shape) }),
-  onnx: (_, emit, { inputs: [x, by], outputs }) => {
-    const zero = emit.constant(new Float32Array(1), []);
+  onnx: (_, emit, { node, inputs: [x, by], outputs }) => {
+    const zero = emit.scalar(0, node.outputs[0]!.dtype);
     const [mask] = emit.node('Greater', [by!, zero]);
     emit.node('Where', [mask!, x!, zero], { outputs });
   },

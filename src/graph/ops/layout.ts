@@ -169,14 +169,12 @@ export const pad: UnaryWith<Padding> = defineOp({
   },
   onnx: ({ axis, before, after, value = 0 }, emit, { node, inputs, outputs }) => {
     // Pads of all axes: when ONNX Runtime moves a Transpose across Pad, it overlooks the input that names the axes.
-    const { shape } = node.inputs[0]!;
+    const { shape, dtype } = node.inputs[0]!;
     const along = normalizeAxis('pad', shape, axis);
     const everyAxis = (amount: number): number[] => shape.map((_, i) => (i === along ? amount : 0));
-    emit.node(
-      'Pad',
-      [inputs[0]!, emit.ints([...everyAxis(before), ...everyAxis(after)]), emit.constant(Float32Array.of(value), [])],
-      { outputs },
-    );
+    emit.node('Pad', [inputs[0]!, emit.ints([...everyAxis(before), ...everyAxis(after)]), emit.scalar(value, dtype)], {
+      outputs,
+    });
   },
   run: ({ x }, { axis, before, value = 0 }, [shape]) => {
     const along = normalizeAxis('pad', x.shape, axis);

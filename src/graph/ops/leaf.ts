@@ -1,7 +1,8 @@
 /** The leaves of a graph: inputs, parameters, states, random draws and constants. They compute nothing. */
 import { NeuroDivergentError } from '../../errors.js';
-import { createNode, setLift, type DType, type Op, type Tensor } from '../ir.js';
+import { createNode, setLift, type DType, type Node, type Op, type Tensor } from '../ir.js';
 import { elements } from '../ndarray.js';
+import { roundToHalf } from '../onnx/half.js';
 import type { Shape } from '../shape.js';
 
 /** How a parameter starts. Every draw comes from the seed and the parameter's path. */
@@ -17,6 +18,9 @@ export interface NamedLeaf {
 }
 export interface ParameterLeaf extends NamedLeaf {
   readonly init: Init;
+}
+export interface KeepLeaf extends NamedLeaf {
+  readonly probability: number;
 }
 interface ConstantLeaf {
   readonly shape: readonly number[];
@@ -54,11 +58,17 @@ export const parameterOp = leafOp('parameter');
 export const stateOp = leafOp('state');
 /** Uniform draws in [0, 1), made outside the graph from a seeded stream that a checkpoint can hold. */
 export const uniformOp = leafOp('uniform');
+/** What dropout multiplies by: 1 / probability with that probability, else 0. Drawn as `uniformOp` is. */
+export const keepOp = leafOp('keep');
 /** Known when the graph is built. */
 export const constantOp = leafOp('constant');
 
 export const leaf = <A extends NamedLeaf>(op: Op, attributes: A): Tensor => createNode(op, [], attributes).outputs[0]!;
 export const leafName = (tensor: Tensor): string => (tensor.node.attributes as NamedLeaf).name;
+export const isDraw = ({ op }: Node): boolean => op === uniformOp || op === keepOp;
+/** The probability of a leaf made by `keepOp`, else undefined. */
+export const keepProbability = ({ node }: Tensor): number | undefined =>
+  node.op === keepOp ? (node.attributes as KeepLeaf).probability : undefined;
 export const initOf = (tensor: Tensor): Init => (tensor.node.attributes as ParameterLeaf).init;
 
 /** A constant tensor; a bare number is a scalar. */
@@ -89,6 +99,16 @@ setLift(constant);
 /** The values of a constant, else undefined. */
 export const constantValues = (tensor: Tensor): ArrayLike<number> | undefined =>
   tensor.node.op === constantOp ? (tensor.node.attributes as ConstantLeaf).data : undefined;
+
+/** A float32 constant rounded to float16; undefined for any other tensor, and for values that FP16 cannot reach. */
+export function halfConstant(tensor: Tensor): Tensor | undefined {
+  const values = constantValues(tensor);
+  if (values === undefined || tensor.dtype !== 'float32') return undefined;
+  const rounded = Float32Array.from(values, roundToHalf);
+  if (!rounded.every(Number.isFinite)) return undefined;
+  const { shape, name } = tensor.node.attributes as ConstantLeaf;
+  return constant(rounded, shape, 'float16', name);
+}
 
 /** The constant filled with one value, when it is one. */
 export function uniformConstant(tensor: Tensor): number | undefined {

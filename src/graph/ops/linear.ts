@@ -28,7 +28,9 @@ export const matmul: Binary = defineOp({
   },
   grad: ({ x, w }, { dy }) => {
     if (w.shape.length === 2) {
-      return { x: matmul(dy, swapLast(w)), w: matmul(swapLast(rows(x)), rows(dy)) };
+      // As one product of two matrices: with w turned around, ONNX Runtime would make one of each slice of dy.
+      const dx = matmul(rows(dy), swapLast(w));
+      return { x: reshape(dx, { shape: x.shape }), w: matmul(swapLast(rows(x)), rows(dy)) };
     }
     return { x: sumTo(matmul(dy, swapLast(w)), x.shape), w: sumTo(matmul(swapLast(x), dy), w.shape) };
   },

@@ -37,7 +37,7 @@ export const quantizeLinear: UnaryWith<ToInteger> = defineOp({
   shape: ({ x }, scaling: ToInteger) => fitting('quantizeLinear', x, scaling),
   grad: 'none',
   onnx: (scaling, emit, { inputs, outputs }) => {
-    emit.node('QuantizeLinear', [inputs[0]!, ...constantsOf(scaling, scaling.dtype, emit)], {
+    emit.node('QuantizeLinear', [inputs[0]!, scaleOf(scaling, emit), zeroOf(scaling, scaling.dtype, emit)], {
       attributes: axisOf(scaling),
       outputs,
     });
@@ -63,10 +63,13 @@ export const dequantizeLinear: UnaryWith<IntegerScale> = defineOp({
   grad: 'none',
   onnx: (scaling, emit, { node, inputs, outputs }) => {
     const { dtype } = node.inputs[0]!;
-    const constants = constantsOf(scaling, dtype === 'uint8' ? 'uint8' : 'int8', emit);
     // A zero point of 0 may be left out, and int32 must have none.
-    const given = scaling.zero === undefined || dtype === 'int32' ? constants.slice(0, 1) : constants;
-    emit.node('DequantizeLinear', [inputs[0]!, ...given], { attributes: axisOf(scaling), outputs });
+    const bare = scaling.zero === undefined || dtype === 'int32';
+    const zero = bare ? [] : [zeroOf(scaling, dtype === 'uint8' ? 'uint8' : 'int8', emit)];
+    emit.node('DequantizeLinear', [inputs[0]!, scaleOf(scaling, emit), ...zero], {
+      attributes: axisOf(scaling),
+      outputs,
+    });
   },
   run: ({ x }, scaling) =>
     perChannel(x, scaling, (value, scale, zero) => Math.fround((value - zero) * Math.fround(scale))),
@@ -76,18 +79,23 @@ export const dequantizeLinear: UnaryWith<IntegerScale> = defineOp({
   ],
 });
 
-/** float16 or integers → float32, value by value. On a constant, the runtime does it once, at load. */
-export const toFloat: UnaryWith<object> = defineOp({
-  name: 'toFloat',
+interface ToFloat {
+  readonly dtype: 'float32' | 'float16';
+}
+
+/** Any type → float32 or float16, value by value. On a constant, the runtime does it once, at load. Passes make it, after differentiation. */
+export const castTo: UnaryWith<ToFloat> = defineOp({
+  name: 'castTo',
   inputs: ['x'],
-  dtype: () => 'float32',
+  dtype: (_, { dtype }: ToFloat) => dtype,
   shape: ({ x }) => x,
   grad: 'none',
-  onnx: () => ({ type: 'Cast', attributes: { to: 1 } }),
+  onnx: ({ dtype }) => ({ type: 'Cast', attributes: { to: dtype === 'float32' ? 1 : 10 } }),
   run: ({ x }) => x.data,
   samples: [
-    { shapes: [[2, 3]], with: {}, dtype: 'int8' },
-    { shapes: [[4]], with: {}, dtype: 'float16' },
+    { shapes: [[2, 3]], with: { dtype: 'float32' }, dtype: 'int8' },
+    { shapes: [[4]], with: { dtype: 'float32' }, dtype: 'float16' },
+    { shapes: [[2, 3]], with: { dtype: 'float16' } },
   ],
 });
 
@@ -116,13 +124,14 @@ function fitting(where: string, x: Shape, { scale, zero, axis }: IntegerScale): 
 
 const axisOf = ({ axis }: IntegerScale): { axis?: number } => (axis === undefined ? {} : { axis });
 
-function constantsOf({ scale, zero, axis }: IntegerScale, dtype: 'int8' | 'uint8', emit: OnnxEmitter): string[] {
-  const dims = axis === undefined ? [] : [scale.length];
-  const zeros = zero ?? scale.map(() => 0);
-  return [
-    emit.constant(Float32Array.from(scale), dims),
-    emit.constant(dtype === 'int8' ? Int8Array.from(zeros) : Uint8Array.from(zeros), dims),
-  ];
+const dimsOf = ({ scale, axis }: IntegerScale): number[] => (axis === undefined ? [] : [scale.length]);
+
+const scaleOf = (scaling: IntegerScale, emit: OnnxEmitter): string =>
+  emit.constant(Float32Array.from(scaling.scale), dimsOf(scaling));
+
+function zeroOf(scaling: IntegerScale, dtype: 'int8' | 'uint8', emit: OnnxEmitter): string {
+  const zeros = scaling.zero ?? scaling.scale.map(() => 0);
+  return emit.constant(dtype === 'int8' ? Int8Array.from(zeros) : Uint8Array.from(zeros), dimsOf(scaling));
 }
 
 function perChannel(

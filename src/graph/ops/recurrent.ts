@@ -1,14 +1,14 @@
 /**
- * Recurrent layers over a whole sequence, time first. The forward pass also gives the gates, so that the backward pass
- * need not compute them again; everything that does not depend on the carried gradient is worked out for all steps at
- * once, outside the backward scan. Gate orders are PyTorch's: r,z,n for the GRU and i,f,g,o for the LSTM.
+ * Recurrent layers over a whole sequence, time first. The forward pass also gives what the backward pass multiplies the
+ * carried gradient by, while the step's numbers are at hand: to work it out later takes many passes over memory. A graph
+ * that needs no gradient leaves all of that out. Gate orders are PyTorch's: r,z,n for the GRU and i,f,g,o for the LSTM.
  */
 import { ShapeError } from '../../errors.js';
 import { defineOp, type OpCall, type Tensor } from '../ir.js';
 import type { NdArray } from '../ndarray.js';
 import type { OnnxEmitter, Subgraph, SubgraphValue } from '../onnx/emitter.js';
 import { sameShape, size, type Shape } from '../shape.js';
-import { mul, sub, tanh } from './elementwise.js';
+import { mul, sub } from './elementwise.js';
 import { concat, reshape, slice, swapLast } from './layout.js';
 import { matmul } from './linear.js';
 import { sum } from './reduce.js';
@@ -181,22 +181,25 @@ const rnnBackward: OpCall<[dy: Tensor, k: Tensor, w: Tensor], { dg: Tensor; dh0:
 // ---------------------------------------------------------------------------------------------------------------- GRU
 
 export interface GruOutputs {
-  /** `[time, batch, hidden]`, as are the gates and `n`'s recurrent part. */
+  /** The states, `[time, batch, hidden]`. */
   readonly h: Tensor;
-  readonly r: Tensor;
+  /** For the backward pass: the states before each step, as are `z` and `kn`, the slope of n's input side `[time, batch, hidden]`. */
+  readonly before: Tensor;
   readonly z: Tensor;
-  readonly n: Tensor;
-  readonly hn: Tensor;
+  readonly kn: Tensor;
+  /** Slopes of the recurrent sides of r, z and n, `[time, batch, 3·hidden]`. */
+  readonly k: Tensor;
 }
 
 /**
  * Gated recurrent unit (https://arxiv.org/abs/1406.1078, PyTorch's variant: the reset gate works on the product).
  * `x [time, batch, 3·hidden]` is the input side with its bias, `w [hidden, 3·hidden]`, `b [3·hidden]`, `h0 [batch, hidden]`.
+ * Gradients flow through `h` alone.
  */
 export const gru: OpCall<[x: Tensor, w: Tensor, b: Tensor, h0: Tensor], GruOutputs> = defineOp({
   name: 'gru',
   inputs: ['x', 'w', 'b', 'h0'],
-  outputs: ['h', 'r', 'z', 'n', 'hn'],
+  outputs: ['h', 'before', 'z', 'kn', 'k'],
   shape: ({ x, w, b, h0 }) => {
     const [time, batch] = x as [number, number];
     const hidden = h0[1] as number;
@@ -205,14 +208,9 @@ export const gru: OpCall<[x: Tensor, w: Tensor, b: Tensor, h0: Tensor], GruOutpu
     expectShape('gru', 'b', b, [3 * hidden]);
     expectShape('gru', 'h0', h0, [batch, hidden]);
     const h = [time, batch, hidden];
-    return { h, r: h, z: h, n: h, hn: h };
+    return { h, before: h, z: h, kn: h, k: x };
   },
-  grad: ({ w, h0 }, { outputs: { h, r, z, n, hn }, gradients }) => {
-    const before = previous(h0, h);
-    const kn = mul(sub(1, z), sub(1, mul(n, n)));
-    const kr = mul(mul(kn, hn), mul(r, sub(1, r)));
-    const kz = mul(sub(before, n), mul(z, sub(1, z)));
-    const k = concat([kr, kz, mul(kn, r)], { axis: 2 }); // [time, batch, 3·hidden]
+  grad: ({ w, h0 }, { outputs: { before, z, kn, k }, gradients }) => {
     const { dg, dh, dh0 } = gruBackward(gradients.h!, k, z, swapLast(w));
     const dx = concat([slice(dg, { axis: 2, start: 0, end: 2 * (h0.shape[1] as number) }), mul(dh, kn)], { axis: 2 });
     return { x: dx, w: overSteps(before, dg), b: sum(dg, { axes: [0, 1] }), h0: dh0 };
@@ -221,54 +219,76 @@ export const gru: OpCall<[x: Tensor, w: Tensor, b: Tensor, h0: Tensor], GruOutpu
     const [, batch, hidden] = node.outputs[0]!.shape as [number, number, number];
     const gate: Shape = [batch, hidden];
     const twoAndOne = emit.ints([2 * hidden, hidden]); // r and z together, then n
+    const one = emit.constant(Float32Array.of(1), []);
+    const backward = outputs.slice(1).some((name) => name !== '');
     const body = emit.body(
       'gru',
       [value('h_in', gate), value('x_t', [batch, 3 * hidden])],
-      ['h_out', 'h_t', 'r', 'z', 'n', 'hn'].map((name) => value(name, gate)),
+      [
+        ...['h_out', 'h_t', ...(backward ? ['before', 'z', 'kn'] : [])].map((name) => value(name, gate)),
+        ...(backward ? [value('k', [batch, 3 * hidden])] : []),
+      ],
       (step) => {
         const [g] = step.node('Gemm', ['h_in', w!, b!]);
         const [xrz, xn] = step.node('Split', ['x_t', twoAndOne], { attributes: { axis: -1 }, outputs: 2 });
-        const [hrz] = step.node('Split', [g!, twoAndOne], { attributes: { axis: -1 }, outputs: ['', 'hn'] });
+        const [hrz, hn] = step.node('Split', [g!, twoAndOne], { attributes: { axis: -1 }, outputs: 2 });
         const [rz] = step.node('Sigmoid', step.node('Add', [xrz!, hrz!]));
-        step.node('Split', [rz!], { attributes: { axis: -1, num_outputs: 2 }, outputs: ['r', 'z'] });
-        const [reset] = step.node('Mul', ['r', 'hn']);
-        step.node('Tanh', step.node('Add', [xn!, reset!]), { outputs: ['n'] });
-        const [change] = step.node('Sub', ['h_in', 'n']);
-        const [kept] = step.node('Mul', ['z', change!]);
-        step.node('Add', ['n', kept!], { outputs: ['h_out'] });
+        const gates = backward ? ['', 'z'] : 2;
+        const [r, z] = step.node('Split', [rz!], { attributes: { axis: -1, num_outputs: 2 }, outputs: gates });
+        const [reset] = step.node('Mul', [r!, hn!]);
+        const [n] = step.node('Tanh', step.node('Add', [xn!, reset!]));
+        const [change] = step.node('Sub', ['h_in', n!]);
+        const [kept] = step.node('Mul', [z!, change!]);
+        step.node('Add', [n!, kept!], { outputs: ['h_out'] });
         step.node('Identity', ['h_out'], { outputs: ['h_t'] });
+        if (!backward) return;
+        step.node('Identity', ['h_in'], { outputs: ['before'] });
+        const [open] = step.node('Sub', [one, z!]);
+        const [seen] = step.node('Mul', [open!, ...step.node('Mul', [n!, n!])]);
+        step.node('Sub', [open!, seen!], { outputs: ['kn'] }); // (1 - z)(1 - n²)
+        const [through] = step.node('Mul', ['kn', reset!]);
+        const [kr] = step.node('Sub', [through!, ...step.node('Mul', [through!, r!])]); // kn·hn·r(1 - r)
+        const [kz] = step.node('Mul', [kept!, open!]); // (before - n)·z(1 - z)
+        const [kh] = step.node('Mul', ['kn', r!]);
+        step.node('Concat', [kr!, kz!, kh!], { attributes: { axis: 1 }, outputs: ['k'] });
       },
     );
-    scan(emit, { body, states: [h0!], sequences: [x!], outputs: ['', ...outputs], scanOutputs: 5 });
+    const given = backward ? outputs : outputs.slice(0, 1);
+    scan(emit, { body, states: [h0!], sequences: [x!], outputs: ['', ...given], scanOutputs: given.length });
   },
   run: ({ x, w, b, h0 }) => {
     const [time, batch] = x.shape as [number, number];
     const hidden = h0.shape[1]!;
-    const [h, r, z, n, hn] = Array.from({ length: 5 }, () => new Float64Array(time * batch * hidden)) as [
-      Float64Array,
+    const [h, before, z, kn] = Array.from({ length: 4 }, () => new Float64Array(time * batch * hidden)) as [
       Float64Array,
       Float64Array,
       Float64Array,
       Float64Array,
     ];
+    const k = new Float64Array(x.data.length);
     let state = h0.data;
     for (let t = 0; t < time; t++) {
       const g = stepProduct(state, w, batch, b.data);
       for (let i = 0; i < batch; i++) {
         for (let j = 0; j < hidden; j++) {
           const to = (t * batch + i) * hidden + j;
-          const from = (part: number): number => x.data[(t * batch + i) * 3 * hidden + part * hidden + j]!;
+          const wide = (t * batch + i) * 3 * hidden + j;
+          const from = (part: number): number => x.data[wide + part * hidden]!;
           const side = (part: number): number => g[i * 3 * hidden + part * hidden + j]!;
-          r[to] = logistic(from(0) + side(0));
+          const r = logistic(from(0) + side(0));
+          const n = Math.tanh(from(2) + r * side(2));
+          before[to] = state[i * hidden + j]!;
           z[to] = logistic(from(1) + side(1));
-          hn[to] = side(2);
-          n[to] = Math.tanh(from(2) + r[to] * hn[to]);
-          h[to] = (1 - z[to]) * n[to] + z[to] * state[i * hidden + j]!;
+          h[to] = (1 - z[to]) * n + z[to] * before[to];
+          kn[to] = (1 - z[to]) * (1 - n * n);
+          k[wide] = kn[to] * side(2) * r * (1 - r);
+          k[wide + hidden] = (before[to] - n) * z[to] * (1 - z[to]);
+          k[wide + 2 * hidden] = kn[to] * r;
         }
       }
       state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
     }
-    return [h, r, z, n, hn];
+    return [h, before, z, kn, k];
   },
   samples: [[[3, 2, 6], [2, 6], [6], [2, 2]]],
 });
@@ -360,25 +380,27 @@ const zeros = (emit: OnnxEmitter, shape: Shape): string =>
 // --------------------------------------------------------------------------------------------------------------- LSTM
 
 export interface LstmOutputs {
-  /** `[time, batch, hidden]`, as are the cell state and the gates. */
+  /** The states, `[time, batch, hidden]`. */
   readonly h: Tensor;
-  readonly c: Tensor;
-  readonly i: Tensor;
+  /** For the backward pass: the states before each step, the forget gate, the slope from state to cell `[time, batch, hidden]`. */
+  readonly before: Tensor;
   readonly f: Tensor;
-  readonly g: Tensor;
-  readonly o: Tensor;
-  /** The cell state after the last step, `[batch, hidden]`: where another layer may start. Gradients reach cells only here. */
+  readonly a: Tensor;
+  /** Slopes of the gates, `[time, batch, 4·hidden]`. */
+  readonly k: Tensor;
+  /** The cell after the last step, `[batch, hidden]`: where another layer may start. */
   readonly last: Tensor;
 }
 
 /**
  * Long short-term memory (https://doi.org/10.1162/neco.1997.9.8.1735, without peepholes).
  * `x [time, batch, 4·hidden]` is the input side with both biases, `w [hidden, 4·hidden]`, `h0`, `c0 [batch, hidden]`.
+ * Gradients flow through `h` and `last` alone.
  */
 export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOutputs> = defineOp({
   name: 'lstm',
   inputs: ['x', 'w', 'h0', 'c0'],
-  outputs: ['h', 'c', 'i', 'f', 'g', 'o', 'last'],
+  outputs: ['h', 'before', 'f', 'a', 'k', 'last'],
   shape: ({ x, w, h0, c0 }) => {
     const [time, batch] = x as [number, number];
     const hidden = h0[1] as number;
@@ -387,84 +409,97 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     expectShape('lstm', 'h0', h0, [batch, hidden]);
     expectShape('lstm', 'c0', c0, [batch, hidden]);
     const h = [time, batch, hidden];
-    return { h, c: h, i: h, f: h, g: h, o: h, last: c0 };
+    return { h, before: h, f: h, a: h, k: x, last: c0 };
   },
-  grad: ({ w, h0, c0 }, { outputs: { h, c, i, f, g, o }, gradients }) => {
-    const tc = tanh(c);
-    const a = mul(o, sub(1, mul(tc, tc)));
-    const ki = mul(g, mul(i, sub(1, i)));
-    const kf = mul(previous(c0, c), mul(f, sub(1, f)));
-    const kg = mul(i, sub(1, mul(g, g)));
-    const ko = mul(tc, mul(o, sub(1, o)));
-    const k = concat([ki, kf, kg, ko], { axis: 2 }); // [time, batch, 4·hidden]
+  grad: ({ w, c0 }, { outputs: { h, before, f, a, k }, gradients }) => {
     const dy = gradients.h ?? mul(h, 0);
     const { dg, dh0, dc0 } = lstmBackward(dy, a, k, f, swapLast(w), gradients.last ?? mul(c0, 0));
-    return { x: dg, w: overSteps(previous(h0, h), dg), h0: dh0, c0: dc0 };
+    return { x: dg, w: overSteps(before, dg), h0: dh0, c0: dc0 };
   },
-  onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs }) => {
+  onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs: [states, ...rest] }) => {
     const [, batch, hidden] = node.outputs[0]!.shape as [number, number, number];
     const gate: Shape = [batch, hidden];
+    const last = rest.pop()!;
+    const backward = rest.some((name) => name !== '');
+    const one = emit.constant(Float32Array.of(1), []);
     const body = emit.body(
       'lstm',
       [value('h_in', gate), value('c_in', gate), value('x_t', [batch, 4 * hidden])],
-      ['h_out', 'c_out', 'h_t', 'c_t', 'i', 'f', 'g', 'o'].map((name) => value(name, gate)),
+      [
+        ...['h_out', 'c_out', 'h_t', ...(backward ? ['before', 'f', 'a'] : [])].map((name) => value(name, gate)),
+        ...(backward ? [value('k', [batch, 4 * hidden])] : []),
+      ],
       (step) => {
         const [all] = step.node('Gemm', ['h_in', w!, 'x_t']);
-        const [i, f, g, o] = split(step, all!, 4);
-        step.node('Sigmoid', [i!], { outputs: ['i'] });
-        step.node('Sigmoid', [f!], { outputs: ['f'] });
-        step.node('Tanh', [g!], { outputs: ['g'] });
-        step.node('Sigmoid', [o!], { outputs: ['o'] });
-        const [kept] = step.node('Mul', ['f', 'c_in']);
-        const [written] = step.node('Mul', ['i', 'g']);
+        const [inSide, forgetSide, cellSide, outSide] = split(step, all!, 4);
+        const [i] = step.node('Sigmoid', [inSide!]);
+        const [g] = step.node('Tanh', [cellSide!]);
+        const [o] = step.node('Sigmoid', [outSide!]);
+        const [f] = step.node('Sigmoid', [forgetSide!], { outputs: backward ? ['f'] : 1 });
+        const [kept] = step.node('Mul', [f!, 'c_in']);
+        const [written] = step.node('Mul', [i!, g!]);
         step.node('Add', [kept!, written!], { outputs: ['c_out'] });
         const [seen] = step.node('Tanh', ['c_out']);
-        step.node('Mul', ['o', seen!], { outputs: ['h_out'] });
+        step.node('Mul', [o!, seen!], { outputs: ['h_out'] });
         step.node('Identity', ['h_out'], { outputs: ['h_t'] });
-        step.node('Identity', ['c_out'], { outputs: ['c_t'] });
+        if (!backward) return;
+        step.node('Identity', ['h_in'], { outputs: ['before'] });
+        const times = (a: string, b: string): string => step.node('Mul', [a, b])[0]!;
+        const closed = (part: string, by: string): string => times(part, step.node('Sub', [one, by])[0]!);
+        const [kg] = step.node('Sub', [i!, times(written!, g!)]); // i(1 - g²)
+        const slopes = [closed(written!, i!), closed(kept!, f!), kg!, closed('h_out', o!)];
+        step.node('Sub', [o!, times('h_out', seen!)], { outputs: ['a'] }); // o(1 - tanh²c)
+        step.node('Concat', slopes, { attributes: { axis: 1 }, outputs: ['k'] });
       },
     );
+    const given = backward ? [states!, ...rest] : [states!];
     scan(emit, {
       body,
       states: [h0!, c0!],
       sequences: [x!],
-      outputs: ['', outputs[6]!, ...outputs.slice(0, 6)],
-      scanOutputs: 6,
+      outputs: ['', last, ...given],
+      scanOutputs: given.length,
     });
   },
   run: ({ x, w, h0, c0 }) => {
     const [time, batch] = x.shape as [number, number];
     const hidden = h0.shape[1]!;
-    const [h, c, i, f, g, o] = Array.from({ length: 6 }, () => new Float64Array(time * batch * hidden)) as [
-      Float64Array,
-      Float64Array,
+    const [h, before, f, a] = Array.from({ length: 4 }, () => new Float64Array(time * batch * hidden)) as [
       Float64Array,
       Float64Array,
       Float64Array,
       Float64Array,
     ];
+    const k = new Float64Array(x.data.length);
     let state = h0.data;
     let cell = c0.data;
     for (let t = 0; t < time; t++) {
       const product = stepProduct(state, w, batch);
+      const next = new Float64Array(batch * hidden);
       for (let row = 0; row < batch; row++) {
         for (let j = 0; j < hidden; j++) {
-          const to = (t * batch + row) * hidden + j;
-          const sum4 = (part: number): number =>
-            x.data[(t * batch + row) * 4 * hidden + part * hidden + j]! +
-            product[row * 4 * hidden + part * hidden + j]!;
-          i[to] = logistic(sum4(0));
-          f[to] = logistic(sum4(1));
-          g[to] = Math.tanh(sum4(2));
-          o[to] = logistic(sum4(3));
-          c[to] = f[to] * cell[row * hidden + j]! + i[to] * g[to];
-          h[to] = o[to] * Math.tanh(c[to]);
+          const at = row * hidden + j;
+          const to = t * batch * hidden + at;
+          const wide = (t * batch + row) * 4 * hidden + j;
+          const side = (part: number): number =>
+            x.data[wide + part * hidden]! + product[row * 4 * hidden + part * hidden + j]!;
+          const [i, g, o] = [logistic(side(0)), Math.tanh(side(2)), logistic(side(3))];
+          before[to] = state[at]!;
+          f[to] = logistic(side(1));
+          next[at] = f[to] * cell[at]! + i * g;
+          const seen = Math.tanh(next[at]);
+          h[to] = o * seen;
+          a[to] = o * (1 - seen * seen);
+          k[wide] = g * i * (1 - i);
+          k[wide + hidden] = cell[at]! * f[to] * (1 - f[to]);
+          k[wide + 2 * hidden] = i * (1 - g * g);
+          k[wide + 3 * hidden] = seen * o * (1 - o);
         }
       }
       state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
-      cell = c.subarray(t * batch * hidden, (t + 1) * batch * hidden);
+      cell = next;
     }
-    return [h, c, i, f, g, o, cell];
+    return [h, before, f, a, k, cell];
   },
   samples: [
     [

@@ -53,7 +53,8 @@ function sweep(graph: Graph, rules: readonly Rule[]): { graph: Graph; fired: boo
 export const substitute = (graph: Graph, replacements: ReadonlyMap<Tensor, Tensor>): Graph =>
   rebuild(graph, (node, original) => node.outputs.map((output, i) => replacements.get(original.outputs[i]!) ?? output));
 
-const rootsOf = (graph: Graph): Tensor[] => [...Object.values(graph.outputs), ...Object.values(graph.updates)];
+/** What a graph gives out: outputs and updates. */
+export const rootsOf = (graph: Graph): Tensor[] => [...Object.values(graph.outputs), ...Object.values(graph.updates)];
 
 /** Makes the graph anew, inputs first. `visit` sees each node on its new inputs and says what stands for the outputs of the original. */
 export function rebuild(graph: Graph, visit: (node: Node, original: Node) => readonly Tensor[]): Graph {

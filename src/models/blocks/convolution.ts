@@ -1,5 +1,5 @@
 /** Convolutions over time, with a bias per channel. */
-import { add, conv1d, reshape, type Scope, type Tensor } from '../../graph/index.js';
+import { add, concat, matmul, reshape, slice, type Scope, type Tensor } from '../../graph/index.js';
 import { fanIn } from './linear.js';
 
 interface ConvolutionOptions {
@@ -8,15 +8,32 @@ interface ConvolutionOptions {
   readonly dilation?: number;
 }
 
-/** `[batch, channel, time]` → `[batch, outputs, fewer steps]`; pad before it what it may look at. */
+/**
+ * `[batch, time, channel]` → `[batch, fewer steps, outputs]`; pad before it what it may look at. What the taps see stands
+ * side by side, so that all of it is one product: faster than ONNX Runtime's convolution, there and back.
+ */
 export function convolution(
   g: Scope,
   x: Tensor,
   outputs: number,
   { kernel, dilation = 1 }: ConvolutionOptions,
 ): Tensor {
-  const channels = x.shape[1] as number;
-  const weight = g.parameter('weight', [outputs, channels, kernel], fanIn(channels * kernel));
+  const [, time, channels] = x.shape as [number, number, number];
+  const steps = time - (kernel - 1) * dilation;
+  const taps = Array.from({ length: kernel }, (_, tap) =>
+    slice(x, { axis: 1, start: tap * dilation, end: tap * dilation + steps }),
+  );
+  const weight = g.parameter('weight', [kernel, channels, outputs], fanIn(channels * kernel));
   const bias = g.parameter('bias', [outputs], fanIn(channels * kernel));
-  return add(conv1d(x, weight, { dilation }), reshape(bias, { shape: [outputs, 1] }));
+  const seen = kernel === 1 ? x : concat(taps, { axis: 2 }); // [batch, steps, kernel·channel]
+  return add(matmul(seen, reshape(weight, { shape: [kernel * channels, outputs] })), bias);
 }
+
+/** Where the taps stand in the reference's weights. */
+export const convolutionParameter = (
+  name: string,
+  kind: string,
+): { readonly name: string; readonly transpose?: readonly number[] } => ({
+  name: `${name}.${kind}`,
+  ...(kind === 'weight' && { transpose: [2, 1, 0] }),
+});

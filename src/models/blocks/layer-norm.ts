@@ -1,5 +1,5 @@
-/** Layer normalisation (https://arxiv.org/abs/1607.06450), over the last axis. */
-import { add, div, mean, mul, sqrt, square, stopGradient, sub, type Scope, type Tensor } from '../../graph/index.js';
+/** Layer normalisation, over the last axis. */
+import { normalizeRows, stopGradient, type Scope, type Tensor } from '../../graph/index.js';
 
 interface LayerNormOptions {
   /** Added to the variance. */
@@ -20,10 +20,5 @@ export function layerNormMap(
 ): (x: Tensor) => Tensor {
   const weight = g.parameter('weight', [columns], { kind: 'constant', value: 1 });
   const bias = g.parameter('bias', [columns], { kind: 'constant', value: 0 });
-  return (x) => {
-    const overColumns = { axes: [x.shape.length - 1], keep: true };
-    const centred = sub(x, mean(x, overColumns));
-    const deviation = sqrt(add(mean(square(centred), overColumns), eps)); // […, 1]
-    return add(mul(div(centred, deviation), weight), idleBias ? stopGradient(bias) : bias);
-  };
+  return (x) => normalizeRows(x, weight, idleBias ? stopGradient(bias) : bias, { eps }).y;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fromHalf, toHalf } from '../../../src/graph/onnx/half.js';
+import { fromHalf, roundToHalf, toHalf } from '../../../src/graph/onnx/half.js';
 
 test.each([
   [0, 0x0000],
@@ -48,4 +48,14 @@ test('infinity and not-a-number are read', () => {
   expect(fromHalf(0x7c00)).toBe(Number.POSITIVE_INFINITY);
   expect(fromHalf(0xfc00)).toBe(Number.NEGATIVE_INFINITY);
   expect(fromHalf(0x7e00)).toBeNaN();
+});
+
+test.each([
+  [0.1, fromHalf(0x2e66)],
+  [-65519, -65504], // still nearer to the largest than to what would come next
+  [65520, Number.POSITIVE_INFINITY],
+  [-1e9, Number.NEGATIVE_INFINITY],
+  [Number.NaN, Number.NaN],
+])('%s is rounded to %s', (value, half) => {
+  expect(roundToHalf(value)).toBe(half);
 });

@@ -2,6 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import {
   add,
+  castTo,
   constant,
   createGraph,
   mul,
@@ -9,15 +10,16 @@ import {
   opset,
   relu,
   reshape,
-  toFloat,
   toOnnx,
   type Graph,
 } from '../../../src/graph/index.js';
 import {
   ModelProtoSchema,
   TensorProto_DataType as DataType,
+  type GraphProto,
   type ModelProto,
 } from '../../../src/graph/onnx/onnx_pb.js';
+import { opCases } from '../ops/samples.js';
 
 const written = (graph: Graph, options?: Parameters<typeof toOnnx>[1]): ModelProto =>
   fromBinary(ModelProtoSchema, toOnnx(graph, options));
@@ -71,6 +73,16 @@ test('equal small constants are written once, large ones as they come', () => {
   expect(written(g.finish({ y })).graph!.initializer).toHaveLength(3);
 });
 
+test.each(opCases())('$title writes no constant that nothing reads: runtimes warn of them', ({ graph }) => {
+  const read = ({ node }: GraphProto): string[] =>
+    node.flatMap(({ input, attribute }) => [
+      ...input,
+      ...attribute.flatMap(({ g }) => (g === undefined ? [] : read(g))),
+    ]);
+  const { graph: file } = written(graph);
+  expect(read(file!)).toEqual(expect.arrayContaining(file!.initializer.map(({ name }) => name)));
+});
+
 test.each([
   ['float16', [1, -2], DataType.FLOAT16, [0x00, 0x3c, 0x00, 0xc0]],
   ['int8', [1, -2], DataType.INT8, [1, 254]],
@@ -78,7 +90,7 @@ test.each([
   ['int32', [1, -2], DataType.INT32, [1, 0, 0, 0, 254, 255, 255, 255]],
 ] as const)('constants of type %s are little-endian bytes of their width', (dtype, data, type, bytes) => {
   const g = createGraph();
-  const y = mul(g.input('x', [2]), toFloat(constant(data, [2], dtype), {}));
+  const y = mul(g.input('x', [2]), castTo(constant(data, [2], dtype), { dtype: 'float32' }));
   const [initializer] = written(g.finish({ y })).graph!.initializer;
   expect(initializer!.dataType).toBe(type);
   expect([...initializer!.rawData]).toEqual(bytes);

@@ -6,7 +6,7 @@ import { gradients } from '../../../src/graph/autodiff.js';
 import type { Graph } from '../../../src/graph/builder.js';
 import type { DType } from '../../../src/graph/ir.js';
 import type { NdArray } from '../../../src/graph/ndarray.js';
-import { toHalf } from '../../../src/graph/onnx/half.js';
+import { fromHalf, toHalf } from '../../../src/graph/onnx/half.js';
 import { toOnnx } from '../../../src/graph/onnx/write.js';
 import { leafName } from '../../../src/graph/ops/leaf.js';
 import { differentiableCases, opCases, probeLoss } from './samples.js';
@@ -33,7 +33,9 @@ async function runOnnx(graph: Graph, feeds: Record<string, NdArray>): Promise<Re
     graph.inputs.map((input) => [leafName(input), ortTensor(input.dtype, feeds[leafName(input)]!)]),
   );
   const result = await session.run(given);
-  return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, tensor.data as Float32Array]));
+  const values = ({ type, data }: OrtTensor): Float32Array =>
+    type === 'float16' ? Float32Array.from(data as Uint16Array, fromHalf) : (data as Float32Array);
+  return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, values(tensor)]));
 }
 
 test.each(opCases())('$title gives in ONNX Runtime what the plain kernel gives', async ({ graph, outputs, feeds }) => {
