@@ -70,8 +70,9 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
   const zeros = new Map<number, Tensor>();
   /** A tensor that is there already, but seen from `stretch` only when the backward pass gets there. */
   const notBefore = (tensor: Tensor, stretch: number): Tensor => {
-    const zero = zeros.get(stretch) ?? zeroAfter(...[...tokens.get(stretch)!].map(rebuilt));
-    zeros.set(stretch, zero);
+    const stop = stops.find((at) => at <= stretch)!;
+    const zero = zeros.get(stop) ?? zeroAfter(...[...tokens.get(stop)!].map(rebuilt));
+    zeros.set(stop, zero);
     return add(tensor, tensor.dtype === 'float16' ? castTo(zero, { dtype: 'float16' }) : zero);
   };
 
@@ -98,7 +99,7 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
     const stretch = stretchOf.get(node);
     if (node.inputs.length === 0) return tensor;
     if (stretch === undefined) return copyOf(node, () => node.inputs.map(rebuilt)).outputs[tensor.index]!;
-    const stays = kept.has(tensor) || stretch === stops[0];
+    const stays = kept.has(tensor) || stretch >= stops[0]!;
     return stays ? tensor : recomputed(tensor, stretch);
   };
   const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
