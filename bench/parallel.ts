@@ -7,10 +7,10 @@ import { rounded } from './statistics.js';
 
 const rows = 20_000;
 const counts = [1, 2, 4];
-const rounds = 3;
-/** Steps that take about two seconds alone. */
+const rounds = 2;
+/** Steps that take some seconds alone. */
 const cases = [
-  { name: 'mlp-64', maxSteps: 10_000 },
+  { name: 'mlp-64', maxSteps: 5_000 },
   { name: 'gru-128', maxSteps: 20 },
 ];
 
