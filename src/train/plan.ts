@@ -1,8 +1,6 @@
 /** What training a model takes, as plain data: graphs as ONNX, what their tensors are for, and where the weights start. */
-import { createHash } from 'node:crypto';
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
-import { createRandom } from '../engine/random.js';
 import { elements } from '../graph/ndarray.js';
 import {
   fuseCross,
@@ -27,6 +25,7 @@ import {
   type ForecastSpec,
 } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
+import { drawStart } from './start.js';
 
 export interface TrainingPlan {
   /** Forward and backward over `batch` windows. */
@@ -112,28 +111,3 @@ export function startingValues({ layout, starts, seed }: TrainingPlan): Record<s
 /** Values of a parameter or state before the first step. */
 export const initialValues = (tensor: Tensor, seed: number): Float32Array =>
   drawStart(new Float32Array(elements(tensor.shape as readonly number[])), leafName(tensor), initOf(tensor), seed);
-
-/** Fills a parameter or state: the values depend on seed, path, shape and kind of start, and on nothing else. */
-export function drawStart(values: Float32Array, path: string, init: Init, seed: number): Float32Array {
-  const draw = drawFrom(init, createRandom(seed, path));
-  for (let i = 0; i < values.length; i++) values[i] = draw();
-  return values;
-}
-
-function drawFrom(init: Init, random: () => number): () => number {
-  switch (init.kind) {
-    case 'constant':
-      return () => init.value;
-    case 'uniform':
-      return () => (2 * random() - 1) * init.bound;
-    case 'normal': // Box and Muller
-      return () => init.deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  }
-}
-
-/** SHA-256 of parts that must be equal for one run to go on where another stopped. */
-export function fingerprint(...parts: readonly (string | Uint8Array)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part).update('\0');
-  return hash.digest('hex');
-}
