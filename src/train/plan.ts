@@ -9,7 +9,9 @@ import {
   leafName,
   nextName,
   peakBytes,
+  reduceLast,
   runPasses,
+  simplify,
   toOnnx,
   totalBytes,
   type Graph,
@@ -41,6 +43,9 @@ export interface TrainingPlan {
   readonly seed: number;
 }
 
+/** What makes a graph run faster on many windows. */
+const forBatches = [fuseCross, reduceLast, simplify];
+
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(
   spec: ForecastSpec,
@@ -52,11 +57,11 @@ export function planTraining(
   }: { batch: number; seed: number; precision?: TrainSettings['precision']; validated?: boolean },
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed' }), [fuseCross]);
+  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed' }), forBatches);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     ...(validated && {
-      validationModel: toOnnx(validationGraph(spec), { name: `${spec.model.id} validation` }),
+      validationModel: toOnnx(runPasses(validationGraph(spec), forBatches), { name: `${spec.model.id} validation` }),
     }),
     layout: layoutOf(graph),
     batch,
