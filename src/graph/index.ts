@@ -2,7 +2,6 @@
 export { createGraph, type Graph, type GraphBuilder, type Scope } from './builder.js';
 export { gradients } from './autodiff.js';
 export { evaluate } from './evaluate.js';
-export { peakBytes, totalBytes } from './memory.js';
 export { verify } from './verify.js';
 export { printGraph } from './print.js';
 export {
@@ -30,6 +29,7 @@ export * from './ops/reduce.js';
 export { zeroAfter } from './ops/zero-after.js';
 export { definePass, runPasses, substitute, type Pass, type Rule } from './passes/pass.js';
 export { bindParameters } from './passes/bind.js';
+export { cutRecurrent } from './passes/cut-recurrent.js';
 export { foldAffine } from './passes/fold-affine.js';
 export { foldConstants } from './passes/fold-constants.js';
 export { fuseAttention } from './passes/fuse-attention.js';
@@ -43,3 +43,4 @@ export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';
+export { peakBytes, totalBytes } from './peak.js';

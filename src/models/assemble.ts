@@ -4,12 +4,15 @@
  */
 import {
   createGraph,
+  cutRecurrent,
   foldConstants,
   fuseBias,
+  fuseCross,
   gradients,
   leafName,
   mergeEqual,
   mixedPrecision,
+  rematerialize,
   runPasses,
   simplify,
   type Dim,
@@ -74,7 +77,12 @@ export interface TrainingGraphOptions {
   readonly withForecast?: boolean;
   /** Products of the model in FP16. The gradients come out multiplied with one more input, `lossScale`. */
   readonly mixed?: boolean;
+  /** Compute activations again in the backward pass instead of keeping them: less memory, more time. */
+  readonly checkpointing?: boolean;
 }
+
+/** Steps of a piece of a recurrent layer, when activations are computed again: memory goes with the pieces and the steps of one. */
+const pieceSteps = 32;
 
 /**
  * `loss` and the gradient of every parameter (`grad/<path>`), for windows of a fixed batch. Inputs `target` and
@@ -82,11 +90,17 @@ export interface TrainingGraphOptions {
  */
 export function trainingGraph(
   spec: ForecastSpec,
-  { batch, training = true, withForecast = false, mixed = false }: TrainingGraphOptions,
+  { batch, training = true, withForecast = false, mixed = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const { loss, forecast } = lossOf(g, spec);
-  const { parameters, states, updates } = g.finish({ loss });
+  const forward = g.finish(lossOf(g, spec));
+  const {
+    parameters,
+    states,
+    updates,
+    outputs: built,
+  } = checkpointing ? cutRecurrent(pieceSteps).run(forward) : forward;
+  const { loss, forecast } = built as Record<'loss' | 'forecast', Tensor>;
   const seed = mixed ? g.input(lossScaleName, []) : 1;
   const [dForecast, ...found] = gradients(loss, [forecast, ...parameters], { allowUnused: true, seed });
   // A step writes every state; one without a new value keeps its own.
@@ -103,14 +117,15 @@ export function trainingGraph(
       mergeEqual,
       fuseBias,
     ]);
-  if (!mixed) return usual();
+  const again = (graph: Graph): Graph => (checkpointing ? runPasses(graph, [fuseCross, rematerialize()]) : graph);
+  if (!mixed) return again(usual());
   const rounded = mixedPrecision({ loss: lossEnds }).run(
     usual({ [lossEnds.from]: forecast, [lossEnds.gradient]: dForecast! }),
   );
-  return {
+  return again({
     ...rounded,
     outputs: Object.fromEntries(Object.keys(outputs).map((name) => [name, rounded.outputs[name]!])),
-  };
+  });
 }
 /** Between these two stands the loss. */
 const lossEnds = { from: 'forecast', gradient: 'grad/forecast' };

@@ -18,6 +18,10 @@ export const trainOptions = z.strictObject({
   minAvailable: z.number().min(0).max(1).default(0).describe('share of a window that must be observed'),
   windowStep: z.int().min(1).default(1).describe('distance of neighbouring windows'),
   seed: z.int().min(0).default(1).describe('seed of every random draw'),
+  checkpointing: z
+    .boolean()
+    .default(false)
+    .describe('compute activations again in the backward pass instead of keeping them: half the memory, more time'),
   threads: z.int().min(1).max(64).default(2).describe('threads of the engine; results are equal for an equal number'),
   provider: z.enum(providers).default('cpu').describe('what computes: the processor, or a graphics card'),
   precision: z.enum(precisionNames).default('fp32').describe('mixed: products in FP16, which GPUs have units for'),

@@ -61,6 +61,7 @@ export async function fitModel({
     seed: settings.seed,
     precision: settings.precision,
     validated: validation !== undefined,
+    checkpointing: settings.checkpointing,
   });
   const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });

@@ -46,18 +46,22 @@ export interface TrainingPlan {
 /** What makes a graph run faster on many windows. */
 const forBatches = [fuseCross, reduceLast, simplify];
 
+interface PlanOptions {
+  readonly batch: number;
+  readonly seed: number;
+  /** Also build the validation model. */
+  readonly validated?: boolean;
+  readonly precision?: TrainSettings['precision'];
+  readonly checkpointing?: boolean;
+}
+
 /** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
 export function planTraining(
   spec: ForecastSpec,
-  {
-    batch,
-    seed,
-    precision = 'fp32',
-    validated = false,
-  }: { batch: number; seed: number; precision?: TrainSettings['precision']; validated?: boolean },
+  { batch, seed, precision = 'fp32', validated = false, checkpointing = false }: PlanOptions,
 ): TrainingPlan {
   refuseRecurrent(spec);
-  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed' }), forBatches);
+  const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed', checkpointing }), forBatches);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
     ...(validated && {
@@ -65,7 +69,11 @@ export function planTraining(
     }),
     layout: layoutOf(graph),
     batch,
-    neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
+    neededBytes:
+      peakBytes(graph) +
+      totalBytes([...graph.inputs, ...graph.draws]) +
+      2 * totalBytes(graph.states) + // before the step and after it
+      4 * totalBytes(graph.parameters), // with their gradients and two moments
     starts: Object.fromEntries(
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initOf(tensor)]),
     ),

@@ -147,7 +147,7 @@ export const slice: UnaryWith<Range> = defineOp({
   affine: true,
 });
 
-interface Padding {
+export interface Padding {
   readonly axis: number;
   readonly before: number;
   readonly after: number;

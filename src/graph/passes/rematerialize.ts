@@ -3,28 +3,50 @@
  * only what crosses is kept. The backward pass computes the rest of each stretch again, when it gets there.
  */
 import type { Graph } from '../builder.js';
+import { bytesOf, peakBytes, runOrder } from '../peak.js';
 import { createNode, topological, type Node, type Tensor } from '../ir.js';
 import { add } from '../ops/elementwise.js';
-import { inputOp, isDraw } from '../ops/leaf.js';
 import { zeroAfter } from '../ops/zero-after.js';
-import { bindBatch } from '../shape.js';
 import type { Pass } from './pass.js';
 
 interface Options {
-  /** How many parts the forward pass is cut into. The last one is kept: the backward pass starts there. */
-  readonly stretches: number;
+  /** How many parts the forward pass is cut into; as many as take the least memory when absent. The last is kept: the backward pass starts there. */
+  readonly stretches?: number;
   /** The output that the gradients are of. */
   readonly loss?: string;
 }
 
-export const rematerialize = ({ stretches, loss = 'loss' }: Options): Pass => ({
+/** Numbers of stretches that are tried: about the square root of the depth is best (Chen et al., §4), but depths differ. */
+const tried = [2, 3, 4, 6, 8, 12, 16, 24, 32];
+
+export const rematerialize = ({ stretches, loss = 'loss' }: Options = {}): Pass => ({
   name: 'rematerialize',
-  run: (graph) => again(graph, topological([graph.outputs[loss]!]), stretches),
+  run: (graph) => {
+    const forward = runOrder([graph.outputs[loss]!]);
+    const cutAt = (cuts: readonly number[]) => {
+      const result = again(
+        graph,
+        forward,
+        new Map(forward.map((node, i) => [node, cuts.filter((at) => at <= i).length])),
+      );
+      return { cuts, result, bytes: peakBytes(result) };
+    };
+    const across = bytesAcross(forward);
+    if (stretches !== undefined) return cutAt(places(forward, across, stretches)).result;
+    let best = [1, ...tried]
+      .map((count) => cutAt(places(forward, across, count)))
+      .reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    // Fewer cuts keep less: leave out each that does not pay for what it keeps.
+    for (const at of best.cuts) {
+      const without = cutAt(best.cuts.filter((other) => other !== at));
+      if (without.bytes < best.bytes) best = without;
+    }
+    return best.result;
+  },
 });
 
-function again(graph: Graph, forward: readonly Node[], stretches: number): Graph {
+function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<Node, number>): Graph {
   const roots = [...Object.values(graph.outputs), ...Object.values(graph.updates)];
-  const stretchOf = cut(forward, stretches);
   const kept = crossing(forward, stretchOf);
   const backward = topological(roots).filter((node) => !stretchOf.has(node));
 
@@ -36,50 +58,44 @@ function again(graph: Graph, forward: readonly Node[], stretches: number): Graph
   for (const { inputs, outputs } of backward)
     for (const output of outputs) reached.set(output, Math.min(Infinity, ...inputs.map(reach)));
 
-  /** What must be done before a stretch is computed again: the gradient that comes into it, and all those behind it. */
-  const tokensOf = (stretch: number): Tensor[] => {
-    const behind = (tensor: Tensor): boolean => reached.get(tensor) === stretch + 1;
-    const coming = backward.flatMap(({ inputs, outputs }) =>
-      reached.get(outputs[0]!) === stretch ? inputs.filter(behind) : [],
-    );
-    return [...new Set([...coming.slice(0, 1), ...roots.filter(behind)])];
-  };
-  const tokens = Array.from({ length: stretches - 1 }, (_, stretch) => tokensOf(stretch));
+  // What must be done before a stretch is computed again: all that came before it and is read behind it, or not at all.
+  const stops = [...new Set(reached.values())].filter(Number.isFinite).sort((a, b) => b - a);
+  const tokens = new Map(stops.map((stretch) => [stretch, new Set<Tensor>()]));
+  const due = (tensor: Tensor): void => void tokens.get(stops[stops.indexOf(reached.get(tensor)!) + 1]!)?.add(tensor);
+  for (const { inputs, outputs } of backward)
+    for (const input of inputs) if (reached.get(input)! > reached.get(outputs[0]!)!) due(input);
+  for (const root of roots) if (reached.has(root)) due(root);
 
   const zeros = new Map<number, Tensor>();
-  const delayed = new Map<string, Tensor>();
-  const ids = new Map([...stretchOf.keys()].map((node, i) => [node, i]));
   /** A tensor that is there already, but seen from `stretch` only when the backward pass gets there. */
   const notBefore = (tensor: Tensor, stretch: number): Tensor => {
-    const key = `${ids.get(tensor.node)}.${tensor.index}.${stretch}`;
-    const zero = zeros.get(stretch) ?? zeroAfter(...tokens[stretch]!.map(rebuilt));
+    const zero = zeros.get(stretch) ?? zeroAfter(...[...tokens.get(stretch)!].map(rebuilt));
     zeros.set(stretch, zero);
-    const known = delayed.get(key) ?? add(tensor, zero);
-    delayed.set(key, known);
-    return known;
+    return add(tensor, zero);
   };
 
   const copies = new Map<Node, Node>();
-  const copyOf = (node: Node, input: (tensor: Tensor) => Tensor): Node => {
-    const known = copies.get(node);
-    if (known !== undefined) return known;
-    const copy = createNode(node.op, node.inputs.map(input), node.attributes);
+  const copyOf = (node: Node, inputs: () => Tensor[]): Node => {
+    const copy = copies.get(node) ?? createNode(node.op, inputs(), node.attributes);
     copies.set(node, copy);
     return copy;
   };
+  const isThere = (tensor: Tensor): boolean => tensor.node.inputs.length === 0 || kept.has(tensor);
   const recomputed = (tensor: Tensor, stretch: number): Tensor => {
-    const { node } = tensor;
-    if (node.op === inputOp || isDraw(node) || kept.has(tensor)) return notBefore(tensor, stretch);
-    if (node.inputs.length === 0) return tensor;
-    return copyOf(node, (input) => recomputed(input, stretch)).outputs[tensor.index]!;
+    if (isThere(tensor)) return tensor;
+    const { inputs } = tensor.node;
+    // A node waits when one of its inputs does, so the smallest is enough where all are there.
+    const waits = inputs.every(isThere) ? inputs.reduce((a, b) => (bytesOf(b) < bytesOf(a) ? b : a)) : undefined;
+    const seen = (input: Tensor): Tensor => (input === waits ? notBefore(input, stretch) : recomputed(input, stretch));
+    return copyOf(tensor.node, () => inputs.map(seen)).outputs[tensor.index]!;
   };
   /** A tensor as the backward pass reads it. */
   const rebuilt = (tensor: Tensor): Tensor => {
     const { node } = tensor;
     const stretch = stretchOf.get(node);
     if (node.inputs.length === 0) return tensor;
-    if (stretch === undefined) return copyOf(node, rebuilt).outputs[tensor.index]!;
-    const stays = kept.has(tensor) || stretch === stretches - 1 || tokens[stretch]!.length === 0;
+    if (stretch === undefined) return copyOf(node, () => node.inputs.map(rebuilt)).outputs[tensor.index]!;
+    const stays = kept.has(tensor) || stretch === stops[0];
     return stays ? tensor : recomputed(tensor, stretch);
   };
   const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
@@ -89,30 +105,32 @@ function again(graph: Graph, forward: readonly Node[], stretches: number): Graph
   return { ...graph, outputs: map(graph.outputs), updates: map(graph.updates) };
 }
 
-const bytes = ({ shape }: Tensor): number => bindBatch(shape, 1).reduce((product, dim) => product * dim, 4);
-const bytesOf = ({ inputs, outputs }: Node): number =>
-  inputs.length === 0 ? 0 : outputs.reduce((sum, output) => sum + bytes(output), 0);
+const bytesMade = ({ inputs, outputs }: Node): number =>
+  inputs.length === 0 ? 0 : outputs.reduce((sum, output) => sum + bytesOf(output), 0);
 
-/** The stretch of every node: parts of about equal size, each cut made where the least crosses it. */
-function cut(forward: readonly Node[], stretches: number): Map<Node, number> {
+/** At each place, the bytes that are made before it and read after it. */
+function bytesAcross(forward: readonly Node[]): Float64Array {
   const place = new Map(forward.map((node, i) => [node, i]));
-  const across = new Float64Array(forward.length + 1); // bytes made before each place and read after it
   const last = new Map<Tensor, number>();
   for (const [i, { inputs }] of forward.entries()) for (const input of inputs) last.set(input, i);
+  const across = new Float64Array(forward.length + 1);
   for (const [tensor, end] of last)
     if (tensor.node.inputs.length > 0)
-      for (let i = place.get(tensor.node)! + 1; i <= end; i++) across[i]! += bytes(tensor);
+      for (let i = place.get(tensor.node)! + 1; i <= end; i++) across[i]! += bytesOf(tensor);
+  return across;
+}
 
-  const total = forward.reduce((sum, node) => sum + bytesOf(node), 0);
-  const cuts: number[] = [];
+/** Where the forward pass is cut: parts of about equal size, each cut made where the least crosses it. */
+function places(forward: readonly Node[], across: Float64Array, stretches: number): number[] {
+  const total = forward.reduce((sum, node) => sum + bytesMade(node), 0);
+  const cuts = new Map<number, number>();
   let done = 0;
   for (const [i, node] of forward.entries()) {
     const wanted = Math.round((done / total) * stretches); // the cut that this place is nearest to
-    const best = cuts[wanted];
-    if (wanted > 0 && wanted < stretches && (best === undefined || across[i]! < across[best]!)) cuts[wanted] = i;
-    done += bytesOf(node);
+    if (wanted > 0 && wanted < stretches && !(across[i]! >= across[cuts.get(wanted) ?? NaN]!)) cuts.set(wanted, i);
+    done += bytesMade(node);
   }
-  return new Map(forward.map((node, i) => [node, cuts.filter((at) => at <= i).length]));
+  return [...cuts.values()];
 }
 
 /** What a later stretch of the forward pass reads. */

@@ -1,7 +1,7 @@
 /** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel, repeats before a broadcast. */
 import { createNode, operands, type Tensor } from '../ir.js';
 import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
-import { broadcastTo, reshape, transpose } from '../ops/layout.js';
+import { broadcastTo, concat, concatOp, pad, reshape, transpose, type Padding } from '../ops/layout.js';
 import { uniformConstant } from '../ops/leaf.js';
 import { sum } from '../ops/reduce.js';
 import { sameShape } from '../shape.js';
@@ -79,7 +79,43 @@ const sums: Rule = ({ outputs: [y] }) => {
   return sameShape(dropped.shape, y!.shape) ? dropped : undefined;
 };
 
+/** The gradients of stretches that lie side by side, each filled up with zeros, add up to one tensor. */
+const stretches: Rule = ({ outputs: [y] }, users) => {
+  const sum = operands(y!, add);
+  if (!sum || users(sum.a!) > 1 || users(sum.b!) > 1) return;
+  return sideBySide(sum.a!, sum.b!) ?? sideBySide(sum.b!, sum.a!);
+};
+
+function sideBySide(first: Tensor, second: Tensor): Tensor | undefined {
+  const [x, y] = [operands(first, pad)?.x, operands(second, pad)?.x];
+  if (!x || !y || !sameShape(first.shape, second.shape)) return;
+  const [left, right] = [first, second].map(({ node }) => node.attributes as Padding) as [Padding, Padding];
+  const { axis, before } = left;
+  if ((left.value ?? 0) !== 0 || (right.value ?? 0) !== 0 || right.axis !== axis || axis < 0) return;
+  if (right.before !== before + (x.shape[axis] as number)) return;
+  const pieces = [x, y].flatMap((piece) =>
+    piece.node.op === concatOp && (piece.node.attributes as { axis: number }).axis === axis ? piece.node.inputs : piece,
+  );
+  return pad(concat(pieces, { axis }), { axis, before, after: right.after });
+}
+
+/** Nothing is filled up. */
+const pads: Rule = ({ outputs: [y] }) => {
+  const x = operands(y!, pad)?.x;
+  return x && keep(x, y!);
+};
+
 /** After differentiation nothing needs to be held back any more. */
 const barriers: Rule = ({ outputs: [y] }) => operands(y!, stopGradient)?.x;
 
-export const simplify = definePass('simplify', [neutral, reshapes, repeats, spread, sums, transposes, barriers]);
+export const simplify = definePass('simplify', [
+  neutral,
+  reshapes,
+  repeats,
+  spread,
+  sums,
+  transposes,
+  stretches,
+  pads,
+  barriers,
+]);
