@@ -55,12 +55,11 @@ interface PlanOptions {
   readonly checkpointing?: boolean;
 }
 
-/** Builds the graphs for `batch` windows per step. Throws `ND_CONFIG_CONFLICT` for a model that forecasts one step at a time. */
+/** Builds the graphs for `batch` windows per step. */
 export function planTraining(
   spec: ForecastSpec,
   { batch, seed, precision = 'fp32', validated = false, checkpointing = false }: PlanOptions,
 ): TrainingPlan {
-  refuseRecurrent(spec);
   const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed', checkpointing }), forBatches);
   return {
     model: toOnnx(graph, { name: `${spec.model.id} training` }),
@@ -81,8 +80,8 @@ export function planTraining(
   };
 }
 
-/** A recurrent model learns from windows shifted by a step and is fed its own forecasts: neither is done here. */
-function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
+/** A recurrent model learns from windows shifted by a step and is fed its own forecasts: neither is done yet. Throws `ND_CONFIG_CONFLICT`. */
+export function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
   if (model.capabilities.mode !== 'recurrent' && hyperparameters['recurrent'] !== true) return;
   throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
     where: model.id,
