@@ -1,6 +1,6 @@
 /** The leaves of a graph: inputs, parameters, states, random draws and constants. They compute nothing. */
 import { NeuroDivergentError } from '../../errors.js';
-import { createNode, setLift, type DType, type Node, type Op, type Tensor } from '../ir.js';
+import { createNode, setLift, type DType, type Op, type Tensor } from '../ir.js';
 import { elements } from '../ndarray.js';
 import { roundToHalf } from '../onnx/half.js';
 import type { Shape } from '../shape.js';
@@ -65,7 +65,6 @@ export const constantOp = leafOp('constant');
 
 export const leaf = <A extends NamedLeaf>(op: Op, attributes: A): Tensor => createNode(op, [], attributes).outputs[0]!;
 export const leafName = (tensor: Tensor): string => (tensor.node.attributes as NamedLeaf).name;
-export const isDraw = ({ op }: Node): boolean => op === uniformOp || op === keepOp;
 /** The probability of a leaf made by `keepOp`, else undefined. */
 export const keepProbability = ({ node }: Tensor): number | undefined =>
   node.op === keepOp ? (node.attributes as KeepLeaf).probability : undefined;
