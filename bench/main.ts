@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device`, and
+ * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
+ * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
 import { parseArgs } from 'node:util';
@@ -7,6 +8,7 @@ import { findRegressions, keepRatios } from './check.js';
 import { benchDevice } from './device.js';
 import { benchFit } from './fit.js';
 import { benchMemory } from './memory.js';
+import { benchParallel } from './parallel.js';
 import { serveSteps } from './own-step.js';
 import { benchPredict } from './predict.js';
 import { benchTrain } from './train.js';
@@ -44,6 +46,9 @@ const compared = {
 };
 type Compared = keyof typeof compared;
 const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
+const others = { device: benchDevice, memory: () => benchMemory({ peers, only: named }), parallel: benchParallel };
+const isOther = (name: string | undefined): name is keyof typeof others =>
+  name !== undefined && Object.hasOwn(others, name);
 /** A whole fit takes minutes; it is checked when it is named. */
 const checkedByDefault: readonly Compared[] = ['train', 'predict'];
 
@@ -57,19 +62,26 @@ if (bench === stepCommand) {
   for (const line of fallen) console.error(line);
   console.log(fallen.length === 0 ? 'no regression' : `${fallen.length} regressions`);
   if (fallen.length > 0) process.exitCode = 1;
-} else if (isCompared(bench) || bench === 'device' || bench === 'memory') {
-  const others = { device: benchDevice, memory: benchMemory };
+} else if (isCompared(bench) || isOther(bench)) {
   const report = await { ...compared, ...others }[bench]();
-  if (values.save && isCompared(bench)) keepRatios(bench, report.rows as Parameters<typeof keepRatios>[1]);
+  if (values.save && 'rows' in report && isCompared(bench))
+    keepRatios(bench, report.rows as Parameters<typeof keepRatios>[1]);
   if (values.json) console.log(JSON.stringify(report));
   else {
-    const { rows, ...rest } = report as { rows: readonly object[] };
-    console.table(rows);
+    const {
+      rows,
+      tables = { [bench]: rows },
+      ...rest
+    } = report as { rows?: object[]; tables?: Record<string, object[]> };
+    for (const [name, table] of Object.entries(tables)) {
+      console.log(name);
+      console.table(table);
+    }
     console.log(JSON.stringify(rest));
   }
 } else {
   console.error(
-    `usage: npm run bench -- ${[...Object.keys(compared), 'device', 'memory'].join('|')} [--peers] [--json] [--only …]`,
+    `usage: npm run bench -- ${[...Object.keys({ ...compared, ...others })].join('|')} [--peers] [--json] [--only …]`,
   );
   process.exitCode = 2;
 }

@@ -1,149 +1,28 @@
-/**
- * What attention needs beside its inputs and outputs: spelled out, in chunks, and as one operator of ONNX Runtime. Each
- * case runs in a process of its own, since memory once taken is not given back; the peak is that of the process during
- * the first run, over what it held just before.
- */
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { createOrtEngine } from '../src/engine/ort.js';
-import type { FloatTensor } from '../src/engine/port.js';
-import {
-  attention,
-  createGraph,
-  fuseAttention,
-  gradients,
-  leafName,
-  matmul,
-  mul,
-  reshape,
-  runPasses,
-  simplify,
-  softmax,
-  sum,
-  swapLast,
-  toOnnx,
-  transpose,
-  type Graph,
-  type Tensor,
-} from '../src/graph/index.js';
-import { minimum } from './statistics.js';
+/** Memory, by section. Each case runs in a process of its own. */
+import { benchAttention } from './memory-attention.js';
+import { benchRows } from './memory-rows.js';
+import { benchCheckpointing, benchTraining } from './memory-training.js';
+import { startPeer } from './peer.js';
 
-const heads = 4;
-const width = 64;
-const lengths = [256, 512, 1024, 2048, 4096, 8192];
-const chunks = [16, 64, 256, 512];
+const sections = ['attention', 'training', 'checkpointing', 'rows'] as const;
+type Section = (typeof sections)[number];
 
-interface Case {
-  readonly phase: 'training' | 'inference';
-  readonly length: number;
-  /** `naive`, `fused`, or the rows of a chunk. */
-  readonly form: 'naive' | 'fused' | number;
-}
-
-/** Times of all runs after the first, and how far the first one raised the memory of the process. */
-interface Measured {
-  readonly timesMs: readonly number[];
-  readonly workingMb: number;
-}
-
-export interface MemoryRow {
-  readonly phase: string;
-  readonly length: number;
-  readonly form: string;
-  readonly workingMb: number;
-  readonly timeMs: number;
-  /** Working set of naive / ours, and time of ours / naive. */
-  readonly timesLess: number;
-  readonly timeRatio: number;
-}
-
-/** Attention of one window, each form on tensors as it wants them: heads first, or side by side for the one operator. */
-function graphOf({ phase, length, form }: Case): Graph {
-  const g = createGraph({ batch: 1, training: phase === 'training' });
-  const together = form === 'fused';
-  const shape = together ? [1, length, heads * width] : [heads, length, width];
-  const inputs = ['q', 'k', 'v'].map((name) => g.input(name, shape));
-  const headsFirst = (x: Tensor): Tensor =>
-    together ? transpose(reshape(x, { shape: [1, length, heads, width] }), { order: [0, 2, 1, 3] }) : x;
-  const [q, k, v] = inputs.map(headsFirst) as [Tensor, Tensor, Tensor];
-  const scale = 1 / Math.sqrt(width);
-  const y =
-    typeof form === 'number'
-      ? attention(q, k, v, { scale, chunk: form })
-      : matmul(softmax(mul(matmul(q, swapLast(k)), scale), { axis: -1 }), v);
-  if (together) {
-    const tokensFirst = reshape(transpose(y, { order: [0, 2, 1, 3] }), { shape });
-    return runPasses(g.finish({ y: tokensFirst }), [fuseAttention, simplify]);
-  }
-  if (phase === 'inference') return g.finish({ y });
-  const loss = sum(mul(y, g.input('dy', shape)), { axes: [0, 1, 2] });
-  const [dq, dk, dv] = gradients(loss, inputs) as [Tensor, Tensor, Tensor];
-  return runPasses(g.finish({ y, dq, dk, dv }), [simplify]);
-}
-
-/** Runs in the child. */
-async function measure(memoryCase: Case): Promise<Measured> {
-  const graph = graphOf(memoryCase);
-  const session = await createOrtEngine().load(toOnnx(graph), { threads: 2 });
-  const filled = ({ shape }: Tensor): FloatTensor => {
-    const dims = shape as readonly number[];
-    const size = dims.reduce((product, dim) => product * dim, 1);
-    return { dims, data: Float32Array.from({ length: size }, (_, i) => Math.sin(i)) };
+export async function benchMemory({
+  peers,
+  only = sections,
+}: {
+  peers: boolean;
+  only?: readonly string[] | undefined;
+}) {
+  const peer = peers && only.includes('training') ? await startPeer(2) : undefined;
+  const benches: Record<Section, () => object[] | Promise<object[]>> = {
+    attention: benchAttention,
+    training: () => benchTraining(peer),
+    checkpointing: benchCheckpointing,
+    rows: benchRows,
   };
-  const feeds = Object.fromEntries(graph.inputs.map((input) => [leafName(input), filled(input)]));
-  const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([name, tensor]) => [name, filled(tensor)]));
-  const before = memoryKb('VmRSS');
-  const runs = memoryCase.length > 4096 ? 4 : 8;
-  const timesMs: number[] = [];
-  let peak = 0;
-  for (let run = 0; run < runs; run++) {
-    const start = performance.now();
-    session.run(feeds, outputs);
-    if (run > 0) timesMs.push(performance.now() - start);
-    else peak = memoryKb('VmHWM');
-  }
-  return { timesMs, workingMb: Math.max(0, peak - before) / 1024 };
+  const tables: Partial<Record<Section, object[]>> = {};
+  for (const section of sections) if (only.includes(section)) tables[section] = await benches[section]();
+  peer?.close();
+  return { tables, peer: peer?.version ?? null };
 }
-
-/** A line of /proc/self/status: memory now (`VmRSS`) or at most so far (`VmHWM`). */
-function memoryKb(line: 'VmRSS' | 'VmHWM'): number {
-  const [, kb] = new RegExp(`${line}:\\s+(\\d+) kB`).exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  return Number(kb);
-}
-
-function measureApart(memoryCase: Case): Measured {
-  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify(memoryCase)], {
-    encoding: 'utf8',
-  });
-  if (child.status !== 0) throw new Error(`${JSON.stringify(memoryCase)}: ${child.stderr}`);
-  return JSON.parse(child.stdout) as Measured;
-}
-
-/** Every length, spelled out first: that is what the others are compared with. */
-export function benchMemory(): { rows: readonly MemoryRow[] } {
-  const rows: MemoryRow[] = [];
-  for (const phase of ['training', 'inference'] as const) {
-    for (const length of lengths) {
-      const forms = ['naive', ...chunks, ...(phase === 'inference' ? (['fused'] as const) : [])] as const;
-      const measured = forms.map((form) => ({ form, ...measureApart({ phase, length, form }) }));
-      const naive = measured[0]!;
-      const round = (value: number): number => Number(value.toPrecision(3));
-      for (const { form, workingMb, timesMs } of measured) {
-        rows.push({
-          phase,
-          length,
-          form: typeof form === 'number' ? `chunks of ${form}` : form,
-          workingMb: round(workingMb),
-          timeMs: round(minimum(timesMs)),
-          timesLess: round(naive.workingMb / workingMb),
-          timeRatio: round(minimum(timesMs) / minimum(naive.timesMs)),
-        });
-      }
-    }
-  }
-  return { rows };
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  console.log(JSON.stringify(await measure(JSON.parse(process.argv[2]!) as Case)));

@@ -2,7 +2,8 @@
 
 {"open": "NHITS", "series": 1, "options": {…}} starts a process for one model, which then answers
 {"train": steps} and {"predict": batch, "repeats": n} by times in ms, {"run": file, "batch": n, "repeats": n} by those of
-an ONNX file in onnxruntime on one thread, {"memory": 1} by its peak in MB,
+an ONNX file in onnxruntime on one thread, {"memory": 1} by its peak in MB, {"growth": steps} by how far these steps raise
+it in MB above one step of a model of one node,
 {"fit": csv, "steps": n, "validation": rows, "windows": n} by the seconds of NeuralForecast.fit, until {"close": 1}.
 
 Needs torch and neuralforecast 3.3. Eager mode, default Adam, the mean absolute error written as plain torch.
@@ -11,6 +12,7 @@ Needs torch and neuralforecast 3.3. Eager mode, default Adam, the mean absolute 
 import json
 import logging
 import os
+import re
 import resource
 import sys
 import time
@@ -30,10 +32,11 @@ batch, length, horizon = 32, 96, 24
 
 def make(request, **more):
     own = {"n_series": request["series"]} if request["series"] > 1 else {}
-    return getattr(library, request["open"])(h=horizon, input_size=length, **own, **request["options"], **more)
+    options = {"h": horizon, "input_size": length, **own, **request["options"], **more}
+    return getattr(library, request["open"])(**options)
 
 
-def windows_of(count, series):
+def windows_of(count, series, length=length):
     return {
         "insample_y": torch.randn(count, length, series),
         "insample_mask": torch.ones(count, length, series),
@@ -56,7 +59,7 @@ def trainer(request):
     model = make(request)
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    windows = windows_of(batch, request["series"])
+    windows = windows_of(batch, request["series"], request["options"].get("input_size", length))
     target = torch.randn(batch, horizon, request["series"])
 
     def step():
@@ -66,6 +69,23 @@ def trainer(request):
         optimizer.step()
 
     return step
+
+
+def size_mb(line):
+    with open("/proc/self/status") as status:
+        return int(re.search(line + r":\s+(\d+) kB", status.read()).group(1)) / 1024
+
+
+def growth(request, steps):
+    one = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(one.parameters(), lr=1e-3)
+    one(torch.ones(1, 1)).sum().backward()
+    optimizer.step()
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")  # the peak so far is forgotten
+    before = size_mb("VmRSS")
+    timed(trainer(request), steps)
+    return size_mb("VmHWM") - before
 
 
 def predict(request, count, repeats):
@@ -121,6 +141,8 @@ def serve(request):
                 answer = predict(request, asked["predict"], asked["repeats"])
             elif "run" in asked:
                 answer = run_file(asked["run"], asked["batch"], asked["repeats"])
+            elif "growth" in asked:
+                answer = growth(request, asked["growth"])
             elif "fit" in asked:
                 answer = fit(request, asked["fit"], asked["steps"], asked["validation"], asked["windows"])
             else:

@@ -19,6 +19,8 @@ export interface PeerModel {
   runFile(path: string, batch: number, repeats: number): Promise<number[]>;
   /** Largest size of its process so far, in MB. */
   peakMb(): Promise<number>;
+  /** How far its process grows for the model and these steps, in MB, once it has taken a step of a model of one node. */
+  trainingMb(steps: number): Promise<number>;
   /** Seconds of a whole fit. */
   fit(csv: string, settings: { steps: number; validation: number; windows: number }): Promise<number>;
   close(): void;
@@ -57,6 +59,7 @@ export async function startPeer(threads: number): Promise<Peer> {
         predict: (batch, repeats) => ask<number[]>({ predict: batch, repeats }),
         runFile: (path, batch, repeats) => ask<number[]>({ run: path, batch, repeats }),
         peakMb: () => ask<number>({ memory: 1 }),
+        trainingMb: (steps) => ask<number>({ growth: steps }),
         fit: (csv, settings) => ask<number>({ fit: csv, ...settings }),
         close: () => tell({ close: 1 }),
       };

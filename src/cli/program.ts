@@ -39,6 +39,7 @@ export function createProgram(): Command {
     .option('--batch <windows>', 'windows per step', wholeNumber)
     .option('--validation <rows>', 'last rows of each series to validate on (a tenth)', wholeNumber)
     .option('--patience <checks>', 'stop after so many checks without improvement', wholeNumber)
+    .option('--checkpointing', 'compute activations again in the backward pass: less memory, more time')
     .option('--threads <n>', 'threads', wholeNumber)
     .addOption(new Option('--provider <name>', 'what computes (cpu)').choices(providers))
     .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)

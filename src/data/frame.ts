@@ -24,6 +24,27 @@ export interface TimeSeriesFrame {
   readonly frequency: string;
 }
 
+interface ArrayType<A> {
+  new (buffer: SharedArrayBuffer): A;
+  readonly BYTES_PER_ELEMENT: number;
+}
+
+/** An array that worker threads read where it lies. */
+export const shared = <A>(type: ArrayType<A>, length: number): A =>
+  new type(new SharedArrayBuffer(length * type.BYTES_PER_ELEMENT));
+
+/** The frame with columns that worker threads read where they lie; those that already are so are not copied. */
+export function shareFrame(frame: TimeSeriesFrame): TimeSeriesFrame {
+  const share = <A extends Float32Array | Float64Array | Uint8Array>(column: A): A => {
+    if (column.buffer instanceof SharedArrayBuffer) return column;
+    const copy = shared(column.constructor as unknown as ArrayType<A>, column.length);
+    copy.set(column);
+    return copy;
+  };
+  const columns = Object.fromEntries(Object.entries(frame.columns).map(([name, column]) => [name, share(column)]));
+  return { ...frame, time: share(frame.time), columns: columns as Columns, available: share(frame.available) };
+}
+
 /** The rows of one series. */
 export function rowsOf(frame: TimeSeriesFrame, series: number): { from: number; to: number } {
   return { from: frame.offsets[series]!, to: frame.offsets[series + 1]! };

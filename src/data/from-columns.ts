@@ -10,7 +10,7 @@ import {
   stepsBetween,
 } from '../time/frequency.js';
 import { formatTime } from '../time/parse.js';
-import { checkValues, type Columns, type TimeSeriesFrame } from './frame.js';
+import { checkValues, shareFrame, type Columns, type TimeSeriesFrame } from './frame.js';
 import { createFindings, type Finding, type FindingList, stopOnErrors } from './validate.js';
 
 /** How several rows become one. Values that are missing do not count. */
@@ -98,7 +98,8 @@ export function frameFromColumns(
 
   const warnings = stopOnErrors(where, findings);
   const { ids, offsets, time, columns, available } = fill(onGrid(table, frequency!), options.fillGaps ?? 'none');
-  return { frame: { ids, offsets, time, columns, available, frequency: formatFrequency(frequency!) }, warnings };
+  const frame = { ids, offsets, time, columns, available, frequency: formatFrequency(frequency!) };
+  return { frame: shareFrame(frame), warnings };
 }
 
 /** Brings the rows of each series together and in order of time. Disorder is found within a series only. */

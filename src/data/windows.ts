@@ -2,7 +2,7 @@
 
 import { NeuroDivergentError } from '../errors.js';
 import { addSteps, parseFrequency } from '../time/frequency.js';
-import { rowAt, rowsOf, type TimeSeriesFrame } from './frame.js';
+import { rowAt, rowsOf, shared, type TimeSeriesFrame } from './frame.js';
 import { createFindings, DataError } from './validate.js';
 
 export interface WindowOptions {
@@ -17,6 +17,8 @@ export interface WindowOptions {
   /** Keep windows whose forecast steps all have `from <= time < to`; what a model sees may lie earlier. */
   readonly from?: number;
   readonly to?: number;
+  /** Keep windows that lie in these rows of their series; all rows by default. */
+  readonly rows?: (series: number) => { readonly from: number; readonly to: number };
   /** Share of the past, and of the target, that must be observed; default 0, which asks for one observed point in each. */
   readonly minAvailable?: number;
   /** Also windows that reach up to `horizon - 1` steps beyond the end of a series, masked there. */
@@ -76,6 +78,7 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
     padEnd = false,
     from = -Infinity,
     to = Infinity,
+    rows = (s) => rowsOf(frame, s),
     together,
   } = options;
   checkTogether(frame, together);
@@ -91,24 +94,32 @@ export function createWindows(frame: TimeSeriesFrame, options: WindowOptions): W
     return count / (length * (together ?? 1));
   };
 
-  const starts: number[] = [];
-  const series: number[] = [];
-  firstSeries(frame, together).forEach((s) => {
-    const rows = rowsOf(frame, s);
-    const first = Math.max(rows.from, (from === -Infinity ? rows.from : rowAt(frame, s, from)) - inputLength);
-    const end = to === Infinity ? rows.to : rowAt(frame, s, to); // no target row at or after this one
-    const last = end - inputLength - (padEnd ? 1 : horizon);
-    const shift = align === 'end' && last >= first ? (last - first) % step : 0;
-    for (let start = first + shift; start <= last; start += step) {
-      const cut = start + inputLength;
-      const seen = share(s, start, cut, inputLength);
-      const asked = share(s, cut, Math.min(cut + horizon, end), horizon);
-      if (seen === 0 || asked === 0 || seen < minAvailable || asked < minAvailable) continue;
-      starts.push(start);
-      series.push(s);
+  const visit = (found: (start: number, s: number) => void): void => {
+    for (const s of firstSeries(frame, together)) {
+      const range = rows(s);
+      const first = Math.max(range.from, (from === -Infinity ? range.from : rowAt(frame, s, from)) - inputLength);
+      const end = to === Infinity ? range.to : rowAt(frame, s, to); // no target row at or after this one
+      const last = end - inputLength - (padEnd ? 1 : horizon);
+      const shift = align === 'end' && last >= first ? (last - first) % step : 0;
+      for (let start = first + shift; start <= last; start += step) {
+        const cut = start + inputLength;
+        const seen = share(s, start, cut, inputLength);
+        const asked = share(s, cut, Math.min(cut + horizon, end), horizon);
+        if (seen > 0 && asked > 0 && seen >= minAvailable && asked >= minAvailable) found(start, s);
+      }
     }
+  };
+  // Counted first: a list that grows takes several times as much as the windows of a long table do in the end.
+  let count = 0;
+  visit(() => count++);
+  const starts = shared(Uint32Array, count);
+  const series = shared(Uint32Array, count);
+  let place = 0;
+  visit((start, s) => {
+    starts[place] = start;
+    series[place++] = s;
   });
-  return windowsAt(frame, options, Uint32Array.from(starts), Uint32Array.from(series));
+  return windowsAt(frame, options, starts, series);
 }
 
 /** The series each window begins with. */

@@ -2,6 +2,7 @@
 export { createGraph, type Graph, type GraphBuilder, type Scope } from './builder.js';
 export { gradients } from './autodiff.js';
 export { evaluate } from './evaluate.js';
+export { peakBytes, totalBytes, workingBytes } from './memory.js';
 export { verify } from './verify.js';
 export { printGraph } from './print.js';
 export {
@@ -43,4 +44,3 @@ export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
 export { nextName, opset, toOnnx } from './onnx/write.js';
-export { peakBytes, totalBytes } from './peak.js';

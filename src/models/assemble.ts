@@ -93,7 +93,7 @@ export function trainingGraph(
   { batch, training = true, withForecast = false, mixed = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const forward = g.finish(lossOf(g, spec));
+  const forward = g.finish({ ...lossOf(g, spec) });
   const {
     parameters,
     states,

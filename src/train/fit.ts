@@ -1,6 +1,5 @@
 /** From a model and a frame to trained weights. */
-import { splitFrame } from '../data/split.js';
-import type { TimeSeriesFrame } from '../data/frame.js';
+import { rowsOf, shareFrame, type TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { NeuroDivergentError } from '../errors.js';
@@ -42,12 +41,19 @@ export async function fitModel({
       mend: `Set \`validationSize\` to at least ${horizon} rows, or \`patience\` to -1.`,
     });
   }
-  const parts = splitFrame(frame, {
-    ...(validationSize > 0 && { validation: { size: validationSize } }),
-    context: inputLength,
-  });
-  const windowsOf = (part: TimeSeriesFrame, step: number, minAvailable: number, name: string): Windows => {
-    const windows = createWindows(part, { inputLength, horizon, step, minAvailable, together });
+  // Both parts are windows of one frame, which the worker reads where it lies: ten million rows are there once.
+  const data = inProcess ? frame : shareFrame(frame);
+  const held = (series: number): number =>
+    Math.max(rowsOf(data, series).from, rowsOf(data, series).to - validationSize);
+  const parts = {
+    train: (series: number) => ({ from: rowsOf(data, series).from, to: held(series) }),
+    validation: (series: number) => ({
+      from: Math.max(rowsOf(data, series).from, held(series) - inputLength),
+      to: rowsOf(data, series).to,
+    }),
+  };
+  const windowsOf = (rows: typeof parts.train, step: number, minAvailable: number, name: string): Windows => {
+    const windows = createWindows(data, { inputLength, horizon, step, minAvailable, rows, together });
     if (windows.count > 0) return windows;
     throw new NeuroDivergentError('ND_TRAIN_NO_WINDOW', {
       where: name,

@@ -68,11 +68,7 @@ export function planTraining(
     }),
     layout: layoutOf(graph),
     batch,
-    neededBytes:
-      peakBytes(graph) +
-      totalBytes([...graph.inputs, ...graph.draws]) +
-      2 * totalBytes(graph.states) + // before the step and after it
-      4 * totalBytes(graph.parameters), // with their gradients and two moments
+    neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
     starts: Object.fromEntries(
       [...graph.parameters, ...graph.states].map((tensor) => [leafName(tensor), initOf(tensor)]),
     ),

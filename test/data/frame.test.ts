@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe as suite, expect, test } from 'vitest';
-import { describe, rowAt, sliceTime, splitAt, tail, validate } from '../../src/data/frame.js';
+import { describe, rowAt, shareFrame, sliceTime, splitAt, tail, validate } from '../../src/data/frame.js';
 import { frameFromColumns } from '../../src/data/from-columns.js';
 import { DataError } from '../../src/data/validate.js';
 import { frameOf } from './tables.js';
@@ -141,4 +141,15 @@ suite('building', () => {
       /ND_DATA_FREQUENCY_UNKNOWN/,
     );
   });
+});
+
+test('a frame is shared with other threads by one copy, and not again', () => {
+  const frame = { ...frameOf({ a: [1, 2, 3] }), available: Uint8Array.of(1, 0, 1) };
+  const shared = shareFrame(frame);
+  expect(shared).toEqual(frame);
+  for (const column of [shared.time, shared.available, shared.columns.target])
+    expect(column.buffer).toBeInstanceOf(SharedArrayBuffer);
+  const again = shareFrame(shared);
+  expect(again.columns.target).toBe(shared.columns.target);
+  expect(again.time).toBe(shared.time);
 });

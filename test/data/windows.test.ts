@@ -16,6 +16,14 @@ import { frameOf } from './tables.js';
 const count = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
 
 describe('createWindows', () => {
+  test('of some rows of each series are those that lie in them', () => {
+    const frame = frameOf({ a: count(8), b: count(6) });
+    const rows = (s: number) => ({ from: frame.offsets[s]! + 1, to: frame.offsets[s + 1]! - 1 });
+    const windows = createWindows(frame, { inputLength: 2, horizon: 1, rows });
+    expect([...windows.starts]).toEqual([1, 2, 3, 4, 9, 10]);
+    expect([...windows.series]).toEqual([0, 0, 0, 0, 1, 1]);
+  });
+
   test('every window lies within one series', () => {
     fc.assert(
       fc.property(

@@ -24,6 +24,7 @@ export interface TrainFlags extends DataFlags, OutputFlags {
   readonly batch?: number;
   readonly validation?: number;
   readonly patience?: number;
+  readonly checkpointing?: boolean;
   readonly threads?: number;
   readonly provider?: Provider;
   readonly seed: number;
@@ -81,8 +82,8 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
 
 function configured({ model, set, loss, scaler, ...flags }: TrainFlags): Omit<ForecasterOptions, 'seed'> {
   const { models, train } = assign(model, flags, set);
-  const { maxSteps, learningRate, batch: windowsBatchSize, patience, threads, provider } = flags;
-  const given = { maxSteps, learningRate, windowsBatchSize, patience, threads, provider };
+  const { maxSteps, learningRate, batch: windowsBatchSize, patience, checkpointing, threads, provider } = flags;
+  const given = { maxSteps, learningRate, windowsBatchSize, patience, checkpointing, threads, provider };
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { models, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
 }

@@ -8,6 +8,7 @@ import { defineOp, type OpCall, type Tensor } from '../ir.js';
 export const zeroAfter: OpCall<Tensor[]> = defineOp({
   name: 'zeroAfter',
   inputs: ['token...'],
+  dtype: () => 'float32',
   shape: () => [],
   grad: 'none',
   onnx: (_, emit, { inputs, outputs }) => {

@@ -3,9 +3,10 @@
  * only what crosses is kept. The backward pass computes the rest of each stretch again, when it gets there.
  */
 import type { Graph } from '../builder.js';
-import { bytesOf, peakBytes, runOrder } from '../peak.js';
 import { createNode, topological, type Node, type Tensor } from '../ir.js';
+import { runOrder, totalBytes, workingBytes } from '../memory.js';
 import { add } from '../ops/elementwise.js';
+import { castTo } from '../ops/quantized.js';
 import { zeroAfter } from '../ops/zero-after.js';
 import type { Pass } from './pass.js';
 
@@ -29,7 +30,7 @@ export const rematerialize = ({ stretches, loss = 'loss' }: Options = {}): Pass 
         forward,
         new Map(forward.map((node, i) => [node, cuts.filter((at) => at <= i).length])),
       );
-      return { cuts, result, bytes: peakBytes(result) };
+      return { cuts, result, bytes: workingBytes(result) };
     };
     const across = bytesAcross(forward);
     if (stretches !== undefined) return cutAt(places(forward, across, stretches)).result;
@@ -69,9 +70,10 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
   const zeros = new Map<number, Tensor>();
   /** A tensor that is there already, but seen from `stretch` only when the backward pass gets there. */
   const notBefore = (tensor: Tensor, stretch: number): Tensor => {
-    const zero = zeros.get(stretch) ?? zeroAfter(...[...tokens.get(stretch)!].map(rebuilt));
-    zeros.set(stretch, zero);
-    return add(tensor, zero);
+    const stop = stops.find((at) => at <= stretch)!;
+    const zero = zeros.get(stop) ?? zeroAfter(...[...tokens.get(stop)!].map(rebuilt));
+    zeros.set(stop, zero);
+    return add(tensor, tensor.dtype === 'float16' ? castTo(zero, { dtype: 'float16' }) : zero);
   };
 
   const copies = new Map<Node, Node>();
@@ -85,7 +87,9 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
     if (isThere(tensor)) return tensor;
     const { inputs } = tensor.node;
     // A node waits when one of its inputs does, so the smallest is enough where all are there.
-    const waits = inputs.every(isThere) ? inputs.reduce((a, b) => (bytesOf(b) < bytesOf(a) ? b : a)) : undefined;
+    const waits = inputs.every(isThere)
+      ? inputs.reduce((a, b) => (totalBytes([b]) < totalBytes([a]) ? b : a))
+      : undefined;
     const seen = (input: Tensor): Tensor => (input === waits ? notBefore(input, stretch) : recomputed(input, stretch));
     return copyOf(tensor.node, () => inputs.map(seen)).outputs[tensor.index]!;
   };
@@ -95,7 +99,7 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
     const stretch = stretchOf.get(node);
     if (node.inputs.length === 0) return tensor;
     if (stretch === undefined) return copyOf(node, () => node.inputs.map(rebuilt)).outputs[tensor.index]!;
-    const stays = kept.has(tensor) || stretch === stops[0];
+    const stays = kept.has(tensor) || stretch >= stops[0]!;
     return stays ? tensor : recomputed(tensor, stretch);
   };
   const map = (tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
@@ -105,8 +109,7 @@ function again(graph: Graph, forward: readonly Node[], stretchOf: ReadonlyMap<No
   return { ...graph, outputs: map(graph.outputs), updates: map(graph.updates) };
 }
 
-const bytesMade = ({ inputs, outputs }: Node): number =>
-  inputs.length === 0 ? 0 : outputs.reduce((sum, output) => sum + bytesOf(output), 0);
+const bytesMade = ({ inputs, outputs }: Node): number => (inputs.length === 0 ? 0 : totalBytes(outputs));
 
 /** At each place, the bytes that are made before it and read after it. */
 function bytesAcross(forward: readonly Node[]): Float64Array {
@@ -116,7 +119,7 @@ function bytesAcross(forward: readonly Node[]): Float64Array {
   const across = new Float64Array(forward.length + 1);
   for (const [tensor, end] of last)
     if (tensor.node.inputs.length > 0)
-      for (let i = place.get(tensor.node)! + 1; i <= end; i++) across[i]! += bytesOf(tensor);
+      for (let i = place.get(tensor.node)! + 1; i <= end; i++) across[i]! += totalBytes([tensor]);
   return across;
 }
 

@@ -5,8 +5,10 @@ import {
   constant,
   div,
   mul,
+  pad,
   reshape,
   simplify,
+  slice,
   stopGradient,
   sub,
   transpose,
@@ -58,4 +60,37 @@ test('what fires inside an update of a state is rewritten there too', () => {
   const graph = graphOf((g) => mul(g.input('x', [3]), weights([3])));
   const extended = { ...graph, updates: { mean: mul(graph.inputs[0]!, 1) } };
   expect(simplify.run(extended).updates['mean']).toBe(graph.inputs[0]);
+});
+
+test('stretches that are filled up with zeros and lie side by side become one concat, whatever their order', () => {
+  const graph = graphOf((g) => {
+    const [a, b, c] = ['a', 'b', 'c'].map((name, i) => g.input(name, [2, i + 1])) as [Tensor, Tensor, Tensor];
+    const last = pad(c, { axis: 1, before: 3, after: 0 });
+    const middle = pad(b, { axis: 1, before: 1, after: 3 });
+    return add(add(last, middle), pad(a, { axis: 1, before: 0, after: 5 }));
+  });
+  expect(opsOf(applied(simplify, graph))).toEqual(['concat']);
+});
+
+test.each<[string, (x: Tensor) => Tensor]>([
+  ['stretches that overlap', (x) => add(filled(x, 0, 3), filled(x, 2, 1))],
+  ['stretches with a gap', (x) => add(filled(x, 0, 4), filled(x, 4, 0))],
+  [
+    'stretches of other axes',
+    (x) =>
+      add(
+        filled(x, 0, 3),
+        pad(slice(filled(x, 1, 2), { axis: 0, start: 0, end: 1 }), { axis: 0, before: 2, after: 0 }),
+      ),
+  ],
+  ['ends that hold no zeros', (x) => add(filled(x, 0, 3), pad(x, { axis: 1, before: 3, after: 0, value: 1 }))],
+])('%s are left alone', (_, build) => {
+  const graph = graphOf((g) => build(g.input('x', [3, 3])));
+  expect(opsOf(applied(simplify, graph))).toEqual(opsOf(graph));
+});
+const filled = (x: Tensor, before: number, after: number): Tensor => pad(x, { axis: 1, before, after });
+
+test('a pad of nothing is x', () => {
+  const graph = graphOf((g) => pad(g.input('x', [2, 3]), { axis: 1, before: 0, after: 0 }));
+  expect(opsOf(applied(simplify, graph))).toEqual([]);
 });
