@@ -122,13 +122,12 @@ async function measure(
 
   const oursMs: number[] = [];
   const peerMs: number[] = [];
-  const enough = (): boolean => !(benchCase.name in epochsTargetsS) || oursMs.length >= epochsMeasured;
-  const goOn = (round: number): boolean =>
-    round < roundsMin || (round < roundsMax && performance.now() < until) || (ownStep !== undefined && !enough());
-  for (let round = 0; goOn(round); round++) {
+  for (let round = 0; round < roundsMax && (round < roundsMin || performance.now() < until); round++) {
     if (ownStep !== undefined) oursMs.push(...(await trainOwn(stepsFor(ownStep))));
     if (peerStep !== undefined) peerMs.push(...(await theirs!.train(stepsFor(peerStep))));
   }
+  const missing = benchCase.name in epochsTargetsS ? epochsMeasured - oursMs.length : 0;
+  if (ownStep !== undefined && missing > 0) oursMs.push(...(await trainOwn(missing)));
   const peerPeakMb = peerStep === undefined ? null : await theirs!.peakMb();
   own?.close();
   theirs?.close();

@@ -39,6 +39,7 @@ export { fuseCross } from './passes/fuse-cross.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
 export { mergeEqual } from './passes/merge-equal.js';
 export { mixedPrecision } from './passes/mixed-precision.js';
+export { reduceLast } from './passes/reduce-last.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';

@@ -5,12 +5,13 @@ import { createTrainingStep, type TrainingStep } from '../engine/training-step.j
 import { NeuroDivergentError } from '../errors.js';
 import { loadCheckpoint, saveCheckpoint, type HistoryRecord, type Progress } from './checkpoint.js';
 import type { TrainSettings } from './defaults.js';
-import { diagnose, type Origin } from './diagnose.js';
+import type { Origin } from './diagnose.js';
 import { refuseShortage, shortage } from './memory.js';
 import { notFinite } from './not-finite.js';
-import { drawStart, fingerprint, type TrainingPlan } from './plan.js';
+import type { TrainingPlan } from './plan.js';
 import { createSampler } from './sample.js';
 import { rateAt } from './schedule.js';
+import { drawStart, fingerprint } from './start.js';
 
 export interface TrainJob {
   readonly plan: TrainingPlan;
@@ -57,6 +58,8 @@ export interface TrainHooks {
 
 /** How long the loop keeps its thread before it lets messages in. */
 const turnMs = 100;
+/** Windows at once in a look at the validation part, or as many as in a step if those are more. */
+const validationBatch = 256;
 /** Training that got so much worse than it began will not come back. */
 const divergedTimes = 1000;
 
@@ -193,13 +196,16 @@ interface Run {
 
 /** A fresh run, or the one in the checkpoint. */
 function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
-  const identity = fingerprint(
-    plan.model,
-    // What runs it does not matter; precision is in the model.
-    JSON.stringify({ ...settings, threads: 0, provider: undefined, precision: undefined, mixedOnCpu: undefined }),
-    ...dataOf(windows),
-    ...(validation ? dataOf(validation) : []),
-  );
+  const identity =
+    checkpoint === undefined
+      ? ''
+      : fingerprint(
+          plan.model,
+          // What runs it does not matter; precision is in the model.
+          JSON.stringify({ ...settings, threads: 0, provider: undefined, precision: undefined, mixedOnCpu: undefined }),
+          ...dataOf(windows),
+          ...(validation ? dataOf(validation) : []),
+        );
   const saved = resume === true && checkpoint !== undefined ? loadCheckpoint(checkpoint) : undefined;
   if (saved === undefined) {
     return {
@@ -264,7 +270,7 @@ async function createValidator(
 ): Promise<{ loss(): number; close(): void }> {
   const { threads, provider } = settings;
   const session: Session = await engine.load(plan.validationModel!, { threads, provider });
-  const size = Math.min(settings.windowsBatchSize, windows.count);
+  const size = Math.min(Math.max(settings.windowsBatchSize, validationBatch), windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);
   const rest = windows.count % size;
@@ -298,6 +304,7 @@ async function originOf(
   training: TrainingStep,
 ): Promise<Origin | undefined> {
   try {
+    const { diagnose } = await import('./diagnose.js'); // it reads graphs, which nothing else here does
     return await diagnose(engine, plan.model, training, settings);
   } catch (error) {
     if (error instanceof NeuroDivergentError) return undefined;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLoss } from '../../src/losses/index.js';
 import { findModel } from '../../src/models/index.js';
-import { planTraining, startingValues } from '../../src/train/plan.js';
+import { planTraining, refuseRecurrent, startingValues } from '../../src/train/plan.js';
 import { specOf } from './example.js';
 
 test.each([
@@ -16,7 +16,7 @@ test.each([
     loss,
     scaler: 'identity' as const,
   };
-  expect(() => planTraining(spec, { batch: 2, seed: 1 })).toThrowError(
+  expect(() => refuseRecurrent(spec)).toThrowError(
     expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', where: id }) as Error,
   );
 });
