@@ -7,7 +7,7 @@ const lineBudgets = {
   bundle: 1050,
   cli: 3900,
   contracts: 1300,
-  data: 1600,
+  data: 1650,
   engine: 1180,
   evaluate: 1350,
   forecaster: 850,
