@@ -60,8 +60,8 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
 
   const { parameters } = g.finish({ value });
   const outputs: Record<string, Tensor> = { value };
-  for (const [i, gradient] of gradients(value, [forecast, ...parameters], { allowUnused: true }).entries())
-    outputs[`grad${i}`] = gradient;
+  const learnt = tensors['grad/raw'] ? [forecast, ...parameters] : []; // a metric is not learnt from
+  for (const [i, gradient] of gradients(value, learnt, { allowUnused: true }).entries()) outputs[`grad${i}`] = gradient;
   // A distribution's point forecast is its mean; a normal one gives it as the quantile 0.5, when that is asked for.
   const givesMean = tensors['output/mean'] !== undefined && [undefined, 0.5].includes(loss.quantiles[loss.point]);
   if (givesMean) {

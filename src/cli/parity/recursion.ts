@@ -79,6 +79,11 @@ export async function compareRecursion(
       row * steps,
     );
   }
+  /** Where nothing is scaled, one statistic stands for all series. */
+  const ofEach = ({ data }: FloatTensor): FloatTensor => ({
+    data: data.length === 1 ? new Float32Array(series).fill(data[0]!) : data,
+    dims: [series, 1, 1],
+  });
   const feeds: Tensors = {
     ...values,
     past: { data: past, dims: [series, steps, 1] },
@@ -86,8 +91,8 @@ export async function compareRecursion(
     historic: ahead(0, historic.length, steps, length - 1),
     future: ahead(historic.length, future.length, steps + horizon, steps),
     ...(tensors['predict/static'] && { static: tensors['predict/static'] }),
-    shift: scaled['shift']!,
-    scale: scaled['scale']!,
+    shift: ofEach(scaled['shift']!),
+    scale: ofEach(scaled['scale']!),
   };
 
   const forecast = new Float32Array(series * horizon);
