@@ -386,8 +386,11 @@ export interface LstmOutputs {
   readonly before: Tensor;
   readonly f: Tensor;
   readonly a: Tensor;
-  /** Slopes of the gates, `[time, batch, 4·hidden]`. */
-  readonly k: Tensor;
+  /** Slopes of the gates. */
+  readonly ki: Tensor;
+  readonly kf: Tensor;
+  readonly kg: Tensor;
+  readonly ko: Tensor;
   /** The cell after the last step, `[batch, hidden]`: where another layer may start. */
   readonly last: Tensor;
 }
@@ -400,7 +403,7 @@ export interface LstmOutputs {
 export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOutputs> = defineOp({
   name: 'lstm',
   inputs: ['x', 'w', 'h0', 'c0'],
-  outputs: ['h', 'before', 'f', 'a', 'k', 'last'],
+  outputs: ['h', 'before', 'f', 'a', 'ki', 'kf', 'kg', 'ko', 'last'],
   shape: ({ x, w, h0, c0 }) => {
     const [time, batch] = x as [number, number];
     const hidden = h0[1] as number;
@@ -409,11 +412,11 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     expectShape('lstm', 'h0', h0, [batch, hidden]);
     expectShape('lstm', 'c0', c0, [batch, hidden]);
     const h = [time, batch, hidden];
-    return { h, before: h, f: h, a: h, k: x, last: c0 };
+    return { h, before: h, f: h, a: h, ki: h, kf: h, kg: h, ko: h, last: c0 };
   },
-  grad: ({ w, c0 }, { outputs: { h, before, f, a, k }, gradients }) => {
+  grad: ({ w, c0 }, { outputs: { h, before, f, a, ki, kf, kg, ko }, gradients }) => {
     const dy = gradients.h ?? mul(h, 0);
-    const { dg, dh0, dc0 } = lstmBackward(dy, a, k, f, swapLast(w), gradients.last ?? mul(c0, 0));
+    const { dg, dh0, dc0 } = lstmBackward(dy, a, ki, kf, kg, ko, f, swapLast(w), gradients.last ?? mul(c0, 0));
     return { x: dg, w: overSteps(before, dg), h0: dh0, c0: dc0 };
   },
   onnx: (_, emit, { node, inputs: [x, w, h0, c0], outputs: [states, ...rest] }) => {
@@ -425,10 +428,9 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
     const body = emit.body(
       'lstm',
       [value('h_in', gate), value('c_in', gate), value('x_t', [batch, 4 * hidden])],
-      [
-        ...['h_out', 'c_out', 'h_t', ...(backward ? ['before', 'f', 'a'] : [])].map((name) => value(name, gate)),
-        ...(backward ? [value('k', [batch, 4 * hidden])] : []),
-      ],
+      ['h_out', 'c_out', 'h_t', ...(backward ? ['before', 'f', 'a', 'ki', 'kf', 'kg', 'ko'] : [])].map((name) =>
+        value(name, gate),
+      ),
       (step) => {
         const [all] = step.node('Gemm', ['h_in', w!, 'x_t']);
         const [inSide, forgetSide, cellSide, outSide] = split(step, all!, 4);
@@ -445,11 +447,13 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
         if (!backward) return;
         step.node('Identity', ['h_in'], { outputs: ['before'] });
         const times = (a: string, b: string): string => step.node('Mul', [a, b])[0]!;
-        const closed = (part: string, by: string): string => times(part, step.node('Sub', [one, by])[0]!);
-        const [kg] = step.node('Sub', [i!, times(written!, g!)]); // i(1 - g²)
-        const slopes = [closed(written!, i!), closed(kept!, f!), kg!, closed('h_out', o!)];
+        const closed = (part: string, by: string, slope: string): unknown =>
+          step.node('Mul', [part, step.node('Sub', [one, by])[0]!], { outputs: [slope] });
+        closed(written!, i!, 'ki');
+        closed(kept!, f!, 'kf');
+        step.node('Sub', [i!, times(written!, g!)], { outputs: ['kg'] }); // i(1 - g²)
+        closed('h_out', o!, 'ko');
         step.node('Sub', [o!, times('h_out', seen!)], { outputs: ['a'] }); // o(1 - tanh²c)
-        step.node('Concat', slopes, { attributes: { axis: 1 }, outputs: ['k'] });
       },
     );
     const given = backward ? [states!, ...rest] : [states!];
@@ -464,13 +468,17 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
   run: ({ x, w, h0, c0 }) => {
     const [time, batch] = x.shape as [number, number];
     const hidden = h0.shape[1]!;
-    const [h, before, f, a] = Array.from({ length: 4 }, () => new Float64Array(time * batch * hidden)) as [
+    const made = Array.from({ length: 8 }, () => new Float64Array(time * batch * hidden));
+    const [h, before, f, a, ki, kf, kg, ko] = made as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
       Float64Array,
       Float64Array,
       Float64Array,
       Float64Array,
     ];
-    const k = new Float64Array(x.data.length);
     let state = h0.data;
     let cell = c0.data;
     for (let t = 0; t < time; t++) {
@@ -490,16 +498,16 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
           const seen = Math.tanh(next[at]);
           h[to] = o * seen;
           a[to] = o * (1 - seen * seen);
-          k[wide] = g * i * (1 - i);
-          k[wide + hidden] = cell[at]! * f[to] * (1 - f[to]);
-          k[wide + 2 * hidden] = i * (1 - g * g);
-          k[wide + 3 * hidden] = seen * o * (1 - o);
+          ki[to] = g * i * (1 - i);
+          kf[to] = cell[at]! * f[to] * (1 - f[to]);
+          kg[to] = i * (1 - g * g);
+          ko[to] = seen * o * (1 - o);
         }
       }
       state = h.subarray(t * batch * hidden, (t + 1) * batch * hidden);
       cell = next;
     }
-    return [h, before, f, a, k, cell];
+    return [...made, cell];
   },
   samples: [
     [
@@ -511,37 +519,35 @@ export const lstm: OpCall<[x: Tensor, w: Tensor, h0: Tensor, c0: Tensor], LstmOu
   ],
 });
 
-/** The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f [time, batch, hidden]`, `k [time, batch, 4·hidden]`, `dc [batch, hidden]` that of the last cell. */
+/**
+ * The carried part of the LSTM's backward pass, last step first. `dy`, `a`, `f` and the slopes of the gates
+ * `[time, batch, hidden]`, `dc [batch, hidden]` that of the last cell.
+ */
 const lstmBackward: OpCall<
-  [dy: Tensor, a: Tensor, k: Tensor, f: Tensor, w: Tensor, dc: Tensor],
+  [dy: Tensor, a: Tensor, ki: Tensor, kf: Tensor, kg: Tensor, ko: Tensor, f: Tensor, w: Tensor, dc: Tensor],
   { dg: Tensor; dh0: Tensor; dc0: Tensor }
 > = defineOp({
   name: 'lstmBackward',
-  inputs: ['dy', 'a', 'k', 'f', 'w', 'dc'],
+  inputs: ['dy', 'a', 'ki', 'kf', 'kg', 'ko', 'f', 'w', 'dc'],
   outputs: ['dg', 'dh0', 'dc0'],
-  shape: ({ dy, k }) => ({ dg: k, dh0: dy.slice(1), dc0: dy.slice(1) }),
+  shape: ({ dy }) => ({ dg: dy.with(2, 4 * (dy[2] as number)), dh0: dy.slice(1), dc0: dy.slice(1) }),
   grad: 'none',
-  onnx: (_, emit, { node, inputs: [dy, a, k, f, w, last], outputs: [dg, dh0, dc0] }) => {
+  onnx: (_, emit, { node, inputs, outputs: [dg, dh0, dc0] }) => {
     const [, batch, hidden] = node.inputs[0]!.shape as [number, number, number];
     const state: Shape = [batch, hidden];
     const wide: Shape = [batch, 4 * hidden];
+    const sequences = inputs.slice(0, 7);
+    const [w, last] = inputs.slice(7);
     const body = emit.body(
       'lstmBackward',
-      [
-        value('carry', state),
-        value('dc_in', state),
-        value('dy_t', state),
-        value('a_t', state),
-        value('k_t', wide),
-        value('f_t', state),
-      ],
+      ['carry', 'dc_in', 'dy_t', 'a_t', 'ki_t', 'kf_t', 'kg_t', 'ko_t', 'f_t'].map((name) => value(name, state)),
       [value('carry_out', state), value('dc_out', state), value('dg_t', wide)],
       (step) => {
+        const times = (a: string, b: string): string => step.node('Mul', [a, b])[0]!;
         const [dh] = step.node('Add', ['carry', 'dy_t']);
-        const [through] = step.node('Mul', [dh!, 'a_t']);
-        const [dc] = step.node('Add', [through!, 'dc_in']);
-        const [tiled] = step.node('Concat', [dc!, dc!, dc!, dh!], { attributes: { axis: 1 } });
-        step.node('Mul', [tiled!, 'k_t'], { outputs: ['dg_t'] });
+        const [dc] = step.node('Add', [times(dh!, 'a_t'), 'dc_in']);
+        const gates = [times(dc!, 'ki_t'), times(dc!, 'kf_t'), times(dc!, 'kg_t'), times(dh!, 'ko_t')];
+        step.node('Concat', gates, { attributes: { axis: 1 }, outputs: ['dg_t'] });
         step.node('Mul', [dc!, 'f_t'], { outputs: ['dc_out'] });
         step.node('MatMul', ['dg_t', w!], { outputs: ['carry_out'] });
       },
@@ -549,15 +555,16 @@ const lstmBackward: OpCall<
     scan(emit, {
       body,
       states: [zeros(emit, state), last!],
-      sequences: [dy!, a!, k!, f!],
+      sequences,
       outputs: [dh0!, dc0!, dg!],
       scanOutputs: 1,
       backwards: true,
     });
   },
-  run: ({ dy, a, k, f, w, dc: last }) => {
+  run: ({ dy, a, ki, kf, kg, ko, f, w, dc: last }) => {
     const [time, batch, hidden] = dy.shape as [number, number, number];
-    const dg = new Float64Array(k.data.length);
+    const slopes = [ki, kf, kg, ko];
+    const dg = new Float64Array(4 * dy.data.length);
     let carry: Float64Array = new Float64Array(batch * hidden);
     let dcNext = last.data;
     for (let t = time - 1; t >= 0; t--) {
@@ -569,9 +576,8 @@ const lstmBackward: OpCall<
         const dc = dh * a.data[from]! + dcNext[i]!;
         dcOut[i] = dc * f.data[from]!;
         const wide = Math.floor(i / hidden) * 4 * hidden + (i % hidden);
-        for (let part = 0; part < 4; part++) {
-          step[wide + part * hidden] = (part === 3 ? dh : dc) * k.data[t * batch * 4 * hidden + wide + part * hidden]!;
-        }
+        for (const [part, slope] of slopes.entries())
+          step[wide + part * hidden] = (slope === ko ? dh : dc) * slope.data[from]!;
       }
       carry = stepProduct(step, w, batch);
       dcNext = dcOut;
@@ -582,7 +588,10 @@ const lstmBackward: OpCall<
     [
       [3, 2, 2],
       [3, 2, 2],
-      [3, 2, 8],
+      [3, 2, 2],
+      [3, 2, 2],
+      [3, 2, 2],
+      [3, 2, 2],
       [3, 2, 2],
       [8, 2],
       [2, 2],

@@ -1,7 +1,7 @@
 /** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel, repeats before a broadcast. */
 import { createNode, operands, type Tensor } from '../ir.js';
 import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
-import { broadcastTo, concat, concatOp, pad, reshape, transpose, type Padding } from '../ops/layout.js';
+import { broadcastTo, concat, concatOp, pad, reshape, slice, transpose, type Padding } from '../ops/layout.js';
 import { uniformConstant } from '../ops/leaf.js';
 import { sum } from '../ops/reduce.js';
 import { sameShape } from '../shape.js';
@@ -36,6 +36,12 @@ const reshapes: Rule = ({ outputs: [y] }) => {
 const repeats: Rule = ({ outputs: [y] }) => {
   const repeated = operands(y!, broadcastTo);
   return repeated && keep(repeated.x!, y!);
+};
+
+/** A part that is the whole. */
+const slices: Rule = ({ outputs: [y] }) => {
+  const part = operands(y!, slice);
+  return part && keep(part.x!, y!);
 };
 
 const transposes: Rule = ({ outputs: [y], attributes }) => {
@@ -117,5 +123,6 @@ export const simplify = definePass('simplify', [
   transposes,
   stretches,
   pads,
+  slices,
   barriers,
 ]);

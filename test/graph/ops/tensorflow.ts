@@ -144,8 +144,7 @@ export const oracles: Record<string, Oracle> = {
       const seen = tf.tanh(c);
       h = tf.mul(o, seen);
       const kg = tf.mul(i, tf.sub(1, tf.square(g)));
-      const k = tf.concat([tf.mul(g, slope(i)), kf, kg, tf.mul(seen, slope(o))], 1);
-      return [h, before, f, tf.mul(o, tf.sub(1, tf.square(seen))), k];
+      return [h, before, f, tf.mul(o, tf.sub(1, tf.square(seen))), tf.mul(g, slope(i)), kf, kg, tf.mul(seen, slope(o))];
     });
     return [...overTime(steps), c];
   },

@@ -32,6 +32,7 @@ test.each<[string, (x: Tensor) => Tensor]>([
   ['a transpose that moves nothing', (x) => transpose(x, { order: [0, 1] })],
   ['two transposes that cancel', (x) => transpose(transpose(x, { order: [1, 0] }), { order: [1, 0] })],
   ['a stopped gradient', (x) => stopGradient(x)],
+  ['a part that is the whole', (x) => slice(x, { axis: 1, start: 0, end: 3 })],
 ])('%s is x', (_, build) => {
   const graph = graphOf((g) => build(g.input('x', ['batch', 3])));
   expect(opsOf(applied(simplify, graph))).toEqual([]);
