@@ -5,21 +5,14 @@
  * (docs/decisions/0008-outputs-are-not-handed-back.md).
  */
 
+import { field } from './onnx-file.js';
+
 /** An output that is no tensor. */
 export const fenceName = 'fence';
 
 /** The text with which the binding refuses to hand it back, after all outputs are written. */
 export const isFence = (cause: unknown): boolean => cause instanceof Error && cause.message.includes('Non tensor type');
 
-/** Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; only those written here. */
-const field = {
-  model: { graph: 7 },
-  graph: { node: 1, output: 12 },
-  node: { output: 2, opType: 4 },
-  value: { name: 1, type: 2 },
-  type: { tensor: 1, sequence: 4 },
-  element: { type: 1 },
-} as const;
 const lengthDelimited = 2;
 const float32 = 1;
 
@@ -32,8 +25,8 @@ const bytes = (number: number, content: readonly number[]): number[] => [
 const text = (number: number, content: string): number[] => bytes(number, [...Buffer.from(content)]);
 
 const node = [...text(field.node.output, fenceName), ...text(field.node.opType, 'SequenceEmpty')];
-const tensorType = bytes(field.type.tensor, [field.element.type << 3, float32]);
-const sequenceType = bytes(field.type.sequence, bytes(field.element.type, tensorType));
+const tensorType = bytes(field.type.tensor, [field.tensorType.elementType << 3, float32]);
+const sequenceType = bytes(field.type.sequence, bytes(field.sequenceType.elementType, tensorType));
 const output = [...text(field.value.name, fenceName), ...bytes(field.value.type, sequenceType)];
 const graph = [...bytes(field.graph.node, node), ...bytes(field.graph.output, output)];
 const fence = Uint8Array.from(bytes(field.model.graph, graph));

@@ -1,14 +1,15 @@
 /** ONNX files as protobuf messages: what an engine has to know of a file that it cannot hand to ONNX Runtime, or that was refused. */
 
-/** Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; only those read here. */
+/** Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; only those that are read or written. */
 export const field = {
   model: { graph: 7 },
   graph: { node: 1, name: 2, initializer: 5, input: 11, output: 12 },
   node: { input: 1, output: 2, opType: 4, attribute: 5, domain: 7 },
   tensor: { dims: 1, dataType: 2, name: 8, rawData: 9 },
   value: { name: 1, type: 2 },
-  type: { tensor: 1 },
+  type: { tensor: 1, sequence: 4 },
   tensorType: { elementType: 1, shape: 2 },
+  sequenceType: { elementType: 1 },
   shape: { dim: 1 },
   dim: { value: 1 },
 } as const;

@@ -25,9 +25,8 @@ export interface Session {
   /**
    * Runs the model once, on the calling thread. With `outputs`, only those are computed, into the memory they bring: for
    * large ones, which would be allocated at every run otherwise; null brings none. A session that `writesOnly` gives
-   * nothing back. Tensors that the model does not have may
-   * be fed. Throws `ND_ENGINE_INPUT_MISSING`, `ND_ENGINE_INPUT_SHAPE`, `ND_ENGINE_OUTPUT_MISMATCH`,
-   * `ND_ENGINE_OUT_OF_MEMORY`, and `ND_ENGINE_FAILED` for what has no code of its own.
+   * nothing back. Tensors that the model does not have may be fed. Throws `ND_ENGINE_INPUT_MISSING`,
+   * `ND_ENGINE_INPUT_SHAPE`, `ND_ENGINE_OUTPUT_MISMATCH`, `ND_ENGINE_OUT_OF_MEMORY`, and `ND_ENGINE_FAILED` for what has no code of its own.
    */
   run(
     feeds: Readonly<Record<string, FloatTensor>>,

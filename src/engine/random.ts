@@ -15,27 +15,17 @@ export function seedWords(keys: readonly (number | string)[], count: number): Ui
 
 /** Uniform draws in [0, 1) with 32 bits each (sfc32, https://pracrand.sourceforge.net). */
 export function createRandom(...keys: (number | string)[]): () => number {
-  let [a, b, c, counter] = seedWords(keys, 4) as unknown as [number, number, number, number];
+  const state = seedWords(keys, 4); // a typed array, since variables of a closure would be boxed at every draw
   return () => {
+    const a = state[0]!;
+    const b = state[1]!;
+    const c = state[2]!;
+    const counter = state[3]!;
     const word = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + word;
+    state[0] = b ^ (b >>> 9);
+    state[1] = c + (c << 3);
+    state[2] = ((c << 21) | (c >>> 11)) + word;
+    state[3] = counter + 1;
     return (word >>> 0) / 2 ** 32;
   };
-}
-
-/** Fills an array with the draws of `createRandom`, spread over [-bound, bound): as fast as weights in their millions want it. */
-export function fillUniform(values: Float32Array, bound: number, ...keys: (number | string)[]): Float32Array {
-  let [a, b, c, counter] = seedWords(keys, 4) as unknown as [number, number, number, number];
-  for (let i = 0; i < values.length; i++) {
-    const word = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + word;
-    values[i] = ((word >>> 0) / 2 ** 31 - 1) * bound;
-  }
-  return values;
 }

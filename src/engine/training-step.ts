@@ -174,13 +174,11 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const counters = parameters.map(({ missed }) => states.findIndex(({ name }) => name === missed));
   const stepwise = counters.some((state) => state >= 0);
   let steps = 0;
-  const fillDraws = (): void => {
-    for (const [i, { shape, keep }] of draws.entries()) {
-      const [at, count] = [drawn.offsets[i]!, roundedUp(elements(shape))];
-      if (keep === undefined) uniform(randomAt, at, count);
-      else keepSome(randomAt, at, count, Math.round(keep * keepLevels), 1 / keep);
-    }
-  };
+  const fills = draws.map(({ shape, keep }, i) => {
+    const [at, count] = [drawn.offsets[i]!, roundedUp(elements(shape))];
+    if (keep === undefined) return () => uniform(randomAt, at, count);
+    return () => keepSome(randomAt, at, count, Math.round(keep * keepLevels), 1 / keep);
+  });
   const mixed = layout.lossScale !== undefined;
   let scale = mixed ? firstScale : noScale;
 
@@ -201,7 +199,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
 
     step: (batch, { learningRate, clipNorm = Infinity, weightDecay = 0 }) => {
       for (const { name } of layout.inputs) feeds[name] = batch[name]!;
-      fillDraws();
+      for (const fill of fills) fill();
       let result = run();
       while (mixed && !result.finite && Number.isFinite(result.loss)) {
         scale = afterOverflow(scale);

@@ -1,17 +1,18 @@
 /** Where a run starts: its weights, and what tells it from other runs. Apart from the plan, so that a worker loads no graph. */
 import { createHash } from 'node:crypto';
-import { createRandom, fillUniform } from '../engine/random.js';
+import { createRandom } from '../engine/random.js';
 import type { Init } from '../graph/index.js';
 
 /** Fills a parameter or state: the values depend on seed, path, shape and kind of start, and on nothing else. */
 export function drawStart(values: Float32Array, path: string, init: Init, seed: number): Float32Array {
+  const random = createRandom(seed, path);
   switch (init.kind) {
     case 'constant':
       return values.fill(init.value);
     case 'uniform':
-      return fillUniform(values, init.bound, seed, path);
+      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * init.bound;
+      return values;
     case 'normal': {
-      const random = createRandom(seed, path);
       const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()); // Box and Muller
       for (let i = 0; i < values.length; i++) values[i] = init.deviation * normal();
       return values;
