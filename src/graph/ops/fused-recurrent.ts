@@ -5,7 +5,8 @@
 import { defineOp, type OpCall, type Tensor } from '../ir.js';
 import { ndarray, type NdArray } from '../ndarray.js';
 import type { Shape } from '../shape.js';
-import { gru, lstm } from './recurrent.js';
+import { gru } from './gru.js';
+import { lstm } from './lstm.js';
 
 /** Where each gate of gru and lstm stands in ONNX's order. */
 export const gruGates = [1, 0, 2] as const; // r, z, n in z, r, h

@@ -6,7 +6,9 @@ import { byName, createNode, type Node, type Op, type Tensor } from '../ir.js';
 import { add, mul } from '../ops/elementwise.js';
 import { concat, concatOp, reshape, slice } from '../ops/layout.js';
 import { matmul } from '../ops/linear.js';
-import { gru, lstm, rnn } from '../ops/recurrent.js';
+import { gru } from '../ops/gru.js';
+import { lstm } from '../ops/lstm.js';
+import { rnn } from '../ops/rnn.js';
 import { rebuild, type Pass } from './pass.js';
 
 /** Which output each state comes from: its last step, where it has steps. */

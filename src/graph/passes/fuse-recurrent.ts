@@ -9,7 +9,8 @@ import { gruFused, gruGates, lstmFused, lstmGates } from '../ops/fused-recurrent
 import { concat, reshape, slice, swapLast } from '../ops/layout.js';
 import { constant, uniformConstant } from '../ops/leaf.js';
 import { gemm, matmul } from '../ops/linear.js';
-import { gru, lstm } from '../ops/recurrent.js';
+import { gru } from '../ops/gru.js';
+import { lstm } from '../ops/lstm.js';
 import { substitute, type Pass } from './pass.js';
 
 export const fuseRecurrent: Pass = {

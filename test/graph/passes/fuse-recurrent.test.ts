@@ -18,7 +18,7 @@ import {
   type NdArray,
   type Tensor,
 } from '../../../src/graph/index.js';
-import { gru } from '../../../src/graph/ops/recurrent.js';
+import { gru } from '../../../src/graph/ops/gru.js';
 import { gruLayer, lstmLayer, type RecurrentLayer } from '../../../src/models/blocks/recurrent-encoder.js';
 import { seeded } from '../ops/samples.js';
 
