@@ -11,7 +11,7 @@ const lineBudgets = {
   engine: 1180,
   evaluate: 1350,
   forecaster: 850,
-  graph: 4850,
+  graph: 4900,
   import: 920,
   losses: 1100,
   models: 6500,
