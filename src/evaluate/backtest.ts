@@ -91,8 +91,8 @@ export async function backtest(
     }
     for (const chosen of chunks(happened)) {
       gatherWindows(happened, chosen, truth);
-      const observed = truth.target.map((value, i) => (truth.targetMask[i] === 0 ? NaN : value));
-      place(actual, observed, chosen, horizon);
+      for (let i = 0; i < truth.target.length; i++) if (truth.targetMask[i] === 0) truth.target[i] = NaN;
+      place(actual, truth.target, chosen, horizon);
     }
   }
   return {

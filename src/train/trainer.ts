@@ -275,19 +275,17 @@ async function createValidator(
   const full = feedsOf(windows, batch, size);
   const rest = windows.count % size;
   const parts = feedsOf(windows, batch, rest);
+  const order = Uint32Array.from({ length: windows.count }, (_, i) => i);
   return {
     loss: () => {
       let sum = 0;
       let weight = 0;
       for (let from = 0; from < windows.count; from += size) {
-        const count = Math.min(size, windows.count - from);
-        gatherWindows(
-          windows,
-          Array.from({ length: count }, (_, i) => from + i),
-          batch,
-        );
-        const feeds = count === size ? full : parts;
-        const observed = feeds['targetMask']!.data.reduce((total, value) => total + value, 0);
+        const chosen = order.subarray(from, from + size);
+        gatherWindows(windows, chosen, batch);
+        const feeds = chosen.length === size ? full : parts;
+        let observed = 0;
+        for (const value of feeds['targetMask']!.data) observed += value;
         sum += session.run({ ...feeds, ...training.values })['loss']!.data[0]! * observed;
         weight += observed;
       }
