@@ -103,7 +103,7 @@ export const transpose: UnaryWith<Permutation> = defineOp({
   affine: true,
 });
 
-interface Range {
+export interface Range {
   readonly axis: number;
   readonly start: number;
   /** First index not taken. */

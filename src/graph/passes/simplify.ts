@@ -1,7 +1,7 @@
 /** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel, repeats before a broadcast. */
 import { createNode, operands, type Tensor } from '../ir.js';
 import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
-import { broadcastTo, concat, concatOp, pad, reshape, slice, transpose, type Padding } from '../ops/layout.js';
+import { broadcastTo, concat, concatOp, pad, reshape, slice, transpose, type Padding, type Range } from '../ops/layout.js';
 import { uniformConstant } from '../ops/leaf.js';
 import { sum } from '../ops/reduce.js';
 import { sameShape } from '../shape.js';
@@ -38,10 +38,32 @@ const repeats: Rule = ({ outputs: [y] }) => {
   return repeated && keep(repeated.x!, y!);
 };
 
-/** A part that is the whole. */
-const slices: Rule = ({ outputs: [y] }) => {
-  const part = operands(y!, slice);
-  return part && keep(part.x!, y!);
+/** A part that is the whole, and a part of what was filled up: it is cut from what was there before. */
+const slices: Rule = ({ outputs: [y], attributes }, users) => {
+  const whole = operands(y!, slice)?.x;
+  if (!whole || sameShape(whole.shape, y!.shape)) return whole;
+  const x = operands(whole, pad)?.x;
+  const { axis, start, end } = attributes as Range;
+  const filled = whole.node.attributes as Padding;
+  if (!x || axis < 0 || filled.axis !== axis) return;
+  const [from, to] = [start - filled.before, end - filled.before];
+  const length = x.shape[axis] as number;
+  const [before, after] = [Math.max(0, -from), Math.max(0, to - length)];
+  if (before + after >= to - from) return;
+  if (before + after > 0 && users(whole) > 1) return; // filled up once for all of its readers
+  const part = slice(x, { axis, start: Math.max(0, from), end: Math.min(length, to) });
+  return pad(part, { ...filled, before, after });
+};
+
+/** A part of a sum of tensors that were filled up: each is cut by itself. */
+const partsOfSums: Rule = ({ outputs: [y], attributes }, users) => {
+  const whole = operands(y!, slice)?.x;
+  const sum = whole && operands(whole, add);
+  if (!sum || users(whole) > 1) return;
+  const terms = [sum.a!, sum.b!];
+  if (!terms.every((term) => operands(term, pad) && users(term) === 1 && sameShape(term.shape, whole.shape))) return;
+  const [a, b] = terms.map((term) => slice(term, attributes as Range)) as [Tensor, Tensor];
+  return add(a, b);
 };
 
 const transposes: Rule = ({ outputs: [y], attributes }) => {
@@ -124,5 +146,6 @@ export const simplify = definePass('simplify', [
   stretches,
   pads,
   slices,
+  partsOfSums,
   barriers,
 ]);

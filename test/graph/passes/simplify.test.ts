@@ -95,3 +95,35 @@ test('a pad of nothing is x', () => {
   const graph = graphOf((g) => pad(g.input('x', [2, 3]), { axis: 1, before: 0, after: 0 }));
   expect(opsOf(applied(simplify, graph))).toEqual([]);
 });
+
+test('a part of what was filled up is cut from what was there', () => {
+  const padded = (g: Parameters<Parameters<typeof graphOf>[0]>[0]): Tensor =>
+    pad(g.input('x', [2, 5]), { axis: 1, before: 2, after: 1, value: 7 });
+  const cut = (start: number, end: number): string[] =>
+    opsOf(applied(simplify, graphOf((g) => slice(padded(g), { axis: 1, start, end }))));
+  expect(cut(2, 7)).toEqual([]); // all that was there
+  expect(cut(3, 6)).toEqual(['slice']);
+  expect(cut(0, 7)).toEqual(['pad']);
+  expect(cut(0, 5)).toEqual(['slice', 'pad']);
+  expect(cut(0, 2)).toEqual(['pad', 'slice']); // nothing that was there: left alone
+});
+
+test('what is filled up for several readers stays', () => {
+  const graph = graphOf((g) => {
+    const padded = pad(g.input('x', [2, 5]), { axis: 1, before: 2, after: 0 });
+    return add(slice(padded, { axis: 1, start: 0, end: 5 }), slice(padded, { axis: 1, start: 1, end: 6 }));
+  });
+  expect(opsOf(applied(simplify, graph))).toEqual(['pad', 'slice', 'slice', 'add']);
+});
+
+test('a part of a sum of what was filled up is the sum of the parts', () => {
+  const sum = (end: number): string[] => {
+    const graph = graphOf((g) => {
+      const early = pad(g.input('x', [2, 5]), { axis: 1, before: 0, after: 2 });
+      const late = pad(g.input('y', [2, 5]), { axis: 1, before: 2, after: 0 });
+      return slice(add(early, late), { axis: 1, start: 2, end });
+    });
+    return opsOf(applied(simplify, graph));
+  };
+  expect(sum(7)).toEqual(['slice', 'pad', 'add']);
+});
