@@ -74,8 +74,8 @@ function loadBinding(): Binding {
 export function createOrtEngine({ provider = 'cpu' }: { provider?: Provider } = {}): Engine {
   return {
     name: `ort-${provider}`,
-    load: async (model, { threads = 1, provider: own = provider, writesOnly = false } = {}) =>
-      openSession(model, { threads, provider: own, writesOnly }),
+    load: async (model, { threads = 1, provider: own = provider, writesOnly = false, leastMemory = false } = {}) =>
+      openSession(model, { threads, provider: own, writesOnly, leastMemory }),
   };
 }
 
@@ -83,11 +83,13 @@ interface Opening {
   readonly threads: number;
   readonly provider: Provider;
   readonly writesOnly: boolean;
+  readonly leastMemory: boolean;
 }
 
-function openSession(model: Uint8Array, { threads, provider, writesOnly }: Opening): Session {
+function openSession(model: Uint8Array, opening: Opening): Session {
+  const { writesOnly } = opening;
   const binding = loadBinding();
-  const native = nativeSession(binding, writesOnly ? fenced(model) : model, threads, provider);
+  const native = nativeSession(binding, writesOnly ? fenced(model) : model, opening);
   const name = modelName(model) ?? 'model';
   const inputs = native.inputMetadata.map(declared);
   const outputs = native.outputMetadata.filter((output) => output.name !== fenceName).map(declared);
@@ -153,7 +155,11 @@ const chains: Record<Provider, readonly Provider[]> = {
   tensorrt: ['tensorrt', 'cuda', 'cpu'],
 };
 
-function nativeSession(binding: Binding, model: Uint8Array, threads: number, provider: Provider): OrtSession {
+function nativeSession(
+  binding: Binding,
+  model: Uint8Array,
+  { threads, provider, leastMemory }: Opening,
+): OrtSession {
   const open = (executionProviders: readonly Provider[]): OrtSession => {
     const native = new binding.InferenceSession();
     native.loadModel(model.buffer, model.byteOffset, model.byteLength, {
@@ -161,8 +167,7 @@ function nativeSession(binding: Binding, model: Uint8Array, threads: number, pro
       logSeverityLevel: 4,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
-      // The block that is planned for a shape at its first run comes on top of what that run took: twice the memory in training.
-      enableMemPattern: false,
+      enableMemPattern: !leastMemory,
       // Idle workers would go on spinning after a run: 11 ms of CPU for 0.07 ms of work (ENGINE.md §6).
       ...(threads > 1 && { extra: { session: { force_spinning_stop: '1' } } }),
     });

@@ -135,7 +135,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const lossAt = reserve(1);
 
   const { buffer, sumOfSquares, adam, uniform, keep: keepSome } = createKernels(end * floatBytes);
-  const session = await engine.load(model, { threads, provider, writesOnly: true });
+  const session = await engine.load(model, { threads, provider, writesOnly: true, leastMemory: true });
   const view = (at: number, shape: readonly number[]): FloatTensor => ({
     data: new Float32Array(buffer, at, elements(shape)),
     dims: shape,

@@ -269,7 +269,7 @@ async function createValidator(
   training: TrainingStep,
 ): Promise<{ loss(): number; close(): void }> {
   const { threads, provider } = settings;
-  const session: Session = await engine.load(plan.validationModel!, { threads, provider });
+  const session: Session = await engine.load(plan.validationModel!, { threads, provider, leastMemory: true });
   const size = Math.min(Math.max(settings.windowsBatchSize, validationBatch), windows.count);
   const batch = createBatch(windows, size);
   const full = feedsOf(windows, batch, size);
