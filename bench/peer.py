@@ -129,7 +129,7 @@ def serve(request):
     """Answers for one model until it is closed; in a process of its own, so that memory is the model's."""
     torch.set_num_threads(threads)
     step = None
-    for line in iter(sys.stdin.readline, ""):
+    for line in iter(requests.readline, b""):
         asked = json.loads(line)
         if "close" in asked:
             return
@@ -152,11 +152,12 @@ def serve(request):
         print(json.dumps(answer), file=output)
 
 
+requests = os.fdopen(0, "rb", buffering=0)  # a process that reads ahead would take what is meant for the next one
 output = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # whatever the libraries print goes to stderr
 versions = f"torch {torch.__version__}, neuralforecast {neuralforecast.__version__}"
 print(json.dumps(versions), file=output)
-for line in iter(sys.stdin.readline, ""):
+for line in iter(requests.readline, b""):
     child = os.fork()
     if child == 0:
         serve(json.loads(line))
