@@ -36,7 +36,8 @@ import { vanillatransformer as vanillatransformerModel } from './models/vanillat
 import { xlinear as xlinearModel } from './models/xlinear.js';
 import { xlstm as xlstmModel } from './models/xlstm.js';
 
-export { readCsv, parseCsv, type CsvOptions } from './data/csv.js';
+export { makeFuture, withStatic, type CovariateColumns, type FutureRows, type StaticTable } from './data/covariates.js';
+export { parseCsv, readCsv, readStaticCsv, type CsvOptions } from './data/csv.js';
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
 export { describe, sliceTime, splitAt, tail, validate, type TimeSeriesFrame } from './data/frame.js';
 export { DataError, formatFindings, type Finding } from './data/validate.js';

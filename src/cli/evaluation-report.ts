@@ -14,18 +14,20 @@ export interface EvaluationParts {
   readonly result: Backtest;
   readonly rows: readonly LeaderboardRow[];
   readonly season: number;
-  /** Of the forecaster, after the last row. */
-  readonly next: Forecasts;
+  /** Of all that was measured, the forecaster's own. */
+  readonly models: readonly string[];
+  /** What they forecast after the last row, where that can be done. */
+  readonly next?: Forecasts | undefined;
   readonly data: string;
 }
 
 /** More series than this are counted in the table, but not drawn. */
 const maxCharts = 8;
 
-export function evaluationReport({ frame, result, rows, season, next, data }: EvaluationParts): Report {
-  const own = rows.filter(({ name }) => name in next.columns);
+export function evaluationReport({ frame, result, rows, season, models, next, data }: EvaluationParts): Report {
+  const own = rows.filter(({ name }) => models.includes(name));
   const best = own[0]!;
-  const simple = rows.find(({ name }) => !(name in next.columns))!;
+  const simple = rows.find(({ name }) => !models.includes(name))!;
   const gain = 1 - best.mae / simple.mae;
   return {
     title: `Forecasts of ${basename(data)}`,
@@ -73,17 +75,28 @@ function chart(series: number, { frame, result, next }: Drawn, best: string): Re
     }
   }
   const first = from + Math.max(0, rowOf.get(time[0]!)! - 2 * result.horizon);
-  const ahead = (values: ArrayLike<number>) => Array.from({ length: next.horizon }, (_, step) => values[series * next.horizon + step]!); // prettier-ignore
+  const ahead = (values: ArrayLike<number>) =>
+    Array.from({ length: result.horizon }, (_, step) => values[series * result.horizon + step]!);
   return {
     kind: 'chart',
     title: frame.ids[series]!,
-    description: `What was observed, what ${best} forecast at the time, and what it forecasts now.`,
+    description: `What was observed, what ${best} forecast at the time${next ? ', and what it forecasts now' : ''}.`,
     x: parseFrequency(frame.frequency).kind === 'step' ? { kind: 'linear', label: 'step' } : { kind: 'time' },
     y: {},
     lines: [
       { name: 'observed', x: frame.time.subarray(first, to), y: observed(frame, first, to), colour: 'ink' },
       { name: best, x: time, y: forecast, colour: 'blue' },
-      { name: 'next', x: ahead(next.time), y: ahead(next.columns[best]!), colour: 'orange', dashed: true },
+      ...(next
+        ? [
+            {
+              name: 'next',
+              x: ahead(next.time),
+              y: ahead(next.columns[best]!),
+              colour: 'orange',
+              dashed: true,
+            } as const,
+          ]
+        : []),
     ],
   };
 }

@@ -14,12 +14,16 @@ export const addDataOptions = (command: Command, what: string): Command =>
     .addOption(
       new Option('--time-unit <unit>', 'what whole numbers in the time column are').choices(['index', 's', 'ms']),
     )
+    .option('--static-data <file>', 'CSV with a row per series, for its static columns')
     .option('--sort', 'sort the rows by time')
     .addOption(new Option('--on-duplicate <rule>', 'what rows of one time become').choices(aggregations))
     .addOption(new Option('--resample <rule>', 'merge the rows of each step of the frequency').choices(aggregations))
     .addOption(
       new Option('--fill-gaps <rule>', 'how missing steps are filled').choices(['linear', 'last', 'mask', 'none']),
     );
+
+export const futureDataOption = (): Option =>
+  new Option('--future-data <file>', 'CSV with the future columns for the steps that come next');
 
 /** Parsers of option values: commander turns what they throw into a usage error that names the option. */
 export function wholeNumber(text: string): number {

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { providers } from '../engine/port.js';
 import { version } from '../version.js';
-import { addDataOptions, listOf, nameList, numberList, realNumber, wholeNumber } from './option.js';
+import { addDataOptions, futureDataOption, listOf, nameList, numberList, realNumber, wholeNumber } from './option.js';
 
 /** Throws `CommanderError` where the words are not understood; the caller says so. */
 export function createProgram(): Command {
@@ -31,6 +31,9 @@ export function createProgram(): Command {
     .requiredOption('--horizon <steps>', 'steps to forecast', wholeNumber)
     .option('--model <names>', 'models to train, separated by commas', nameList, ['nhits'])
     .option('--input-length <steps>', 'steps of the past to look at (three horizons)', wholeNumber)
+    .option('--historic <columns>', 'columns known up to now', nameList)
+    .option('--future <columns>', 'columns known in advance', nameList)
+    .option('--static <columns>', 'columns constant within a series', nameList)
     .option('--set <name=value...>', 'hyperparameters: hidden=64, nhits.dropout=0.1, train.weightDecay=0.01')
     .option('--loss <name>', 'mae, mse, huber:2, mq:80,90, normal, …', 'mae')
     .option('--scaler <name>', 'how each window is scaled: standard, robust, minmax, revin, identity, …', 'robust')
@@ -54,6 +57,7 @@ export function createProgram(): Command {
     .argument('<folder>', 'what `nd train` wrote')
     .option('--out <file>', 'CSV for the forecasts; - is stdout', '-')
     .option('--levels <percents>', 'intervals, such as 80,90', numberList)
+    .addOption(futureDataOption())
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/predict.js')).predictCommand(folder, command.optsWithGlobals()),
     );
@@ -65,6 +69,7 @@ export function createProgram(): Command {
     .option('--step <steps>', 'steps between two of them (one horizon)', wholeNumber)
     .option('--season <steps>', 'length of a season (found from the values)', wholeNumber)
     .option('--report <file>', 'write a page with charts')
+    .addOption(futureDataOption())
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/evaluate.js')).evaluateCommand(folder, command.optsWithGlobals()),
     );

@@ -1,5 +1,6 @@
 /** The way from a trained model to a bundle, shared by `nd quantize`, `nd pack` and the demo. */
 import type { Bundle } from '../bundle/pack.js';
+import { covariateNames } from '../data/covariates.js';
 import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
 import { splitFrame } from '../data/split.js';
 import { createBatch, createWindows, gatherWindows } from '../data/windows.js';
@@ -17,13 +18,21 @@ import { seriesTogether } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
 
-/** Throws `ND_CONFIG_CONFLICT` for a model that needs several series: on a device every series has a lane of its own. */
+/** Throws `ND_CONFIG_CONFLICT` for a model that needs several series or columns: on a device every series has a lane of its own. */
 const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
   if (seriesTogether(spec) !== undefined) {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
       where: spec.model.id,
       what: 'It forecasts many series from each other, and a device forecasts each by itself.',
       mend: 'Name a model of one series; `nd models` says which are.',
+    });
+  }
+  const read = covariateNames(spec.columns ?? {});
+  if (read.length > 0) {
+    throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+      where: `${spec.model.id}: ${read.join(', ')}`,
+      what: 'It reads columns beside the target, and a device has the target alone.',
+      mend: 'Train a model without covariates for devices.',
     });
   }
   return taskOf(spec);

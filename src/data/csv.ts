@@ -4,6 +4,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { initParser, type Schema } from 'udsv';
 import { NeuroDivergentError } from '../errors.js';
 import { hasZone, parseInteger, parseTime } from '../time/parse.js';
+import type { StaticTable } from './covariates.js';
 import { type FrameColumns, type FrameOptions, frameFromColumns, type LoadedFrame } from './from-columns.js';
 import { createFindings, type FindingList, stopOnErrors } from './validate.js';
 
@@ -253,10 +254,15 @@ function enlarged<
   return larger;
 }
 
+/** The one that cuts a header into the most names. */
+function separatorOf(header: string): string {
+  const count = (separator: string): number => header.split(separator).length;
+  return SEPARATORS.reduce((best, next) => (count(next) > count(best) ? next : best));
+}
+
 /** Finds the columns; undefined when one that must be there is not. */
 function readHeader(text: string, options: CsvOptions, findings: FindingList, line: number): Layout | undefined {
-  const count = (separator: string): number => text.split(separator).length;
-  const separator = options.separator ?? SEPARATORS.reduce((best, next) => (count(next) > count(best) ? next : best));
+  const separator = options.separator ?? separatorOf(text);
   const header = splitLine(text, separator).map((name) => name.trim());
   const lower = header.map((name) => name.toLowerCase());
 
@@ -338,6 +344,44 @@ function splitLine(line: string, separator: string): string[] {
     }
   }
   return fields;
+}
+
+/**
+ * Reads a table of one row per series: names in the column `series` (or `unique_id`, or the first), numbers in `names`.
+ * Throws `ND_FILE_NOT_FOUND` and `DataError`.
+ */
+export function readStaticCsv(path: string, names: readonly string[]): StaticTable {
+  const [header = '', ...lines] = [...fileBlocks(path)]
+    .join('')
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/);
+  const findings = createFindings();
+  const separator = separatorOf(header);
+  const known = splitLine(header, separator).map((name) => name.trim());
+  const series = Math.max(0, known.findIndex((name) => (columnNames.series as readonly string[]).includes(name.toLowerCase()))); // prettier-ignore
+  for (const column of names) if (!known.includes(column)) findings.add('ND_DATA_COLUMN_MISSING', { column, row: 1 });
+  const rows = lines.flatMap((line, i) => (line.trim() === '' ? [] : [{ row: i + 2, fields: splitLine(line, separator) }])); // prettier-ignore
+  const number = ({ row, fields }: (typeof rows)[number], column: string): number => {
+    const text = fields[known.indexOf(column)] ?? '';
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value))
+      findings.add('ND_DATA_COLUMN_TYPE', { series: fields[series]!.trim(), row, column, value: text });
+    return value;
+  };
+  const columns = Object.fromEntries(
+    names.filter((name) => known.includes(name)).map((name) => [name, rows.map((row) => number(row, name))]),
+  );
+  stopOnErrors(path, findings);
+  return { ids: rows.map(({ fields }) => fields[series]!.trim()), columns };
+}
+
+/** The names in the header of a CSV file, as they stand. Throws `ND_FILE_NOT_FOUND`. */
+export function readHeaderNames(path: string): string[] {
+  for (const block of fileBlocks(path)) {
+    const header = block.replace(/^\uFEFF/, '').split(/\r?\n/, 1)[0]!;
+    return splitLine(header, separatorOf(header)).map((name) => name.trim());
+  }
+  return [];
 }
 
 /** Columns to write, all of one length: text as it is, numbers in their shortest form, NaN as an empty field. */

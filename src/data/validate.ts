@@ -72,6 +72,21 @@ export const findingKinds = {
     what: 'the value is no finite number',
     mend: 'Remove it; leave the field empty when the value is missing.',
   },
+  ND_DATA_STATIC_VARIES: {
+    severity: 'error',
+    what: 'a static column changes within the series',
+    mend: 'Name it as a historic or future column, or give one value per series.',
+  },
+  ND_DATA_STATIC_ROW_MISSING: {
+    severity: 'error',
+    what: 'the static table has no row of this series',
+    mend: 'Add one; its first column holds the names of the series.',
+  },
+  ND_DATA_FUTURE_ROWS_MISSING: {
+    severity: 'error',
+    what: 'the future has no row of this time',
+    mend: 'Give the future columns for every step of the horizon (`future`, `--future-data FILE`).',
+  },
   ND_DATA_MISSING: {
     severity: 'warning',
     what: 'values are missing',

@@ -157,11 +157,16 @@ function checkTogether(frame: TimeSeriesFrame, together: number | undefined): vo
  */
 export function latestWindows(
   frame: TimeSeriesFrame,
-  options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static' | 'together'>,
+  options: Pick<WindowOptions, 'inputLength' | 'horizon' | 'historic' | 'future' | 'static' | 'together'> & {
+    /** Rows at the end of each series that lie in the future; none by default. */
+    readonly ahead?: number;
+  },
 ): Windows {
+  const { ahead = 0 } = options;
   const findings = createFindings();
   const starts = frame.ids.map((series, s) => {
-    const { from, to } = rowsOf(frame, s);
+    const { from, to: end } = rowsOf(frame, s);
+    const to = end - ahead;
     if (to - from < options.inputLength) {
       findings.add(
         'ND_DATA_SERIES_TOO_SHORT',
@@ -221,9 +226,27 @@ const staticWidth = ({ static: fixed, frame }: Windows): number => (fixed ? fixe
 export const seriesPerWindow = ({ together }: Windows): number => together ?? 1;
 
 /** The shape of every tensor of a batch of `size` windows. */
-export function batchShapes(windows: Windows, size: number): Readonly<Record<keyof WindowBatch, readonly number[]>> {
-  const { inputLength, horizon, historic, future, together } = windows;
-  const series = seriesPerWindow(windows);
+export function batchShapes(windows: Windows, size: number): BatchShapes {
+  const { historic, future } = windows;
+  const counts = { historic: historic.length, future: future.length, static: staticWidth(windows) };
+  return windowShapes({ ...windows, ...counts }, size);
+}
+
+export type BatchShapes = Readonly<Record<keyof WindowBatch, readonly number[]>>;
+
+/** What the shape of a window depends on: its lengths, and how many covariates of each kind it has. */
+export interface WindowSizes {
+  readonly inputLength: number;
+  readonly horizon: number;
+  readonly historic: number;
+  readonly future: number;
+  readonly static: number;
+  readonly together: number | undefined;
+}
+
+/** The shape of every tensor of `size` such windows. */
+export function windowShapes({ inputLength, horizon, together, ...counts }: WindowSizes, size: number): BatchShapes {
+  const series = together ?? 1;
   const covariates = (columns: number, steps: number): number[] =>
     together === undefined ? [size, steps, columns] : [size, columns, steps, series];
   return {
@@ -231,9 +254,9 @@ export function batchShapes(windows: Windows, size: number): Readonly<Record<key
     mask: [size, inputLength, series],
     target: [size, horizon, series],
     targetMask: [size, horizon, series],
-    historic: covariates(historic.length, inputLength),
-    future: covariates(future.length, inputLength + horizon),
-    static: [together ?? size, staticWidth(windows)],
+    historic: covariates(counts.historic, inputLength),
+    future: covariates(counts.future, inputLength + horizon),
+    static: [together ?? size, counts.static],
   };
 }
 

@@ -155,11 +155,7 @@ const chains: Record<Provider, readonly Provider[]> = {
   tensorrt: ['tensorrt', 'cuda', 'cpu'],
 };
 
-function nativeSession(
-  binding: Binding,
-  model: Uint8Array,
-  { threads, provider, leastMemory }: Opening,
-): OrtSession {
+function nativeSession(binding: Binding, model: Uint8Array, { threads, provider, leastMemory }: Opening): OrtSession {
   const open = (executionProviders: readonly Provider[]): OrtSession => {
     const native = new binding.InferenceSession();
     native.loadModel(model.buffer, model.byteOffset, model.byteLength, {

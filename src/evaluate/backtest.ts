@@ -1,5 +1,6 @@
 /** Forecasts from many moments of the past, beside what then happened. */
 
+import { covariatesOf, type CovariateColumns } from '../data/covariates.js';
 import { rowsOf, sliceTime, type TimeSeriesFrame } from '../data/frame.js';
 import {
   createBatch,
@@ -17,16 +18,15 @@ export interface BacktestModel {
   readonly inputLength?: number;
   /** So many series, all of the frame, share its windows; left out by a model that forecasts each by itself. */
   readonly together?: number | undefined;
+  /** Columns of the frame that it reads beside the target. */
+  readonly columns?: CovariateColumns | undefined;
   /** Learns from rows before the forecast; left out by a model that is fitted already. */
   fit?(train: TimeSeriesFrame): void | Promise<void>;
   /** Forecasts the first `count` windows of a batch: [count, horizon], or [count·series, horizon] of windows that are shared. */
   predict(batch: WindowBatch, count: number): Float32Array | Promise<Float32Array>;
 }
 
-export interface BacktestOptions extends Pick<
-  WindowOptions,
-  'inputLength' | 'horizon' | 'from' | 'to' | 'historic' | 'future' | 'static'
-> {
+export interface BacktestOptions extends Pick<WindowOptions, 'inputLength' | 'horizon' | 'from' | 'to'> {
   /** Distance of the cut-offs, default `horizon`; counted from the end of each series. */
   readonly step?: number;
   /** Only the last so many windows of each series. */
@@ -111,7 +111,8 @@ export async function backtest(
 function viewOf(windows: Windows, model: BacktestModel, { inputLength }: BacktestOptions) {
   const { frame, starts, series } = windows;
   const { together } = model;
-  const alone = withPast(windows, model.inputLength ?? inputLength);
+  const covariates = covariatesOf(frame, model.columns ?? {});
+  const alone = { ...withPast(windows, model.inputLength ?? inputLength), ...covariates };
   if (together === undefined)
     return { model, mine: alone, batch: createBatch(alone, BATCH), slots: (i: number) => [i] };
 
@@ -121,7 +122,8 @@ function viewOf(windows: Windows, model: BacktestModel, { inputLength }: Backtes
   const slotAt = new Map([...starts.keys()].map((i) => [`${series[i]} ${within(starts[i]!, series[i]!)}`, i]));
   const slotsOf = (start: number): number[] => frame.ids.map((_, s) => slotAt.get(`${s} ${within(start, 0)}`) ?? -1);
   const asked = shared.starts.filter((start) => slotsOf(start).some((slot) => slot >= 0));
-  const mine = withPast({ ...shared, starts: asked, series: new Uint32Array(asked.length), count: asked.length }, alone.inputLength); // prettier-ignore
+  const cut = withPast({ ...shared, starts: asked, series: new Uint32Array(asked.length), count: asked.length }, alone.inputLength); // prettier-ignore
+  const mine = { ...cut, ...covariates };
   return { model, mine, batch: createBatch(mine, BATCH), slots: (i: number) => slotsOf(asked[i]!) };
 }
 

@@ -1,5 +1,6 @@
 /** A model with its hyperparameters, as `new Forecaster` takes it. */
 import type { z } from 'zod';
+import type { CovariateColumns } from '../data/covariates.js';
 import type { Model } from '../models/index.js';
 
 export interface ModelChoice {
@@ -8,6 +9,8 @@ export interface ModelChoice {
   readonly model: Model;
   /** Not checked yet; `outputs` is set by the loss. */
   readonly hyperparameters: Readonly<Record<string, unknown>>;
+  /** Columns it reads beside the target; those of the forecaster when left out. */
+  readonly covariates?: CovariateColumns;
 }
 
 /** Hyperparameters as a user writes them: the length of the past may be left to the horizon. */
@@ -22,8 +25,8 @@ const pastHorizons = 3;
 export function choose<S extends z.ZodObject>(
   model: Model<S>,
   hyperparameters: ChoiceOptions<S>,
-  { name = model.id }: { name?: string } = {},
+  { name = model.id, covariates }: { name?: string; covariates?: CovariateColumns } = {},
 ): ModelChoice {
   const { horizon, inputLength = pastHorizons * horizon } = hyperparameters;
-  return { name, model: model, hyperparameters: { ...hyperparameters, inputLength } };
+  return { name, model, hyperparameters: { ...hyperparameters, inputLength }, ...(covariates && { covariates }) };
 }

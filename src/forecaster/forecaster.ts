@@ -1,13 +1,20 @@
 /** The public face: give it models and a frame, it learns, forecasts, backtests, saves and loads. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { rowsOf, tail, type TimeSeriesFrame } from '../data/frame.js';
+import {
+  appendFuture,
+  covariateKinds,
+  covariateNames,
+  covariatesOf,
+  makeFuture,
+  type CovariateColumns,
+} from '../data/covariates.js';
+import { tail, type TimeSeriesFrame } from '../data/frame.js';
 import { createBatch, gatherWindows, latestWindows, seriesPerWindow } from '../data/windows.js';
 import { NeuroDivergentError } from '../errors.js';
 import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtest.js';
 import { createLoss } from '../losses/index.js';
-import { scalerNames, seriesTogether, type ForecastSpec, type ScalerName } from '../models/index.js';
-import { addSteps, parseFrequency } from '../time/frequency.js';
+import { scalerNames, seriesTogether, type ForecastSpec, type Model, type ScalerName } from '../models/index.js';
 import type { HistoryRecord } from '../train/checkpoint.js';
 import { trainSettings, type TrainOptions, type TrainSettings } from '../train/defaults.js';
 import { fitModel } from '../train/fit.js';
@@ -20,6 +27,8 @@ import { loadForecaster, lossConfig, modelName, saveForecaster, type LossConfig 
 
 export interface ForecasterOptions {
   readonly models: readonly ModelChoice[];
+  /** Columns of the frame that models read beside the target, unless they have their own; hyperparameters of these names count them. */
+  readonly covariates?: CovariateColumns;
   readonly train?: Omit<TrainOptions, 'seed'> & {
     /** A name, or a name with options: `mae` (default), `{ name: 'mq', levels: [80, 90] }`. */
     readonly loss?: string | LossConfig;
@@ -74,6 +83,8 @@ export interface Forecasts {
 export interface PredictOptions {
   /** The past: at least `inputLength` rows of each series. */
   readonly frame: TimeSeriesFrame;
+  /** The future columns for the `horizon` steps that come next (see `makeFuture`); its target is not read. */
+  readonly future?: TimeSeriesFrame;
   /** Intervals in percent, such as [80, 90]. */
   readonly levels?: readonly number[];
 }
@@ -92,6 +103,10 @@ export class Forecaster {
   readonly horizon: number;
   /** Steps of the past that the model which sees farthest needs. */
   readonly inputLength: number;
+  /** Columns of a frame that the models read beside the target. */
+  readonly columns: readonly string[];
+  /** Those of them that `predict` wants of the horizon, too. */
+  readonly columnsAhead: readonly string[];
   #members: readonly Omit<TrainedModel, 'values' | 'history' | 'steps' | 'bestStep' | 'errors'>[];
   readonly #seed: number;
   #frequency: string | undefined;
@@ -100,6 +115,7 @@ export class Forecaster {
   /** Throws `ND_HYPERPARAMETER` and `ND_CONFIG_…`, before anything is trained. */
   constructor({
     models,
+    covariates = {},
     train: { loss = 'mae', scaler = 'robust', ...options } = {},
     frequency,
     seed = 1,
@@ -125,16 +141,20 @@ export class Forecaster {
         mend: 'Give at least one model, and each a name of its own of letters, digits, - and _.',
       });
     }
-    this.#members = models.map(({ name, model, hyperparameters }) => {
+    this.#members = models.map(({ name, model, hyperparameters, covariates: columns = covariates }) => {
       const { name: lossName, ...lossOptions } = config;
       const created = createLoss(lossName, lossOptions);
       const spec: ForecastSpec = {
         model,
-        hyperparameters: model.parse({ ...hyperparameters, outputs: created.outputs }),
+        hyperparameters: model.parse({
+          ...hyperparameters,
+          ...countsOf(model, hyperparameters, columns),
+          outputs: created.outputs,
+        }),
         loss: created,
         scaler,
+        columns,
       };
-      refuseCovariates(spec);
       return { name, spec, lossConfig: config, settings: trainSettings(model.id, { ...options, seed }) };
     });
     const tasks = this.#members.map(({ spec }) => taskOf(spec));
@@ -147,6 +167,8 @@ export class Forecaster {
         mend: 'Give all models of a forecaster the same horizon.',
       });
     }
+    this.columnsAhead = [...new Set(this.#members.flatMap(({ spec }) => spec.columns?.future ?? []))];
+    this.columns = [...new Set(this.#members.flatMap(({ spec }) => covariateNames(spec.columns ?? {})))];
     this.#seed = seed;
     this.#frequency = frequency;
   }
@@ -195,15 +217,23 @@ export class Forecaster {
     });
   }
 
-  /** Forecasts what comes after the last row of each series. Throws `DataError` for series that are too short, `ND_CONFIG_SERIES_COUNT`. */
-  async predict({ frame, levels = [] }: PredictOptions): Promise<Forecasts> {
+  /**
+   * Forecasts what comes after the last row of each series. Throws `DataError` for series that are too short and for rows
+   * that the future lacks, `ND_CONFIG_SERIES_COUNT`.
+   */
+  async predict({ frame, future, levels = [] }: PredictOptions): Promise<Forecasts> {
     this.#checkFrequency(frame);
     const { horizon } = this;
     const columns: Record<string, Float32Array> = {};
     for (const model of this.#fitted()) {
       const { inputLength } = taskOf(model.spec);
       const together = seriesTogether(model.spec);
-      const windows = latestWindows(tail(frame, inputLength), { inputLength, horizon, together });
+      const { columns: read = {} } = model.spec;
+      const ahead = read.future?.length ? horizon : 0;
+      const latest = tail(frame, inputLength);
+      const shown = ahead > 0 ? appendFuture(latest, horizon, read.future!, future) : latest;
+      const covariates = covariatesOf(shown, read);
+      const windows = latestWindows(shown, { inputLength, horizon, together, ahead, ...covariates });
       const batch = createBatch(windows, Math.min(batchWindows, windows.count));
       const runner = await createRunner(model);
       const perWindow = seriesPerWindow(windows) * horizon * runner.columns;
@@ -220,12 +250,7 @@ export class Forecaster {
       runner.close();
       Object.assign(columns, namedColumns(model, rows, levels));
     }
-    const frequency = parseFrequency(frame.frequency);
-    const lastTimes = frame.ids.map((_, series) => frame.time[rowsOf(frame, series).to - 1]!);
-    const time = Float64Array.from(
-      lastTimes.flatMap((last) => Array.from({ length: horizon }, (_, step) => addSteps(last, frequency, step + 1))),
-    );
-    return { ids: frame.ids, horizon, time, columns };
+    return { ids: frame.ids, horizon, time: makeFuture(frame, horizon).time, columns };
   }
 
   /** The trained models as `backtest` takes them, for a comparison beside others. */
@@ -251,7 +276,9 @@ export class Forecaster {
           await copy.fit(train, options);
           fitted = copy.backtestModels()[0]!;
         },
+        inputLength: taskOf(spec).inputLength,
         together: seriesTogether(spec),
+        columns: spec.columns,
         predict: (batch, count) => fitted!.predict(batch, count),
       };
     });
@@ -267,7 +294,7 @@ export class Forecaster {
   static async load(dir: string): Promise<Forecaster> {
     const { seed, frequency, models } = loadForecaster(dir);
     const forecaster = new Forecaster({
-      models: models.map(({ name, spec }) => ({ name, model: spec.model, hyperparameters: spec.hyperparameters })),
+      models: models.map(choiceOf),
       train: { loss: models[0]!.lossConfig, scaler: models[0]!.spec.scaler },
       frequency,
       seed,
@@ -291,7 +318,7 @@ export class Forecaster {
     const { spec, lossConfig: loss, settings } = this.#members.find((member) => member.name === name)!;
     const { seed, ...options } = settings;
     return new Forecaster({
-      models: [{ name, model: spec.model, hyperparameters: spec.hyperparameters }],
+      models: [choiceOf({ name, spec })],
       train: { ...options, loss, scaler: spec.scaler },
       seed,
     });
@@ -307,13 +334,34 @@ export class Forecaster {
   }
 }
 
-/** Models take covariates; the way from a frame's columns to them does not exist here yet. */
-function refuseCovariates({ model, hyperparameters }: ForecastSpec): void {
-  const wanted = (['historic', 'future', 'static'] as const).filter((kind) => Number(hyperparameters[kind]) > 0);
-  if (wanted.length === 0) return;
-  throw new NeuroDivergentError('ND_CONFIG_COVARIATES_UNSUPPORTED', {
-    where: `${model.id}.${wanted.join(', ')}`,
-    what: 'A forecaster feeds models the past of the target alone, no further columns.',
-    mend: 'Leave these hyperparameters at 0.',
+/** What a model was made from. */
+const choiceOf = ({ name, spec }: Pick<TrainedModel, 'name' | 'spec'>): ModelChoice => ({
+  name,
+  model: spec.model,
+  hyperparameters: spec.hyperparameters,
+  ...(spec.columns && { covariates: spec.columns }),
+});
+
+/** How many columns of each kind a model reads. Throws `ND_CONFIG_COVARIATES_UNSUPPORTED`, `ND_CONFIG_CONFLICT`. */
+function countsOf(
+  { id, capabilities }: Model,
+  hyperparameters: Readonly<Record<string, unknown>>,
+  covariates: CovariateColumns,
+): Record<string, number> {
+  const counts = Object.fromEntries(covariateKinds.map((kind) => [kind, covariates[kind]?.length ?? 0]));
+  const unused = covariateKinds.filter((kind) => counts[kind]! > 0 && !capabilities.covariates.includes(kind));
+  if (unused.length > 0) {
+    throw new NeuroDivergentError('ND_CONFIG_COVARIATES_UNSUPPORTED', {
+      where: `${id}: ${unused.flatMap((kind) => covariates[kind]!).join(', ')}`,
+      what: `${id} reads ${capabilities.covariates.length > 0 ? `${capabilities.covariates.join(' and ')} columns, but no ${unused.join(' and no ')} ones` : 'the target alone'}.`,
+      mend: 'Leave the columns out, or choose a model that reads them; `nd models` says which do.',
+    });
+  }
+  const counted = covariateKinds.find((kind) => (hyperparameters[kind] ?? counts[kind]) !== counts[kind]);
+  if (counted === undefined) return counts;
+  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+    where: `${id}.${counted}`,
+    what: `It is set to ${String(hyperparameters[counted])}, and \`covariates\` names ${counts[counted]} ${counted} columns.`,
+    mend: `Leave the hyperparameter out, and name the columns: \`covariates: { ${counted}: ['…'] }\`.`,
   });
 }

@@ -1,6 +1,6 @@
 /** Runs batches of windows through the form of a model that ships. */
 import type { TimeSeriesFrame } from '../data/frame.js';
-import type { WindowBatch } from '../data/windows.js';
+import { windowShapes, type BatchShapes, type WindowBatch, type WindowSizes } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import type { FloatTensor } from '../engine/port.js';
 import { backtest, type BacktestModel } from '../evaluate/backtest.js';
@@ -10,10 +10,7 @@ import { exportOnnx, type Trained } from './compile.js';
 export interface Runner {
   /** Numbers per step of the forecast. */
   readonly columns: number;
-  /**
-   * The first `count` windows, `[count·series, horizon, columns]`: series by series where they share a window. The past of
-   * the batch may be longer than the model's.
-   */
+  /** The first `count` windows, `[count·series, horizon, columns]`: series by series where they share a window. */
   run(batch: WindowBatch, count: number): Float32Array;
   close(): void;
 }
@@ -33,31 +30,39 @@ export function taskOf({ hyperparameters }: ForecastSpec): Task {
 
 export async function createRunner(model: Trained): Promise<Runner> {
   const session = await createOrtEngine().load(exportOnnx(model));
-  const { inputLength, horizon } = taskOf(model.spec);
-  const series = seriesTogether(model.spec) ?? 1;
+  const { horizon } = taskOf(model.spec);
+  const together = seriesTogether(model.spec);
+  const series = together ?? 1;
+  const sizes = { ...(model.spec.hyperparameters as unknown as Omit<WindowSizes, 'together'>), together };
   const columns = Math.max(1, model.spec.loss.quantiles.length);
   return {
     columns,
     run: (batch, count) => {
-      const size = batch.target.length / (horizon * series);
-      const lastSteps = (values: Float32Array): FloatTensor => ({
-        data: lastOf(values, size, count, inputLength * series),
-        dims: [count, inputLength, series],
-      });
-      const feeds = { past: lastSteps(batch.past), mask: lastSteps(batch.mask) };
+      const feeds = feedsOf(batch, windowShapes(sizes, count));
       return bySeries(session.run(feeds)['forecast']!.data, { horizon, series, columns });
     },
     close: () => session.close(),
   };
 }
 
-/** The last `length` numbers of each of the first `count` of `size` windows. */
-function lastOf(values: Float32Array, size: number, count: number, length: number): Float32Array {
-  const held = values.length / size;
-  if (held === length) return values.subarray(0, count * length);
-  const last = new Float32Array(count * length);
-  for (let i = 0; i < count; i++) last.set(values.subarray((i + 1) * held - length, (i + 1) * held), i * length);
-  return last;
+/** The first windows of a batch, as many as the shapes are for: views. */
+function feedsOf(batch: WindowBatch, shapes: BatchShapes): Record<string, FloatTensor> {
+  const names = (['past', 'mask', 'historic', 'future', 'static'] as const).filter((name) => batch[name] !== undefined);
+  return Object.fromEntries(
+    names.map((name) => {
+      const dims = shapes[name];
+      return [
+        name,
+        {
+          data: batch[name]!.subarray(
+            0,
+            dims.reduce((product, dim) => product * dim, 1),
+          ),
+          dims,
+        },
+      ];
+    }),
+  );
 }
 
 /** `[count, horizon, series, columns]` → `[count, series, horizon, columns]` */
@@ -83,7 +88,9 @@ export function backtestModel(model: Trained & { readonly name: string }): Backt
   const { point } = model.spec.loss;
   return {
     name: model.name,
+    inputLength: taskOf(model.spec).inputLength,
     together: seriesTogether(model.spec),
+    columns: model.spec.columns,
     predict: async (batch, count) => {
       runner ??= createRunner(model);
       const loaded = await runner;

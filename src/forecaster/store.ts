@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, writeSafetensors, type StoredTensor } from '../contracts/safetensors.js';
+import { covariateKinds } from '../data/covariates.js';
 import { NeuroDivergentError } from '../errors.js';
 import { leafName } from '../graph/index.js';
 import { createLoss } from '../losses/index.js';
@@ -12,7 +13,9 @@ import { historyRecord, writeAtomically } from '../train/checkpoint.js';
 import { trainOptions } from '../train/defaults.js';
 import type { TrainedModel } from './forecaster.js';
 
-const formatVersion = 1;
+/** 2 added `covariates`. */
+const formatVersion = 2;
+const readVersions = [1, formatVersion];
 const configFile = 'config.json';
 /** The one tensor that is no weight: absolute errors on the validation part. */
 const errorsTensor = 'validation/errors';
@@ -25,7 +28,7 @@ export type LossConfig = z.output<typeof lossConfig>;
 
 const config = z.strictObject({
   format: z.literal('neuro-divergent forecaster'),
-  version: z.literal(formatVersion),
+  version: z.literal(readVersions),
   seed: z.int(),
   frequency: z.string(),
   models: z.array(
@@ -33,6 +36,8 @@ const config = z.strictObject({
       name: modelName,
       model: z.string(),
       hyperparameters: z.record(z.string(), z.unknown()),
+      /** Of a frame, that it reads beside the target. */
+      covariates: z.partialRecord(z.enum(covariateKinds), z.array(z.string())).default({}),
       loss: lossConfig,
       scaler: z.enum(scalerNames as [string, ...string[]]),
       settings: trainOptions,
@@ -88,6 +93,7 @@ export function saveForecaster(
       name,
       model: model.id,
       hyperparameters,
+      covariates: spec.columns ?? {},
       loss,
       scaler,
       settings,
@@ -109,10 +115,10 @@ export function saveForecaster(
 export function loadForecaster(dir: string): StoredForecaster {
   const where = join(dir, configFile);
   const json = parse(read(where), where);
-  if (json['format'] === 'neuro-divergent forecaster' && json['version'] !== formatVersion) {
+  if (json['format'] === 'neuro-divergent forecaster' && !readVersions.includes(json['version'] as number)) {
     throw new NeuroDivergentError('ND_FILE_VERSION', {
       where,
-      what: `The folder has format version ${String(json['version'])}; this release reads version ${formatVersion}.`,
+      what: `The folder has format version ${String(json['version'])}; this release reads versions ${readVersions.join(' and ')}.`,
       mend: 'Use the release that wrote it, or train again.',
     });
   }
@@ -124,7 +130,19 @@ export function loadForecaster(dir: string): StoredForecaster {
     seed,
     frequency,
     models: models.map(
-      ({ name, model: id, hyperparameters, loss, scaler, settings, history, steps, bestStep, sha256: expected }) => {
+      ({
+        name,
+        model: id,
+        hyperparameters,
+        covariates,
+        loss,
+        scaler,
+        settings,
+        history,
+        steps,
+        bestStep,
+        sha256: expected,
+      }) => {
         const file = weightsFile(dir, name);
         const bytes = read(file);
         if (sha256(bytes) !== expected) throw corrupt(file, 'its bytes are not those that were saved');
@@ -136,6 +154,7 @@ export function loadForecaster(dir: string): StoredForecaster {
           hyperparameters: model.parse(hyperparameters),
           loss: createLoss(lossName, options),
           scaler: scaler as (typeof scalerNames)[number],
+          columns: covariates,
         };
         const values = weightsOf(spec).map((tensor) => {
           const stored = tensors[leafName(tensor)];

@@ -61,8 +61,9 @@ function specOf(checkpoint: CheckpointModel): ForecastSpec {
   const { name, className, hyperparameters: given } = checkpoint;
   const model = models.find(({ reference }) => reference.model.toLowerCase() === className.toLowerCase());
   if (model === undefined) throw unsupported(name, `There is no model ${className}`);
-  const columns = (key: string): number => (Array.isArray(given[key]) ? given[key].length : 0);
-  if (columns('cat_exog_list') > 0) throw unsupported(name, 'It has categorical columns (cat_exog_list)');
+  const list = (key: string): string[] => (Array.isArray(given[key]) ? given[key].map(String) : []);
+  const columns = { historic: list('hist_exog_list'), future: list('futr_exog_list'), static: list('stat_exog_list') };
+  if (list('cat_exog_list').length > 0) throw unsupported(name, 'It has categorical columns (cat_exog_list)');
   const theirs = given['scaler_type'] ?? 'identity';
   const scaler = scalerNames.find((own) => own === theirs);
   if (scaler === undefined)
@@ -76,11 +77,11 @@ function specOf(checkpoint: CheckpointModel): ForecastSpec {
     horizon: given['h'],
     series: model.capabilities.series === 'many' ? given['n_series'] : 1,
     outputs: loss.outputs,
-    historic: columns('hist_exog_list'),
-    future: columns('futr_exog_list'),
-    static: columns('stat_exog_list'),
+    historic: columns.historic.length,
+    future: columns.future.length,
+    static: columns.static.length,
   });
-  return { model, hyperparameters, loss, scaler };
+  return { model, hyperparameters, loss, scaler, columns };
 }
 
 /** Sizes that only a forged file has, refused before a graph of them takes memory. */

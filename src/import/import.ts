@@ -67,13 +67,8 @@ export function importForecaster(
 
 /** What `Forecaster.predict` cannot feed is refused here, and not at the first forecast. */
 function checkServable(name: string, { spec }: Converted): void {
-  const { historic, future, static: fixed, recurrent } = spec.hyperparameters;
+  const { recurrent } = spec.hyperparameters;
   if (!modelName.safeParse(name).success)
     throw unsupported(name, 'Its alias has other characters than letters, digits, - and _');
-  if ([historic, future, fixed].some((columns) => columns !== 0))
-    throw unsupported(
-      name,
-      `It reads covariates (${String(historic)} historic, ${String(future)} future, ${String(fixed)} static), and a forecaster has no columns but the target`,
-    );
   if (recurrent === true) throw unsupported(name, 'It feeds its forecasts back (recurrent), and a forecaster does not');
 }

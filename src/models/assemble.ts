@@ -22,7 +22,7 @@ import {
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
 import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
-import type { Model, ModelInputs } from './model.js';
+import type { Covariate, Model, ModelInputs } from './model.js';
 
 export interface ForecastSpec {
   readonly model: Model;
@@ -30,6 +30,8 @@ export interface ForecastSpec {
   readonly hyperparameters: Record<string, unknown>;
   readonly loss: Loss;
   readonly scaler: ScalerName;
+  /** Columns of a frame that feed the inputs `historic`, `future` and `static`, as many as the hyperparameters of these names say. */
+  readonly columns?: Readonly<Partial<Record<Covariate, readonly string[]>>>;
   /** What is fed instead of being worked out: statistics of windows that come scaled (`shift`, `scale`), levels of an implicit quantile loss, draws of the model. */
   readonly given?: { readonly statistics?: boolean; readonly levels?: boolean; readonly draws?: boolean };
 }

@@ -1,4 +1,5 @@
 /** From a model and a frame to trained weights. */
+import { covariatesOf } from '../data/covariates.js';
 import { rowsOf, shareFrame, type TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
@@ -43,6 +44,7 @@ export async function fitModel({
   }
   // Both parts are windows of one frame, which the worker reads where it lies: ten million rows are there once.
   const data = inProcess ? frame : shareFrame(frame);
+  const covariates = covariatesOf(data, spec.columns ?? {});
   const held = (series: number): number =>
     Math.max(rowsOf(data, series).from, rowsOf(data, series).to - validationSize);
   const parts = {
@@ -53,7 +55,7 @@ export async function fitModel({
     }),
   };
   const windowsOf = (rows: typeof parts.train, step: number, minAvailable: number, name: string): Windows => {
-    const windows = createWindows(data, { inputLength, horizon, step, minAvailable, rows, together });
+    const windows = createWindows(data, { inputLength, horizon, step, minAvailable, rows, together, ...covariates });
     if (windows.count > 0) return windows;
     throw new NeuroDivergentError('ND_TRAIN_NO_WINDOW', {
       where: name,

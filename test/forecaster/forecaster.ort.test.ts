@@ -158,7 +158,8 @@ describe('a forecaster', () => {
     expect(() => new Forecaster({ models: [mlp({ horizon: 6 }), dlinear({ horizon: 5 })] })).toThrow(
       /ND_CONFIG_HORIZON_MISMATCH/,
     );
-    expect(() => new Forecaster({ models: [mlp({ horizon: 6, historic: 1 })] })).toThrow(
+    expect(() => new Forecaster({ models: [mlp({ horizon: 6, historic: 1 })] })).toThrow(/ND_CONFIG_CONFLICT/);
+    expect(() => new Forecaster({ models: [dlinear({ horizon: 6 })], covariates: { future: ['promo'] } })).toThrow(
       /ND_CONFIG_COVARIATES_UNSUPPORTED/,
     );
     expect(() => new Forecaster({ models: [dlinear({ horizon: 6, kernel: 4 })] })).toThrow(/ND_HYPERPARAMETER/);

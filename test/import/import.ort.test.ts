@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runParity } from '../../src/cli/parity.js';
 import { readSafetensors, writeSafetensors, type StoredTensor } from '../../src/contracts/safetensors.js';
-import { readCsv } from '../../src/data/csv.js';
+import { withStatic } from '../../src/data/covariates.js';
+import { readCsv, readHeaderNames, readStaticCsv } from '../../src/data/csv.js';
 import { Forecaster } from '../../src/forecaster/forecaster.js';
 import { importForecaster } from '../../src/import/import.js';
 import { fixtureFolder } from '../fixtures.js';
@@ -27,17 +28,33 @@ describe.skipIf(absent)('checkpoints of the reference library', () => {
     expect(cases).toHaveLength(7);
   });
 
-  test.each(['MLP', 'NHITS'])('an old %s becomes a forecaster with the forecasts of the library', async (model) => {
-    const out = join(folder, model);
-    const [imported] = importForecaster(join(source('checkpoint-legacy', model), 'model'), out);
-    expect(imported).toMatchObject({ name: model, model: model.toLowerCase(), unused: [] });
+  test.each([
+    ['checkpoint-legacy', 'MLP', []],
+    ['checkpoint-legacy', 'NHITS', [80]],
+    ['checkpoint', 'MLP', []],
+    ['checkpoint', 'NHITS', [80]],
+    ['checkpoint', 'TFT', [80, 90]],
+  ])('%s/%s becomes a forecaster with the forecasts of the library', async (kind, model, levels) => {
+    const out = join(folder, kind, model);
+    const [imported] = importForecaster(join(source(kind, model), 'model'), out);
+    expect(imported).toMatchObject({ name: model, model: model.toLowerCase() });
+    if (model !== 'TFT') expect(imported!.unused).toEqual([]); // it keeps two tensors that take no part in a forecast
 
-    const { frame } = readCsv(join(source('checkpoint-legacy', model), 'panel.csv'));
+    const file = (name: string): string => join(source(kind, model), name);
     const forecaster = await Forecaster.load(out);
-    const { columns } = await forecaster.predict({ frame, levels: model === 'NHITS' ? [80] : [] });
-    const lines = readFileSync(join(source('checkpoint-legacy', model), 'predict.csv'), 'utf8')
-      .trim()
-      .split('\n');
+    const apart = existsSync(file('static.csv')) ? readHeaderNames(file('static.csv')) : [];
+    const fixed = forecaster.columns.filter((name) => apart.includes(name));
+    const covariates = forecaster.columns.filter((name) => !apart.includes(name));
+    const panel = readCsv(file('panel.csv'), { covariates }).frame;
+    const frame = fixed.length > 0 ? withStatic(panel, readStaticCsv(file('static.csv'), fixed)) : panel;
+    const [target, ...others] = forecaster.columnsAhead;
+    const future = target && readCsv(file('futr.csv'), { columns: { target }, covariates: others }).frame;
+    const { columns } = await forecaster.predict({
+      frame,
+      levels,
+      ...(future && { future: { ...future, columns: { ...future.columns, [target]: future.columns.target } } }),
+    });
+    const lines = readFileSync(file('predict.csv'), 'utf8').trim().split('\n');
     const [, , ...names] = lines[0]!.split(',');
     for (const [column, name] of names.entries()) {
       const theirs = lines.slice(1).map((line) => Number(line.split(',')[column + 2]));
@@ -48,7 +65,7 @@ describe.skipIf(absent)('checkpoints of the reference library', () => {
   });
 
   test.each([
-    ['MLP', 'covariates'],
+    ['LSTM', 'recurrent'],
     ['PatchTST', 'local_scaler_type'],
   ])('what a forecaster cannot feed is refused before anything is written: %s, %s', (model, reason) => {
     const out = join(folder, `refused-${model}`);

@@ -9,7 +9,7 @@ import { renderReport } from '../../evaluate/report.js';
 import { guessSeason } from '../../evaluate/season.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
 import { naturalSeasons, parseFrequency } from '../../time/frequency.js';
-import { readData, type DataFlags } from '../table.js';
+import { futureOf, readData, type DataFlags } from '../table.js';
 import { evaluationReport } from '../evaluation-report.js';
 import { createTerminal, printResult, type OutputFlags } from '../terminal.js';
 
@@ -25,7 +25,7 @@ export async function evaluateCommand(folder: string, flags: EvaluateFlags): Pro
   const forecaster = await Forecaster.load(folder);
   const { inputLength, horizon } = forecaster;
   const { windows, step = horizon } = flags;
-  const frame = await readData(flags, { terminal, minLength: inputLength + horizon });
+  const frame = await readData(flags, { terminal, minLength: inputLength + horizon, covariates: forecaster.columns });
   const room = shortestLength(frame) - horizon;
   const season = flags.season ?? seasonOf(frame, room);
 
@@ -41,10 +41,22 @@ export async function evaluateCommand(folder: string, flags: EvaluateFlags): Pro
   );
   const rows = leaderboard(result, { season });
   if (flags.report !== undefined) {
-    const next = await forecaster.predict({ frame });
+    const known = forecaster.columnsAhead;
+    const future = futureOf(flags, known, frame.frequency);
+    const next = known.length === 0 || future ? await forecaster.predict({ frame, ...(future && { future }) }) : undefined; // prettier-ignore
     writeFileSync(
       flags.report,
-      renderReport(evaluationReport({ frame, result, rows, season, next, data: flags.data })),
+      renderReport(
+        evaluationReport({
+          frame,
+          result,
+          rows,
+          season,
+          models: forecaster.models.map(({ name }) => name),
+          next,
+          data: flags.data,
+        }),
+      ),
     );
     terminal.say(`Wrote ${flags.report}.`);
   }

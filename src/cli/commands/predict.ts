@@ -3,7 +3,7 @@ import { writeCsv, formatCsv, type CsvColumns } from '../../data/csv.js';
 import { Forecaster, type Forecasts } from '../../forecaster/forecaster.js';
 import { parseFrequency } from '../../time/frequency.js';
 import { formatTime } from '../../time/parse.js';
-import { readData, type DataFlags } from '../table.js';
+import { futureOf, readData, type DataFlags } from '../table.js';
 import { createTerminal, printResult, type OutputFlags } from '../terminal.js';
 
 export interface PredictFlags extends DataFlags, OutputFlags {
@@ -15,8 +15,13 @@ export async function predictCommand(folder: string, flags: PredictFlags): Promi
   const { out, levels, json = false } = flags;
   const terminal = createTerminal(flags);
   const forecaster = await Forecaster.load(folder);
-  const frame = await readData(flags, { terminal, minLength: forecaster.inputLength });
-  const { columns, ...where } = await forecaster.predict({ frame, ...(levels && { levels }) });
+  const frame = await readData(flags, { terminal, minLength: forecaster.inputLength, covariates: forecaster.columns });
+  const future = futureOf(flags, forecaster.columnsAhead, frame.frequency);
+  const { columns, ...where } = await forecaster.predict({
+    frame,
+    ...(future && { future }),
+    ...(levels && { levels }),
+  });
   const shown = Object.entries(columns).map(([name, values]) => [name, Array.from(values, sevenDigits)] as const);
   const forecasts: Shown = { ...where, columns: Object.fromEntries(shown) };
   const dated = parseFrequency(frame.frequency).kind !== 'step';

@@ -16,6 +16,9 @@ export interface TrainFlags extends DataFlags, OutputFlags {
   readonly model: readonly string[];
   readonly horizon: number;
   readonly inputLength?: number;
+  readonly historic?: readonly string[];
+  readonly future?: readonly string[];
+  readonly static?: readonly string[];
   readonly set?: readonly string[];
   readonly loss: string;
   readonly scaler: ScalerName;
@@ -44,7 +47,11 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
     });
   }
   const { horizon, inputLength } = forecaster;
-  const frame = await readData(flags, { terminal, minLength: inputLength + horizon + (flags.validation ?? 0) });
+  const frame = await readData(flags, {
+    terminal,
+    minLength: inputLength + horizon + (flags.validation ?? 0),
+    covariates: forecaster.columns,
+  });
   const validationSize = flags.validation ?? usualValidation(frame, inputLength, horizon);
   terminal.say(
     `${frame.time.length} rows in ${frame.ids.length} series, one every ${frame.frequency}; ` +
@@ -85,7 +92,9 @@ function configured({ model, set, loss, scaler, ...flags }: TrainFlags): Omit<Fo
   const { maxSteps, learningRate, batch: windowsBatchSize, patience, checkpointing, threads, provider } = flags;
   const given = { maxSteps, learningRate, windowsBatchSize, patience, checkpointing, threads, provider };
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { models, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
+  const { historic, future, static: fixed } = flags;
+  const covariates = { ...(historic && { historic }), ...(future && { future }), ...(fixed && { static: fixed }) };
+  return { models, covariates, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
 }
 
 /** A tenth of the shortest series, but at least one horizon; none when that leaves too little to learn from. */

@@ -202,7 +202,9 @@ export const gate: Binary = defineOp({
     const { dtype } = node.outputs[0]!;
     if (dtype === 'float32') {
       // 0 below and 1 above, exactly: a quarter of the time of Greater and Where.
-      const [mask] = emit.node('HardSigmoid', [by!], { attributes: { alpha: { float: largestFloat }, beta: { float: 0 } } });
+      const [mask] = emit.node('HardSigmoid', [by!], {
+        attributes: { alpha: { float: largestFloat }, beta: { float: 0 } },
+      });
       emit.node('Mul', [x!, mask!], { outputs });
       return;
     }

@@ -1,7 +1,17 @@
 /** Removes what changes nothing: x·1, x + 0, reshapes of reshapes, transposes that cancel, repeats before a broadcast. */
 import { createNode, operands, type Tensor } from '../ir.js';
 import { add, div, mul, stopGradient, sub } from '../ops/elementwise.js';
-import { broadcastTo, concat, concatOp, pad, reshape, slice, transpose, type Padding, type Range } from '../ops/layout.js';
+import {
+  broadcastTo,
+  concat,
+  concatOp,
+  pad,
+  reshape,
+  slice,
+  transpose,
+  type Padding,
+  type Range,
+} from '../ops/layout.js';
 import { uniformConstant } from '../ops/leaf.js';
 import { sum } from '../ops/reduce.js';
 import { sameShape } from '../shape.js';

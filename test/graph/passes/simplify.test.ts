@@ -100,7 +100,12 @@ test('a part of what was filled up is cut from what was there', () => {
   const padded = (g: Parameters<Parameters<typeof graphOf>[0]>[0]): Tensor =>
     pad(g.input('x', [2, 5]), { axis: 1, before: 2, after: 1, value: 7 });
   const cut = (start: number, end: number): string[] =>
-    opsOf(applied(simplify, graphOf((g) => slice(padded(g), { axis: 1, start, end }))));
+    opsOf(
+      applied(
+        simplify,
+        graphOf((g) => slice(padded(g), { axis: 1, start, end })),
+      ),
+    );
   expect(cut(2, 7)).toEqual([]); // all that was there
   expect(cut(3, 6)).toEqual(['slice']);
   expect(cut(0, 7)).toEqual(['pad']);
