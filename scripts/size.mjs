@@ -5,13 +5,13 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1050,
-  cli: 3900,
+  cli: 4000,
   contracts: 1300,
-  data: 1650,
+  data: 1950,
   engine: 1180,
   evaluate: 1350,
-  forecaster: 850,
-  graph: 4900,
+  forecaster: 960,
+  graph: 4950,
   import: 920,
   losses: 1100,
   models: 6500,
