@@ -8,4 +8,4 @@ export {
   type NamedLoss,
   type ReferenceLoss,
 } from './reference.js';
-export { createLoss, losses } from './table.js';
+export { createLoss, losses, targetRanges } from './table.js';

@@ -102,6 +102,16 @@ export const losses: Readonly<Record<string, LossEntry>> = {
   nbmm: entry('NBMM', mixture, nbmm),
 };
 
+/** The values that a distribution may have been observed at, by name of the loss; any, of those that are not here. */
+export const targetRanges: Readonly<Record<string, { readonly least: number; readonly most: number }>> = {
+  poisson: { least: 0, most: Infinity },
+  'negative-binomial': { least: 0, most: Infinity },
+  tweedie: { least: 0, most: Infinity },
+  bernoulli: { least: 0, most: 1 },
+  pmm: { least: 0, most: Infinity },
+  nbmm: { least: 0, most: Infinity },
+};
+
 /** The loss of this name. Throws `ND_CONFIG_OUT_OF_RANGE` for an unknown name and for options it does not accept. */
 export function createLoss(name: string, options: Readonly<Record<string, unknown>> = {}): Loss {
   const found = losses[name];

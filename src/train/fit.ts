@@ -4,6 +4,7 @@ import { rowsOf, shareFrame, type TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { NeuroDivergentError } from '../errors.js';
+import { targetRanges } from '../losses/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
 import { planTraining, refuseRecurrent } from './plan.js';
@@ -20,7 +21,7 @@ export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<Tr
   readonly inProcess?: boolean | undefined;
 }
 
-/** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_SERIES_COUNT`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION` and what `train` throws. */
+/** Trains one model. Throws `ND_TRAIN_NO_WINDOW`, `ND_CONFIG_SERIES_COUNT`, `ND_CONFIG_PATIENCE_NEEDS_VALIDATION`, `ND_CONFIG_LOSS_MISMATCH` and what `train` throws. */
 export async function fitModel({
   spec,
   frame,
@@ -44,6 +45,7 @@ export async function fitModel({
   }
   // Both parts are windows of one frame, which the worker reads where it lies: ten million rows are there once.
   const data = inProcess ? frame : shareFrame(frame);
+  refuseTarget(spec.loss.name, data);
   const covariates = covariatesOf(data, spec.columns ?? {});
   const held = (series: number): number =>
     Math.max(rowsOf(data, series).from, rowsOf(data, series).to - validationSize);
@@ -74,4 +76,20 @@ export async function fitModel({
   });
   const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
+}
+
+/** A distribution that cannot give an observed value would have a loss without end. */
+function refuseTarget(loss: string, { ids, offsets, columns: { target }, available }: TimeSeriesFrame): void {
+  const range = targetRanges[loss];
+  if (range === undefined) return;
+  const { least, most } = range;
+  const outside = (row: number): boolean => available[row] === 1 && (target[row]! < least || target[row]! > most);
+  const first = available.findIndex((_, row) => outside(row));
+  if (first < 0) return;
+  const series = offsets.findLastIndex((offset) => offset <= first);
+  throw new NeuroDivergentError('ND_CONFIG_LOSS_MISMATCH', {
+    where: loss,
+    what: `It takes values ${most === Infinity ? `from ${least} on` : `from ${least} to ${most}`}; row ${first - offsets[series]! + 1} of series ${ids[series]} is ${target[first]}.`,
+    mend: 'Take a loss for any value, such as normal or mq, or correct the data.',
+  });
 }
