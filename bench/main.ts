@@ -1,9 +1,11 @@
 /**
  * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
+ * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
 import { parseArgs } from 'node:util';
+import { benchCards } from './cards.js';
 import { findRegressions, keepRatios } from './check.js';
 import { benchDevice } from './device.js';
 import { benchFit } from './fit.js';
@@ -46,7 +48,12 @@ const compared = {
 };
 type Compared = keyof typeof compared;
 const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
-const others = { device: benchDevice, memory: () => benchMemory({ peers, only: named }), parallel: benchParallel };
+const others = {
+  cards: () => benchCards({ save: values.save }),
+  device: benchDevice,
+  memory: () => benchMemory({ peers, only: named }),
+  parallel: benchParallel,
+};
 const isOther = (name: string | undefined): name is keyof typeof others =>
   name !== undefined && Object.hasOwn(others, name);
 /** A whole fit takes minutes; it is checked when it is named. */

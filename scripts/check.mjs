@@ -25,6 +25,7 @@ const steps = [
   { name: 'layers', command: 'npm run --silent layers -- --output-type err' },
   { name: 'dead code', command: `${bin('knip')} --no-progress --cache` },
   { name: 'size', command: 'npm run --silent size', only: '--all', after: 'build' },
+  { name: 'model pages', command: 'npm run --silent docs:models -- --check', only: '--all', after: 'build' },
   { name: 'types', command: `${bin('tsc')} -p tsconfig.json --noEmit` },
   suite('pure'),
   { name: 'lint', command: 'npm run --silent lint' },

@@ -14,10 +14,12 @@ interface Hyperparameter {
 
 /** All models, or one of them. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
 export function modelsCommand(name: string | undefined, flags: OutputFlags): void {
-  if (name === undefined) return printResult(flags, { models: models.map(summary) }, list());
+  if (name === undefined) return printResult(flags, { models: models.map(whole) }, list());
   const model = findModel(name);
-  printResult(flags, { ...summary(model), hyperparameters: hyperparametersOf(model) }, card(model));
+  printResult(flags, whole(model), card(model));
 }
+
+const whole = (model: Model) => ({ ...summary(model), hyperparameters: hyperparametersOf(model) });
 
 const summary = ({
   id,
