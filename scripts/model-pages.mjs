@@ -29,7 +29,8 @@ function page({ id, title, paper, series, covariates, mode, quantization, hyperp
 
 ${idea}
 
-**Take it** for ${when}. **Not** when ${not}.
+- **When**: ${when}.
+- **When not**: ${not}.
 
 Paper: <${paper}>
 
@@ -87,7 +88,7 @@ const matrix = () =>
   );
 const cards = () =>
   models
-    .map(({ id, title }) => `- **[${title}](models/${id}.md)**: ${guide[id].when}. Not when ${guide[id].not}.`)
+    .map(({ id, title }) => `- **[${title}](models/${id}.md)**. When: ${guide[id].when}. When not: ${guide[id].not}.`)
     .join('\n');
 
 /** The text between two marks of a page, made anew. */
