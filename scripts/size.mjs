@@ -13,7 +13,7 @@ const lineBudgets = {
   forecaster: 960,
   graph: 4950,
   import: 920,
-  losses: 1100,
+  losses: 1150,
   models: 6500,
   quantize: 1000,
   runtime: 3300,
