@@ -17,7 +17,7 @@ import { wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import { createForecaster } from './forecaster.js';
-import { createIngest, REMEMBERED } from './ingest.js';
+import { createIngest } from './ingest.js';
 import type { NewReading } from './ingest.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
@@ -58,7 +58,7 @@ export async function runDevice(
   const topics = createTopics(config);
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
-  const ingest = createIngest(config, clock, metrics);
+  const ingest = createIngest(config, clock, metrics, (name, count) => store.newest(name, count));
   const lanes = new Map<string, Lane>();
   const lastArrivalMs = new Map<string, number>();
   const models = new Map<string, Active>();
@@ -261,7 +261,6 @@ export async function runDevice(
         stream,
         newId: ports.newId,
       });
-      for (const { timeMs, value } of readings.slice(-REMEMBERED)) ingest.remember(stream, timeMs, value ?? undefined);
       const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
       const forecast = lane.rehearse(readings, continued ? 0 : Math.min(affordable, config.alerts.ringSize));
       lanes.set(name, lane);

@@ -8,6 +8,7 @@ import type { MqttMessage } from '../transport/mqtt.js';
 import type { Clock } from './clock.js';
 import { count } from './metrics.js';
 import type { Metrics } from './metrics.js';
+import type { PastReading } from './store.js';
 
 /** Enough to know a redelivered message by. */
 export const REMEMBERED = 2048;
@@ -33,8 +34,10 @@ export interface Ingest {
   stream(name: string): IngestStream | RejectionReason;
   /** A model serves this stream: it is known from now on. */
   admit(name: string): IngestStream;
-  remember(stream: IngestStream, timeMs: number, value: number | undefined): void;
 }
+
+/** The newest stored readings of a stream, oldest first: what a broker sends again after a kill is known by them. */
+export type Recall = (streamName: string, count: number) => readonly PastReading[];
 
 const defaultStream: StreamSettings = {
   unit: null,
@@ -45,15 +48,14 @@ const defaultStream: StreamSettings = {
   maxGap: 3,
 };
 
-export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics): Ingest {
+export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics, recall: Recall): Ingest {
   const streams = new Map<string, IngestStream>();
 
   function admit(name: string): IngestStream {
-    const stream = streams.get(name) ?? {
-      name,
-      settings: config.streams[name] ?? defaultStream,
-      seen: new Map<number, number | undefined>(),
-    };
+    const known = streams.get(name);
+    if (known !== undefined) return known;
+    const seen = new Map(recall(name, REMEMBERED).map(({ timeMs, value }) => [timeMs, value ?? undefined]));
+    const stream = { name, settings: config.streams[name] ?? defaultStream, seen };
     streams.set(name, stream);
     return stream;
   }
@@ -90,7 +92,6 @@ export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metric
   return {
     stream: find,
     admit,
-    remember,
     read(streamName, { payload, retain }) {
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),

@@ -66,6 +66,8 @@ export interface Store {
   append(reading: StoredReading): void;
   /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones. */
   readings(stream: number, sinceMs: number): IterableIterator<PastReading>;
+  /** The newest readings of a stream, the late ones too, oldest first. */
+  newest(streamName: string, count: number): PastReading[];
   /** Deletes readings older than `beforeMs`, a slice at a time. Returns how many. */
   prune(beforeMs: number): number;
   get(key: string): Buffer | undefined;
@@ -101,6 +103,9 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     append: sql.prepare('INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)'),
     readings: sql.prepare<[number, number], PastReading>(
       `SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`,
+    ),
+    newest: sql.prepare<[number, number], PastReading>(
+      'SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? ORDER BY rowid DESC LIMIT ?',
     ),
     prune: sql.prepare(
       `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`,
@@ -138,6 +143,10 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     },
     append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
     readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
+    newest(streamName, count) {
+      const id = statement.findStream.get(streamName)?.id;
+      return id === undefined ? [] : statement.newest.all(id, count).reverse();
+    },
     prune(beforeMs) {
       let deleted = 0;
       for (let changes = PRUNE_ROWS; changes === PRUNE_ROWS; deleted += changes)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/contracts/config.js';
 import { createIngest, REMEMBERED } from '../../src/runtime/ingest.js';
+import type { Recall } from '../../src/runtime/ingest.js';
 import { createMetrics } from '../../src/runtime/metrics.js';
 import { fakeClock } from './fakes.js';
 
@@ -8,12 +9,13 @@ const clock = fakeClock();
 const now = clock.now();
 const base = { site: 'plant1', device: 'pi7', state_dir: '.', mqtt: { url: 'mqtt://127.0.0.1' } };
 
-function ingestOf(change: Record<string, unknown> = {}) {
+function ingestOf(change: Record<string, unknown> = {}, recall: Recall = () => []) {
   const metrics = createMetrics();
   const ingest = createIngest(
     parseConfig({ ...base, streams: { boiler: { unit: '°C', min: -50, max: 150 } }, ...change }, 'test'),
     clock,
     metrics,
+    recall,
   );
   const send = (payload: unknown, stream = 'boiler', retain = false) =>
     ingest.read(stream, {
@@ -72,10 +74,26 @@ test('a redelivered reading is a duplicate; another value at the same time is no
 });
 
 test('only the newest readings are remembered', () => {
-  const { ingest } = ingestOf();
-  const stream = ingest.admit('boiler');
-  for (let i = 0; i <= REMEMBERED; i++) ingest.remember(stream, i, i);
-  expect([stream.seen.size, stream.seen.has(0), stream.seen.has(REMEMBERED)]).toEqual([REMEMBERED, false, true]);
+  const { ingest, send } = ingestOf();
+  for (let i = 0; i <= REMEMBERED; i++) send({ ts: now - i, value: 1 });
+  const { seen } = ingest.admit('boiler');
+  expect([seen.size, seen.has(now), seen.has(now - REMEMBERED)]).toEqual([REMEMBERED, false, true]);
+});
+
+test('what was stored before a restart is known, on streams with a model and without', () => {
+  const { metrics, send, ingest } = ingestOf({ auto_streams: true }, (name, count) =>
+    name === 'boiler' && count === REMEMBERED
+      ? [
+          { timeMs: now, value: 1 },
+          { timeMs: now + 1, value: null },
+        ]
+      : [],
+  );
+  expect(send({ ts: now, value: 1 })).toHaveLength(0);
+  ingest.admit('boiler');
+  expect(send({ ts: now + 1, value: 'unavailable' })).toHaveLength(0);
+  expect(send({ ts: now, value: 1 }, 'other')).toHaveLength(1);
+  expect(metrics.samples.duplicate).toBe(2);
 });
 
 test('streams are created on the fly only when allowed, and up to a limit', () => {

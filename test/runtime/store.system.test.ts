@@ -40,7 +40,7 @@ test('a new file has the settings of its format, and is clean when opened again'
   expect(open()).toMatchObject({ start: 'clean', setAside: undefined });
 });
 
-test('readings come back in the order they were stored, per stream, without the late ones', () => {
+test('readings come back in the order they were stored, per stream, without the late ones; the newest with them', () => {
   const store = open();
   const [a, b] = [store.stream('a', '°C'), store.stream('b', null)];
   store.write(() => {
@@ -55,6 +55,11 @@ test('readings come back in the order they were stored, per stream, without the 
     { timeMs: 1, value: null },
   ]);
   expect([...store.readings(a, 2)]).toEqual([{ timeMs: 2, value: 20 }]);
+  expect(store.newest('a', 2)).toEqual([
+    { timeMs: 1, value: null },
+    { timeMs: 3, value: 30 },
+  ]);
+  expect(store.newest('c', 2)).toEqual([]);
 });
 
 test('old readings are pruned slice by slice', () => {
