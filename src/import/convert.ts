@@ -2,7 +2,7 @@
 import { NeuroDivergentError } from '../errors.js';
 import { leafName } from '../graph/index.js';
 import { createLoss, lossNameFromReference, type NamedLoss } from '../losses/index.js';
-import { inferenceGraph, models, scalerNames, type ForecastSpec, type Model } from '../models/index.js';
+import { feedsBack, inferenceGraph, models, scalerNames, type ForecastSpec, type Model } from '../models/index.js';
 import { initialValues } from '../train/plan.js';
 import { unsupported, type CheckpointModel } from './checkpoint.js';
 import { ownHyperparameters, referenceParameter, transposed } from './mapping.js';
@@ -71,9 +71,13 @@ function specOf(checkpoint: CheckpointModel): ForecastSpec {
   checkSizes(checkpoint, model);
   const { name: lossName, ...options } = lossOf(checkpoint);
   const loss = createLoss(lossName, options);
+  const own = ownHyperparameters(model, given);
   const hyperparameters = model.parse({
-    ...ownHyperparameters(model, given),
-    inputLength: given['input_size'],
+    ...own,
+    // A window that is shifted by one step has one more of them there.
+    inputLength: feedsBack(model, own)
+      ? Number(given['inference_input_size'] ?? given['input_size']) + 1
+      : given['input_size'],
     horizon: given['h'],
     series: model.capabilities.series === 'many' ? given['n_series'] : 1,
     outputs: loss.outputs,

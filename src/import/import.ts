@@ -4,7 +4,7 @@ import { modelName, saveForecaster } from '../forecaster/store.js';
 import type { TrainedModel } from '../forecaster/forecaster.js';
 import { trainSettings } from '../train/defaults.js';
 import { unsupported } from './checkpoint.js';
-import { convertModel, type Converted } from './convert.js';
+import { convertModel } from './convert.js';
 import { readCheckpoint } from './read-checkpoint.js';
 
 export interface ImportedModel {
@@ -40,7 +40,9 @@ export function importForecaster(
       mend: 'Name the folder that `NeuralForecast.save` wrote.',
     });
   const converted = models.map((model) => ({ ...convertModel(model), given: model }));
-  for (const one of converted) checkServable(one.given.name, one);
+  for (const { given } of converted)
+    if (!modelName.safeParse(given.name).success)
+      throw unsupported(given.name, 'Its alias has other characters than letters, digits, - and _');
   const trained = converted.map(({ given, spec, loss, values }): TrainedModel => {
     const { random_seed: seed, learning_rate: learningRate, max_steps: maxSteps } = given.hyperparameters;
     const settings = trainSettings(spec.model.id, { seed: seed ?? undefined, learningRate, maxSteps } as object);
@@ -63,12 +65,4 @@ export function importForecaster(
     parameters: Object.values(values).reduce((sum, { length }) => sum + length, 0),
     unused,
   }));
-}
-
-/** What `Forecaster.predict` cannot feed is refused here, and not at the first forecast. */
-function checkServable(name: string, { spec }: Converted): void {
-  const { recurrent } = spec.hyperparameters;
-  if (!modelName.safeParse(name).success)
-    throw unsupported(name, 'Its alias has other characters than letters, digits, - and _');
-  if (recurrent === true) throw unsupported(name, 'It feeds its forecasts back (recurrent), and a forecaster does not');
 }

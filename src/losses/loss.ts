@@ -37,6 +37,8 @@ export interface Loss {
   readonly quantiles: readonly number[];
   /** Which decoded column is the point forecast. */
   readonly point: number;
+  /** A recurrent model reads its point forecast next; of quantiles the mean, as the reference does. */
+  readonly fedBack?: 'mean';
   /** A scalar. `g` is where a loss with parameters of its own declares them. */
   readonly loss: (g: Scope, inputs: LossInputs) => Tensor;
   /** The forecast in sensor units, `[batch, horizon, series·columns]`, series by series: what an exported graph gives. */

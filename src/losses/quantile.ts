@@ -82,6 +82,7 @@ function quantileSetLoss(
     outputs: quantiles.length,
     quantiles,
     point: middle,
+    fedBack: 'mean',
     loss: (_, { forecast, target, mask }: LossInputs) => {
       const [batch, horizon, series] = target.shape as [number, number, number];
       const perSeries = (x: Tensor, columns: number): Tensor =>

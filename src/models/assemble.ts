@@ -10,11 +10,13 @@ import {
   fuseCross,
   gradients,
   leafName,
+  mean,
   mergeEqual,
   mixedPrecision,
   rematerialize,
   runPasses,
   simplify,
+  slice,
   type Dim,
   type Graph,
   type GraphBuilder,
@@ -22,7 +24,8 @@ import {
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
 import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
-import type { Covariate, Model, ModelInputs } from './model.js';
+import { feedsBack, type Covariate, type Model, type ModelInputs } from './model.js';
+import { declaredOnce, forecastFromForecasts, forecastFromTruth, steps } from './recursion.js';
 
 export interface ForecastSpec {
   readonly model: Model;
@@ -32,14 +35,23 @@ export interface ForecastSpec {
   readonly scaler: ScalerName;
   /** Columns of a frame that feed the inputs `historic`, `future` and `static`, as many as the hyperparameters of these names say. */
   readonly columns?: Readonly<Partial<Record<Covariate, readonly string[]>>>;
-  /** What is fed instead of being worked out: statistics of windows that come scaled (`shift`, `scale`), levels of an implicit quantile loss, draws of the model. */
-  readonly given?: { readonly statistics?: boolean; readonly levels?: boolean; readonly draws?: boolean };
+  /** What is fed instead of being worked out. */
+  readonly given?: {
+    /** Of windows that come scaled (`shift`, `scale`); where a model feeds back, they go on with the truth. */
+    readonly statistics?: boolean;
+    /** Of an implicit quantile loss. */
+    readonly levels?: boolean;
+    /** Of the model. */
+    readonly draws?: boolean;
+  };
 }
 
 interface Task {
   inputLength: number;
   horizon: number;
   series: number;
+  /** Of models that feed back. */
+  trainHorizon: number;
   historic: number;
   future: number;
   static: number;
@@ -49,8 +61,8 @@ interface Task {
 export const seriesTogether = ({ model, hyperparameters }: ForecastSpec): number | undefined =>
   model.capabilities.series === 'many' ? (hyperparameters['series'] as number) : undefined;
 
-/** Declares the inputs, scales them and builds the model on them. */
-function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
+/** Declares the inputs and scales them. */
+function inputsOf(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
   const task = hyperparameters as unknown as Task;
   const { inputLength, horizon, series } = task;
   const together = model.capabilities.series === 'many';
@@ -68,7 +80,23 @@ function forecastFrom(g: GraphBuilder, { model, hyperparameters, scaler, given }
     ...(task.future > 0 && { future: covariate('future', inputLength + horizon, task.future) }),
     ...(task.static > 0 && { static: g.input('static', [together ? series : g.batch, task.static]) }),
   };
-  return { forecast: model.build(g.scope('model'), inputs, hyperparameters), past };
+  return { inputs, past, lossScope: declaredOnce(g.scope('loss')) };
+}
+
+/** The model on its inputs, `[batch, horizon, series·outputs]`. One that feeds back reads its own forecasts. */
+function forecastOf(
+  g: GraphBuilder,
+  spec: ForecastSpec,
+  { inputs, past, lossScope }: ReturnType<typeof inputsOf>,
+): Tensor {
+  const { model, hyperparameters, loss, given } = spec;
+  const scope = g.scope('model');
+  if (!feedsBack(model, hyperparameters) || given?.statistics) return model.build(scope, inputs, hyperparameters);
+  return forecastFromForecasts(scope, model, inputs, hyperparameters, (forecast) => {
+    if (loss.fedBack === 'mean') return mean(forecast, { axes: [2], keep: true });
+    const decoded = loss.decode(lossScope, forecast, past); // [batch, 1, columns]
+    return past.apply(slice(decoded, { axis: 2, start: loss.point, end: loss.point + 1 }));
+  });
 }
 
 export interface TrainingGraphOptions {
@@ -95,7 +123,7 @@ export function trainingGraph(
   { batch, training = true, withForecast = false, mixed = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const forward = g.finish({ ...lossOf(g, spec) });
+  const forward = g.finish({ ...lossOf(g, spec, true) });
   const {
     parameters,
     states,
@@ -146,17 +174,26 @@ export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch
 /** `forecast [batch, horizon, series·columns]`, series by series, in sensor units; parameters are still parameters (see `bindParameters`). */
 export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
-  const { forecast, past } = forecastFrom(g, spec);
-  return g.finish({ forecast: spec.loss.decode(g.scope('loss'), forecast, past) });
+  const read = inputsOf(g, spec);
+  const forecast = forecastOf(g, spec, read);
+  return g.finish({ forecast: spec.loss.decode(read.lossScope, forecast, read.past) });
 }
 
-function lossOf(g: GraphBuilder, spec: ForecastSpec) {
-  const { horizon, series } = spec.hyperparameters as unknown as Task;
-  const { forecast, past } = forecastFrom(g, spec);
-  const rawTarget = g.input('target', [g.batch, horizon, series]);
-  const mask = g.input('targetMask', [g.batch, horizon, series]);
+/** With `taught`, a model that feeds back reads the truth instead, and is asked for no more steps than it learns from. */
+function lossOf(g: GraphBuilder, spec: ForecastSpec, taught = false) {
+  const { model, hyperparameters } = spec;
+  const { horizon, series, trainHorizon } = hyperparameters as unknown as Task;
+  const read = inputsOf(g, spec);
+  const { past } = read;
+  const shown = taught && feedsBack(model, hyperparameters) && !spec.given?.statistics;
+  const count = shown ? trainHorizon : horizon;
+  const rawTarget = steps(g.input('target', [g.batch, horizon, series]), 0, count);
+  const mask = steps(g.input('targetMask', [g.batch, horizon, series]), 0, count);
   const target = past.apply(rawTarget);
-  const loss = spec.loss.loss(g.scope('loss'), {
+  const forecast = shown
+    ? forecastFromTruth(g.scope('model'), model, read.inputs, hyperparameters, { truth: { target, mask }, count })
+    : forecastOf(g, spec, read);
+  const loss = spec.loss.loss(read.lossScope, {
     forecast,
     target,
     mask,

@@ -1,8 +1,14 @@
 import { z } from 'zod';
 import { reshape, rows } from '../graph/index.js';
 import { activationNames, readActivation } from './blocks/activation.js';
-import { batchFirst, decoderParameter, lastSteps, mlpDecoder } from './blocks/mlp-decoder.js';
-import { encoderParameter, lstmLayer, recurrentEncoder } from './blocks/recurrent-encoder.js';
+import { batchFirst, decoderParameter, mlpDecoder } from './blocks/mlp-decoder.js';
+import {
+  carriedLstm,
+  encoderParameter,
+  learnsWithinHorizon,
+  recurrentEncoder,
+  trainHorizon,
+} from './blocks/recurrent-encoder.js';
 import { defineModel, task } from './model.js';
 
 /**
@@ -17,6 +23,7 @@ export const deepar = defineModel({
 
   hyperparameters: task
     .extend({
+      ...trainHorizon,
       layers: z.int().min(1).default(2).describe('recurrent layers'),
       hidden: z.int().min(1).default(128).describe('width of the state'),
       dropout: z.number().min(0).max(0.99).default(0.1).describe('share of states zeroed between layers in training'),
@@ -24,29 +31,24 @@ export const deepar = defineModel({
       decoderHidden: z.int().min(0).default(0).describe('width of the hidden layers of the decoder'),
       decoderActivation: z.enum(activationNames).default('relu').describe('between the layers of the decoder'),
     })
+    .refine(...learnsWithinHorizon)
     .refine(({ decoderLayers, decoderHidden }) => decoderLayers === 0 || decoderHidden > 0, {
       path: ['decoderHidden'],
       message: 'hidden layers of the decoder need a width of at least 1',
     }),
 
-  build(g, inputs, { horizon, outputs, decoderLayers, ...options }) {
-    const states = recurrentEncoder(g.scope('encoder'), inputs, lstmLayer, {
-      ...options,
-      bias: true,
-      order: ['historic', 'future', 'static'],
-    }); // [time, batch, hidden]
-    const last = lastSteps(states, horizon); // [horizon, batch, hidden]
-    const forecast = mlpDecoder(g.scope('decoder'), rows(last), {
-      ...options,
-      outputs,
-      decoderLayers: decoderLayers + 1,
-    }); // [horizon·batch, outputs]
-    return batchFirst(reshape(forecast, { shape: [horizon, g.batch, outputs] })); // [batch, horizon, outputs]
+  steps(g, inputs, { outputs, decoderLayers, ...options }, starts) {
+    const encoder = { ...options, bias: true, order: ['historic', 'future', 'static'] } as const;
+    const { states, ends } = recurrentEncoder(g.scope('encoder'), inputs, carriedLstm, encoder, starts); // [time, batch, hidden]
+    const decoder = { ...options, outputs, decoderLayers: decoderLayers + 1 };
+    const forecast = mlpDecoder(g.scope('decoder'), rows(states), decoder); // [time·batch, outputs]
+    return { forecast: batchFirst(reshape(forecast, { shape: [states.shape[0]!, g.batch, outputs] })), ends };
   },
 
   reference: {
     model: 'DeepAR',
     hyperparameters: {
+      trainHorizon: 'h_train',
       layers: 'lstm_n_layers',
       hidden: 'lstm_hidden_size',
       dropout: 'lstm_dropout',

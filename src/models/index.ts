@@ -41,7 +41,7 @@ import { xlstm } from './xlstm.js';
 export { inferenceGraph, seriesTogether, trainingGraph, type ForecastSpec } from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
-export type { Model } from './model.js';
+export { feedsBack, type Model } from './model.js';
 
 export const models: readonly Model[] = [
   autoformer,

@@ -7,18 +7,18 @@ import {
   decoderHyperparameters,
   decoderParameter,
   decoderReference,
-  lastSteps,
 } from './blocks/mlp-decoder.js';
 import {
+  carriedLstm,
   encoderParameter,
   inputSide,
+  learnsWithinHorizon,
   lstmBias,
-  lstmLayer,
   recurrentEncoder,
   recurrentHyperparameters,
   recurrentReference,
   stateWeight,
-  type RecurrentLayer,
+  type CarriedLayer,
 } from './blocks/recurrent-encoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
@@ -33,19 +33,22 @@ export const lstm = defineModel({
   paper: 'https://doi.org/10.1162/neco.1997.9.8.1735',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
 
-  hyperparameters: task.extend({
-    ...recurrentHyperparameters,
-    hidden: z.int().min(1).default(128).describe('width of the state'),
-    ...decoderHyperparameters,
-  }),
+  hyperparameters: task
+    .extend({
+      ...recurrentHyperparameters,
+      hidden: z.int().min(1).default(128).describe('width of the state'),
+      ...decoderHyperparameters,
+    })
+    .refine(...learnsWithinHorizon),
 
-  build(g, inputs, { horizon, outputs, recurrent, ...options }) {
-    if (recurrent) {
-      const steps = recurrentEncoder(g.scope('encoder'), inputs, projectedLayer(outputs), options); // [time, batch, outputs]
-      return batchFirst(lastSteps(steps, horizon)); // [batch, horizon, outputs]
-    }
-    const states = recurrentEncoder(g.scope('encoder'), inputs, lstmLayer, options); // [time, batch, hidden]
-    return decodeHorizon(g, states, inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
+  build(g, inputs, options) {
+    const { states } = recurrentEncoder(g.scope('encoder'), inputs, carriedLstm, options); // [time, batch, hidden]
+    return decodeHorizon(g, states, inputs, options); // [batch, horizon, outputs]
+  },
+
+  steps(g, inputs, { outputs, ...options }, starts) {
+    const { states, ends } = recurrentEncoder(g.scope('encoder'), inputs, projectedLayer(outputs), options, starts);
+    return { forecast: batchFirst(states), ends }; // [batch, time, outputs]
   },
 
   reference: {
@@ -64,18 +67,18 @@ export const lstm = defineModel({
  * Written step by step: recurrent mode is rare, and its windows are short.
  */
 const projectedLayer =
-  (outputs: number): RecurrentLayer =>
-  (g, x, { hidden, bias }) => {
+  (outputs: number): CarriedLayer =>
+  (g, x, { hidden, bias }, start) => {
     const [time, batch] = x.shape as [number, number];
     const read = inputSide(g, x, { hidden, gates: 4, bias: bias ? lstmBias(g, hidden) : undefined }); // [time, batch, 4·hidden]
     const weight = stateWeight(g, outputs, hidden, 4);
     const projection = g.scope('projection').parameter('weight', [hidden, outputs], fanIn(hidden));
 
     const states: Tensor[] = [];
-    let cell: Tensor | undefined;
+    let cell = start?.cell;
     for (let t = 0; t < time; t++) {
       const fromInput = reshape(slice(read, { axis: 0, start: t, end: t + 1 }), { shape: [batch, 4 * hidden] });
-      const before = states.at(-1);
+      const before = states.at(-1) ?? start?.state;
       const gates = before ? add(fromInput, matmul(before, weight)) : fromInput;
       const [i, f, c, o] = [0, 1, 2, 3].map((n) =>
         slice(gates, { axis: 1, start: n * hidden, end: (n + 1) * hidden }),
@@ -84,8 +87,9 @@ const projectedLayer =
       cell = cell ? add(mul(sigmoid(f), cell), written) : written;
       states.push(matmul(mul(sigmoid(o), tanh(cell)), projection)); // [batch, outputs]
     }
-    return concat(
+    const all = concat(
       states.map((state) => reshape(state, { shape: [1, batch, outputs] })),
       { axis: 0 },
     ); // [time, batch, outputs]
+    return { states: all, end: { state: states.at(-1)!, cell: cell! } };
   };

@@ -1,7 +1,7 @@
 /** What a model is: its architecture and nothing else. Learning rate, loss, scaler and seed belong to `train`. */
 import { z } from 'zod';
 import { NeuroDivergentError } from '../errors.js';
-import type { Scope, Tensor } from '../graph/index.js';
+import { slice, type Scope, type Tensor } from '../graph/index.js';
 import { nearest } from './nearest.js';
 
 /**
@@ -43,6 +43,20 @@ export interface Capabilities {
   readonly quantization: 'A' | 'B' | 'C';
 }
 
+/** Where a recurrent layer starts or ends, `[batch, hidden]`; a GRU has no cell. */
+export interface Carry {
+  readonly state: Tensor;
+  readonly cell?: Tensor;
+}
+
+/** What a model says that forecasts one step from each state. */
+export interface Steps {
+  /** After each step it read, the step that comes next, `[batch, time, outputs]`. */
+  readonly forecast: Tensor;
+  /** Where its layers end. */
+  readonly ends: readonly Carry[];
+}
+
 export interface ModelSpec<S extends z.ZodObject> {
   /** Lower case, as on the command line: `dlinear`. */
   readonly id: string;
@@ -51,7 +65,12 @@ export interface ModelSpec<S extends z.ZodObject> {
   readonly capabilities: Capabilities;
   readonly hyperparameters: S;
   /** The forecast `[batch, horizon, series·outputs]`, in scaled units. Which comes first, the loss says. */
-  readonly build: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
+  readonly build?: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;
+  /**
+   * Of models that feed their forecasts back: reads steps one after the other, from where it is told or from zero. A
+   * step has the target of its time and the covariates of the next.
+   */
+  readonly steps?: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>, starts?: readonly Carry[]) => Steps;
   readonly reference: Reference;
 }
 
@@ -95,11 +114,19 @@ export interface ReferenceDraw {
   readonly read: (values: Float32Array, shape: readonly number[]) => Float32Array;
 }
 
-export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build'> {
+export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build' | 'steps'> {
   /** Checks hyperparameters and fills in defaults. Throws `ND_HYPERPARAMETER`, listing every fault. */
   readonly parse: (hyperparameters: unknown) => z.output<S>;
+  /** Of a model that feeds back, the forecasts of the last `horizon` steps, each made from the steps before it. */
   build(g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>): Tensor;
+  steps?(g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>, starts?: readonly Carry[]): Steps;
 }
+
+/** Does it forecast one step at a time, and read its own forecasts? */
+export const feedsBack = (
+  { capabilities }: Pick<Model, 'capabilities'>,
+  hyperparameters: Readonly<Record<string, unknown>>,
+): boolean => capabilities.mode === 'recurrent' || hyperparameters['recurrent'] === true;
 
 export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S> {
   const refused = (what: string): NeuroDivergentError =>
@@ -110,6 +137,13 @@ export function defineModel<S extends z.ZodObject>(spec: ModelSpec<S>): Model<S>
     });
   return {
     ...spec,
+    build: (g, inputs, hyperparameters) => {
+      if (!feedsBack(spec, hyperparameters)) return spec.build!(g, inputs, hyperparameters);
+      const { forecast } = spec.steps!(g, inputs, hyperparameters); // [batch, time, outputs]
+      const [, time] = forecast.shape as [unknown, number];
+      const { horizon } = hyperparameters as { horizon: number };
+      return horizon === time ? forecast : slice(forecast, { axis: 1, start: time - horizon, end: time });
+    },
     parse: (hyperparameters) => {
       const result = spec.hyperparameters.safeParse(hyperparameters);
       if (result.success && (result.data['series'] === 1 || spec.capabilities.series === 'many')) return result.data;

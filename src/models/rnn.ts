@@ -1,16 +1,15 @@
 import { z } from 'zod';
-import type { ModelInputs } from './model.js';
 import {
   batchFirst,
   decodeHorizon,
   decoderHyperparameters,
   decoderParameter,
   decoderReference,
-  lastSteps,
 } from './blocks/mlp-decoder.js';
 import {
+  carriedRnn,
   encoderParameter,
-  rnnLayer,
+  learnsWithinHorizon,
   recurrentEncoder,
   recurrentHyperparameters,
   recurrentReference,
@@ -29,18 +28,22 @@ export const rnn = defineModel({
   paper: 'https://doi.org/10.1207/s15516709cog1402_1',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
 
-  hyperparameters: task.extend({
-    ...recurrentHyperparameters,
-    hidden: z.int().min(1).default(128).describe('width of the state'),
-    ...decoderHyperparameters,
-  }),
+  hyperparameters: task
+    .extend({
+      ...recurrentHyperparameters,
+      hidden: z.int().min(1).default(128).describe('width of the state'),
+      ...decoderHyperparameters,
+    })
+    .refine(...learnsWithinHorizon),
 
-  build(g, inputs: ModelInputs, { horizon, outputs, recurrent, ...options }) {
-    const states = recurrentEncoder(g.scope('encoder'), inputs, rnnLayer, options); // [time, batch, hidden]
-    if (!recurrent) return decodeHorizon(g, states, inputs, { ...options, horizon, outputs }); // [batch, horizon, outputs]
+  build(g, inputs, options) {
+    const { states } = recurrentEncoder(g.scope('encoder'), inputs, carriedRnn, options); // [time, batch, hidden]
+    return decodeHorizon(g, states, inputs, options); // [batch, horizon, outputs]
+  },
 
-    const next = linear(g.scope('readout'), lastSteps(states, horizon), outputs); // [horizon, batch, outputs]
-    return batchFirst(next); // [batch, horizon, outputs]
+  steps(g, inputs, { outputs, ...options }, starts) {
+    const { states, ends } = recurrentEncoder(g.scope('encoder'), inputs, carriedRnn, options, starts);
+    return { forecast: batchFirst(linear(g.scope('readout'), states, outputs)), ends }; // [batch, time, outputs]
   },
 
   reference: {

@@ -23,9 +23,9 @@ import { dropout } from './blocks/dropout.js';
 import { layerNorm } from './blocks/layer-norm.js';
 import { linear } from './blocks/linear.js';
 import { batchFirst } from './blocks/mlp-decoder.js';
-import { carriedGru, carriedLstm, encoderParameter, type Carry } from './blocks/recurrent-encoder.js';
+import { carriedGru, carriedLstm, encoderParameter } from './blocks/recurrent-encoder.js';
 import { linearParameter } from './blocks/reference.js';
-import { defineModel, task, type ModelInputs } from './model.js';
+import { defineModel, task, type Carry, type ModelInputs } from './model.js';
 
 const bends = {
   elu: (x: Tensor) => elu(x, { alpha: 1 }),

@@ -7,7 +7,7 @@ import { NeuroDivergentError } from '../errors.js';
 import { targetRanges } from '../losses/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
-import { planTraining, refuseRecurrent } from './plan.js';
+import { planTraining } from './plan.js';
 import { trainInWorker } from './train-in-worker.js';
 import { train, type TrainHooks, type TrainJob, type TrainResult } from './trainer.js';
 
@@ -33,7 +33,6 @@ export async function fitModel({
   on,
   signal,
 }: FitJob): Promise<TrainResult> {
-  refuseRecurrent(spec);
   const { inputLength, horizon } = spec.hyperparameters as { inputLength: number; horizon: number };
   const together = seriesTogether(spec);
   if (settings.patience >= 0 && validationSize === 0) {

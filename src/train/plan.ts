@@ -1,6 +1,5 @@
 /** What training a model takes, as plain data: graphs as ONNX, what their tensors are for, and where the weights start. */
 import type { TensorPlan, TrainingLayout } from '../engine/training-step.js';
-import { NeuroDivergentError } from '../errors.js';
 import { elements } from '../graph/ndarray.js';
 import {
   fuseCross,
@@ -74,19 +73,6 @@ export function planTraining(
     ),
     seed,
   };
-}
-
-/** A recurrent model learns from windows shifted by a step and is fed its own forecasts: neither is done yet. Throws `ND_CONFIG_CONFLICT`. */
-export function refuseRecurrent({ model, hyperparameters }: ForecastSpec): void {
-  if (model.capabilities.mode !== 'recurrent' && hyperparameters['recurrent'] !== true) return;
-  throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
-    where: model.id,
-    what: 'It forecasts one step from each state and wants to be fed its own forecasts, which training does not do yet.',
-    mend:
-      model.capabilities.mode === 'recurrent'
-        ? 'Choose a model that forecasts the horizon at once; `nd models` lists the modes.'
-        : 'Leave `recurrent` off: then the whole horizon is forecast at once.',
-  });
 }
 
 /** What the tensors of a training graph are for; its loss is the output `loss`. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { takeRows, type TimeSeriesFrame } from '../../src/data/frame.js';
-import { compile, dlinear, exportOnnx, Forecaster, mlp, tsmixer } from '../../src/index.js';
+import { compile, deepar, dlinear, exportOnnx, Forecaster, gru, mlp, tsmixer } from '../../src/index.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
 import { sines } from '../train/example.js';
 
@@ -58,6 +58,27 @@ describe('a forecaster', () => {
     expect(columns['mlp-lo-80']).toEqual(columns['mlp-ql0.1']);
     expect(columns['mlp-hi-80']).toEqual(columns['mlp-ql0.9']);
     await expect(quantiles.predict({ frame, levels: [50] })).rejects.toMatchObject({ code: 'ND_PREDICT_NOT_FITTED' });
+  });
+
+  test('models that read their own forecasts learn, forecast and tell how sure they are', async () => {
+    const shape = { horizon: 6, inputLength: 24, hidden: 12, layers: 1 };
+    const recurrent = new Forecaster({
+      models: [deepar({ ...shape, dropout: 0 }), gru({ ...shape, recurrent: true, trainHorizon: 3 })],
+      train: { maxSteps: 300, windowsBatchSize: 32, learningRate: 0.01, threads: 1, loss: { name: 'normal' } },
+    });
+    await recurrent.fit(shortened(6), { validationSize: 30, inProcess: true });
+    const { columns } = await recurrent.predict({ frame: shortened(6), levels: [80] });
+    for (const name of ['deepar', 'gru']) {
+      const off = [...columns[name]!].map((value, i) => {
+        const series = Math.floor(i / 6);
+        return Math.abs(value - frame.columns.target[(series + 1) * rows - 6 + (i % 6)]!) / (series + 1);
+      });
+      expect(Math.max(...off)).toBeLessThan(0.3);
+      for (const [i, low] of columns[`${name}-lo-80`]!.entries()) {
+        expect(low).toBeLessThan(columns[name]![i]!);
+        expect(columns[`${name}-hi-80`]![i]).toBeGreaterThan(columns[name]![i]!);
+      }
+    }
   });
 
   test('one window through the compiled path gives the numbers of a batch', async () => {

@@ -19,7 +19,7 @@ import {
   type NdArray,
 } from '../../src/graph/index.js';
 import { createLoss } from '../../src/losses/index.js';
-import { findModel, inferenceGraph } from '../../src/models/index.js';
+import { feedsBack, findModel, inferenceGraph } from '../../src/models/index.js';
 import { seeded } from '../graph/ops/samples.js';
 
 const task = { inputLength: 9, horizon: 4 };
@@ -68,7 +68,8 @@ describe.each(cases)('%s with %o', (id, options) => {
   const { plain, shipped } = graphs(id, options);
   const ops = topological(Object.values(shipped.outputs)).map(({ op }) => op.name);
 
-  test('its recurrent layers are the fused ones', () => {
+  // A step of a model that feeds back starts from a state, which the fused layers do not take.
+  test.skipIf(feedsBack(findModel(id), options))('its recurrent layers are the fused ones', () => {
     verify(shipped);
     expect(ops).not.toContain('gru');
     expect(ops).not.toContain('lstm');

@@ -1,25 +1,8 @@
 import { expect, test } from 'vitest';
 import { createLoss } from '../../src/losses/index.js';
 import { findModel } from '../../src/models/index.js';
-import { planTraining, refuseRecurrent, startingValues } from '../../src/train/plan.js';
+import { planTraining, startingValues } from '../../src/train/plan.js';
 import { specOf } from './example.js';
-
-test.each([
-  ['deepar', {}],
-  ['gru', { recurrent: true }],
-])('%s in its recurrent mode is refused with a code, not trained wrongly', (id, hyperparameters) => {
-  const model = findModel(id);
-  const loss = createLoss('normal', {});
-  const spec = {
-    model,
-    hyperparameters: model.parse({ inputLength: 8, horizon: 2, outputs: loss.outputs, ...hyperparameters }),
-    loss,
-    scaler: 'identity' as const,
-  };
-  expect(() => refuseRecurrent(spec)).toThrowError(
-    expect.objectContaining({ code: 'ND_CONFIG_CONFLICT', where: id }) as Error,
-  );
-});
 
 test('a plan in mixed precision says which input is the loss scale, and no batch has to bring it', () => {
   const model = findModel('mlp');

@@ -3,15 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine, FloatTensor } from '../../engine/port.js';
 import { exportOnnx } from '../../forecaster/compile.js';
-import { inferenceGraph } from '../../models/index.js';
-import { leafName } from '../../graph/index.js';
+import { feedsBack } from '../../models/index.js';
 import type { CheckpointModel, SeriesStatistics } from '../../import/checkpoint.js';
 import { convertModel, type Converted } from '../../import/convert.js';
 import { readCheckpoint } from '../../import/read-checkpoint.js';
-import { compareRecursion } from './recursion.js';
+import { compareFedBack } from './recursion.js';
 import { createTally, type Outcome, type Tally } from './tally.js';
-
-type Tensors = Readonly<Record<string, FloatTensor>>;
 
 export async function checkpointCase(folder: string, engine: Engine): Promise<Outcome> {
   const { models, seriesScalers } = readCheckpoint(join(folder, 'model'));
@@ -20,16 +17,14 @@ export async function checkpointCase(folder: string, engine: Engine): Promise<Ou
   for (const model of models) {
     const converted = convertModel(model);
     const theirs = panel.predictions(model.name);
-    if (converted.spec.hyperparameters['recurrent'] === true)
-      await recursive(model, converted, panel, theirs, engine, tally);
-    else await direct(model, converted, panel, theirs, engine, tally);
+    await compareForecast(model, converted, panel, theirs, engine, tally);
   }
   if (models.length === 0) tally.fault('there is no model in it');
   return tally.outcome();
 }
 
-async function direct(
-  { hyperparameters: given }: CheckpointModel,
+async function compareForecast(
+  { hyperparameters: given, loss }: CheckpointModel,
   { spec, values }: Converted,
   panel: Panel,
   theirs: FloatTensor,
@@ -63,54 +58,10 @@ async function direct(
     static: { data: panel.fixed(list.fixed), dims: [series, list.fixed.length] },
   });
   session.close();
-  tally.compare(
-    'forward',
-    'predict.csv',
-    forecast && { ...forecast, data: panel.restore(bySeries(forecast, together ? series : 1)) },
-    theirs,
-  );
-}
-
-/** The library's own recursion, which parity knows from its fixtures: the panel as one of them. */
-async function recursive(
-  { hyperparameters: given, loss }: CheckpointModel,
-  { spec, values }: Converted,
-  panel: Panel,
-  theirs: FloatTensor,
-  engine: Engine,
-  tally: Tally,
-): Promise<void> {
-  const { horizon, inputLength } = spec.hyperparameters as { horizon: number; inputLength: number };
-  const { historic, future, fixed } = columnsOf(given);
-  const { series } = panel;
-  const names = ['y', ...historic, ...future, 'available_mask'];
-  const length = Number(given['inference_input_size'] ?? inputLength) + 1; // a recurrent window is shifted by one step
-  const steps = length + horizon;
-  const rows = panel.window(names, length, steps);
-  const temporal = Float32Array.from(rows, (_, i) => {
-    const step = i % steps;
-    const column = Math.floor(i / steps) % names.length;
-    const row = Math.floor(i / steps / names.length);
-    return rows[(row * steps + step) * names.length + column]!;
-  });
-  const leaves = inferenceGraph(spec);
-  const weights = [...leaves.parameters, ...leaves.states].map((leaf) => {
-    const path = leafName(leaf);
-    return [path, { data: values[path]!, dims: leaf.shape as readonly number[] }] as const;
-  });
-  const info = {
-    hyperparameters: given,
-    predict: { temporal_cols: names, h: horizon, inference_input_size_internal: length },
-  };
-  const tensors: Tensors = {
-    'predict/temporal': { data: temporal, dims: [series, names.length, steps] },
-    'predict/y_hat': theirs,
-    ...(fixed.length > 0 && { 'predict/static': { data: panel.fixed(fixed), dims: [series, fixed.length] } }),
-    ...('distribution' in loss.args && { 'output/distr_mean': theirs }),
-  };
-  // The recursion scales the windows itself.
-  const scaled = { ...spec, scaler: 'identity', given: { statistics: true } } as const;
-  await compareRecursion(scaled, Object.fromEntries(weights), { file: 'predict.csv', info, tensors }, engine, tally);
+  const ours = forecast && { ...forecast, data: panel.restore(bySeries(forecast, together ? series : 1)) };
+  if (ours !== undefined && feedsBack(spec.model, spec.hyperparameters))
+    compareFedBack(spec, ours, theirs, 'distribution' in loss.args, tally);
+  else tally.compare('forward', 'predict.csv', ours, theirs);
 }
 
 /** `[1, horizon, series·columns]` → `[series, horizon, columns]`; as it is where every series has a window. */

@@ -16,10 +16,26 @@ import {
   type Shape,
   type Tensor,
 } from '../../graph/index.js';
-import type { ModelInputs, ReferenceParameter } from '../model.js';
+import type { Carry, ModelInputs, ReferenceParameter } from '../model.js';
 import { pastColumns, type ColumnOrder } from './columns.js';
 import { dropout } from './dropout.js';
 import { fanIn } from './linear.js';
+
+/** Of models that feed their forecasts back. */
+export const trainHorizon = {
+  trainHorizon: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe('steps that a window teaches a model which feeds its forecasts back; at most the horizon'),
+};
+
+/** For `refine`. */
+export const learnsWithinHorizon = [
+  ({ trainHorizon: learned, horizon }: { readonly trainHorizon: number; readonly horizon: number }): boolean =>
+    learned <= horizon,
+  { path: ['trainHorizon'], message: 'at most the horizon' },
+] as [(task: { trainHorizon: number; horizon: number }) => boolean, { path: string[]; message: string }];
 
 /** What GRU, LSTM and their like have in common; each adds its own default of `hidden`. */
 export const recurrentHyperparameters = {
@@ -30,6 +46,7 @@ export const recurrentHyperparameters = {
     .boolean()
     .default(false)
     .describe('forecast one step from each state, to be fed back, not the horizon at once'),
+  ...trainHorizon,
 };
 export const recurrentReference = {
   layers: 'encoder_n_layers',
@@ -37,6 +54,7 @@ export const recurrentReference = {
   bias: 'encoder_bias',
   dropout: 'encoder_dropout',
   recurrent: 'recurrent',
+  trainHorizon: 'h_train',
 };
 
 interface LayerOptions {
@@ -53,26 +71,24 @@ interface EncoderOptions extends LayerOptions {
   readonly order?: ColumnOrder;
 }
 
-/** The state after each past step, `[time, batch, hidden]`. */
+/** The state after each past step, `[time, batch, hidden]`, and where each layer ends. */
 export function recurrentEncoder(
   g: Scope,
   inputs: ModelInputs,
-  layer: RecurrentLayer,
+  layer: CarriedLayer,
   { layers, dropout: probability, order, ...options }: EncoderOptions,
-): Tensor {
+  starts?: readonly Carry[],
+): { readonly states: Tensor; readonly ends: readonly Carry[] } {
   let states = transpose(pastColumns(inputs, order), { order: [1, 0, 2] }); // [time, batch, columns]
+  const ends: Carry[] = [];
   for (let i = 0; i < layers; i++) {
     const scope = g.scope(`layer${i}`);
     const read = i === 0 ? states : dropout(scope, states, probability);
-    states = layer(scope, read, options); // [time, batch, hidden]
+    const layered = layer(scope, read, options, starts?.[i]);
+    states = layered.states; // [time, batch, hidden]
+    ends.push(layered.end);
   }
-  return states;
-}
-
-/** Where a layer starts or ends, `[batch, hidden]`; a GRU has no cell. */
-export interface Carry {
-  readonly state: Tensor;
-  readonly cell?: Tensor;
+  return { states, ends };
 }
 
 /** A layer that starts where it is told, else at zero, and says where it ends. */
@@ -85,6 +101,7 @@ export type CarriedLayer = (
 
 export const gruLayer: RecurrentLayer = (g, x, options) => carriedGru(g, x, options).states;
 export const lstmLayer: RecurrentLayer = (g, x, options) => carriedLstm(g, x, options).states;
+export const rnnLayer: RecurrentLayer = (g, x, options) => carriedRnn(g, x, options).states;
 
 export const carriedGru: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x3 = inputSide(g, x, { hidden, gates: 3, bias: bias ? biasOf(g.scope('input'), hidden, 3) : undefined });
@@ -101,14 +118,15 @@ export const carriedLstm: CarriedLayer = (g, x, { hidden, bias }, start) => {
 };
 
 /** `[time, batch, hidden]` → `[batch, hidden]` */
-function lastOf(states: Tensor): Tensor {
+export function lastOf(states: Tensor): Tensor {
   const [time, batch, hidden] = states.shape as [number, number, number];
   return reshape(slice(states, { axis: 0, start: time - 1, end: time }), { shape: [batch, hidden] });
 }
 
-export const rnnLayer: RecurrentLayer = (g, x, { hidden, bias }) => {
+export const carriedRnn: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x1 = inputSide(g, x, { hidden, gates: 1, bias: bias ? sumOfBiases(g, hidden, 1) : undefined });
-  return rnn(x1, stateWeight(g, hidden, hidden, 1), zeroState(x1, hidden));
+  const states = rnn(x1, stateWeight(g, hidden, hidden, 1), start?.state ?? zeroState(x1, hidden));
+  return { states, end: { state: lastOf(states) } };
 };
 
 /** Both sides of an LSTM only ever add up. */
