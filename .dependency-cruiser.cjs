@@ -15,7 +15,7 @@ const arrows = {
   train: ['contracts', 'graph', 'models', 'losses', 'data', 'evaluate', 'engine'],
   forecaster: ['*'],
   import: ['contracts', 'graph', 'losses', 'models', 'train', 'forecaster'],
-  quantize: ['graph', 'data', 'evaluate', 'engine', 'train'],
+  quantize: ['graph', 'data', 'engine', 'stats', 'train'],
   distill: ['graph', 'losses', 'models', 'data', 'evaluate', 'engine', 'train'],
   bundle: ['contracts'],
   transport: ['contracts'],

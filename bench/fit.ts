@@ -1,9 +1,7 @@
 /** A whole fit, from a frame to a trained model, beside `NeuralForecast.fit` of the same data, steps and batches. */
-import { readFileSync } from 'node:fs';
-import { frameFromColumns } from '../src/data/from-columns.js';
-import type { TimeSeriesFrame } from '../src/data/frame.js';
 import { Forecaster } from '../src/forecaster/forecaster.js';
 import { chooseCases, task } from './case.js';
+import { ettPath, readEtt } from './data.js';
 import { startPeer } from './peer.js';
 import { geometricMean, rounded } from './statistics.js';
 
@@ -32,8 +30,8 @@ export interface FitOptions {
 
 /** Needs `data/ett/ETTh1.csv` in the folder `ND_SHARED`, `../shared` by default. */
 export async function benchFit({ peers, only = standard, threads = 2 }: FitOptions) {
-  const csv = `${process.env['ND_SHARED'] ?? '../shared'}/data/ett/ETTh1.csv`;
-  const frame = readWide(csv);
+  const csv = ettPath();
+  const frame = readEtt();
   const peer = peers ? await startPeer(threads) : undefined;
   const rows: FitRow[] = [];
   for (const benchCase of chooseCases(only)) {
@@ -78,21 +76,4 @@ export async function benchFit({ peers, only = standard, threads = 2 }: FitOptio
     threads,
     peer: peer?.version ?? null,
   };
-}
-
-/** A table with a column of dates and one per series. */
-function readWide(path: string): TimeSeriesFrame {
-  const [header, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n');
-  const ids = header!.trim().split(',').slice(1);
-  const cells = lines.map((line) => line.trim().split(','));
-  const times = cells.map(([date]) => Date.parse(`${date!.replace(' ', 'T')}Z`));
-  return frameFromColumns(
-    {
-      ids,
-      series: ids.flatMap((_, i) => times.map(() => i)),
-      time: ids.flatMap(() => times),
-      columns: { target: ids.flatMap((_, i) => cells.map((row) => Number(row[i + 1]))) },
-    },
-    { frequency: '1h' },
-  ).frame;
 }

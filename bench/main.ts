@@ -1,12 +1,14 @@
 /**
  * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
  * `npm run bench -- cards --save`, which docs/models is made of,
+ * `npm run bench -- compress [--models mlp,gru] [--save] [--again]`, which goes on where it was stopped,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
 import { parseArgs } from 'node:util';
 import { benchCards } from './cards.js';
 import { findRegressions, keepRatios } from './check.js';
+import { benchCompress } from './compress.js';
 import { benchDevice } from './device.js';
 import { benchFit } from './fit.js';
 import { benchMemory } from './memory.js';
@@ -23,6 +25,8 @@ const { values, positionals } = parseArgs({
     save: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     only: { type: 'string' },
+    models: { type: 'string' },
+    again: { type: 'boolean', default: false },
     threads: { type: 'string' },
     seconds: { type: 'string' },
   },
@@ -30,7 +34,7 @@ const { values, positionals } = parseArgs({
 const { peers } = values;
 /** Ratios that are kept are those of one thread: on a shared machine two wait for each other, PyTorch's above all. */
 const threads = Number(values.threads ?? (values.save || values.check ? 1 : 2));
-const named = values.only?.split(',');
+const named = (values.only ?? values.models)?.split(',');
 const stepCommand = 'serve-steps';
 
 /** Those with ratios to a peer. */
@@ -50,6 +54,7 @@ type Compared = keyof typeof compared;
 const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
 const others = {
   cards: () => benchCards({ save: values.save }),
+  compress: () => benchCompress({ only: named, save: values.save, again: values.again }),
   device: benchDevice,
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,

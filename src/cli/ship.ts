@@ -1,6 +1,6 @@
 /** The way from a trained model to a bundle, shared by `nd quantize`, `nd pack` and the demo. */
 import type { Bundle } from '../bundle/pack.js';
-import { covariateNames } from '../data/covariates.js';
+import { covariateNames, covariatesOf } from '../data/covariates.js';
 import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
 import { splitFrame } from '../data/split.js';
 import { createBatch, createWindows, gatherWindows } from '../data/windows.js';
@@ -14,12 +14,12 @@ import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { taskOf, type Task } from '../forecaster/runner.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
 import type { Compression, WindowArrays } from '../quantize/index.js';
-import { seriesTogether } from '../models/index.js';
+import { seriesTogether, type ForecastSpec } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
 
 /** Throws `ND_CONFIG_CONFLICT` for a model that needs several series or columns: on a device every series has a lane of its own. */
-const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
+export const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
   if (seriesTogether(spec) !== undefined) {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
       where: spec.model.id,
@@ -38,18 +38,23 @@ const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
   return taskOf(spec);
 };
 
-/** Up to `limit` windows, evenly spread over the frame. */
+/** Up to `limit` windows with all that the model reads, evenly spread over the frame. */
 export function windowArrays(
   frame: TimeSeriesFrame,
-  task: Task,
+  spec: ForecastSpec,
   limit: number,
 ): WindowArrays & Record<string, Float32Array> {
-  const windows = createWindows(frame, { ...task, minAvailable: 1 });
+  const windows = createWindows(frame, {
+    ...taskOf(spec),
+    ...covariatesOf(frame, spec.columns ?? {}),
+    together: seriesTogether(spec),
+    minAvailable: 1,
+  });
   const count = Math.min(limit, windows.count);
   const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count));
   const batch = createBatch(windows, count);
   gatherWindows(windows, chosen, batch);
-  return { ...batch };
+  return { ...batch, series: Float32Array.from(chosen, (window) => windows.series[window]!) };
 }
 
 const calibrationWindows = 512;
@@ -76,15 +81,15 @@ export async function compress(
     maxLoss?: number | undefined;
   },
 ): Promise<Compressed> {
-  const task = deviceTask(model);
+  const { spec } = model;
   const graph = shippedGraph(model);
-  const { loss, model: definition } = model.spec;
-  const windows = windowArrays(validation, task, gateWindows);
+  const { loss, model: definition } = spec;
+  const windows = windowArrays(validation, spec, gateWindows);
   const result = await quantize({
     graph,
     to,
     engine,
-    calibration: windowArrays(calibration, task, calibrationWindows),
+    calibration: windowArrays(calibration, spec, calibrationWindows),
     validation: windows,
     family: definition.capabilities.quantization,
     point: loss.point,
@@ -161,7 +166,7 @@ export async function packModel({
       model: model.name,
       quantiles,
       cadenceMs: cadenceOf(heldOut),
-      golden: goldenWindows(heldOut, task),
+      golden: goldenWindows(heldOut, model.spec),
       calibration: { coverage, halfWidths },
       metrics: { dataset, mae: mae(measured.actual, forecast), coverage: coverageOf(measured.actual, lo, hi) },
     },
@@ -172,8 +177,9 @@ export async function packModel({
 
 const goldenCases = 4;
 
-function goldenWindows(frame: TimeSeriesFrame, { inputLength, horizon }: Task): Record<string, FloatTensor>[] {
-  const windows = windowArrays(frame, { inputLength, horizon }, goldenCases);
+function goldenWindows(frame: TimeSeriesFrame, spec: ForecastSpec): Record<string, FloatTensor>[] {
+  const { inputLength } = taskOf(spec);
+  const windows = windowArrays(frame, spec, goldenCases);
   const cut = (values: Float32Array, i: number): FloatTensor => ({
     data: values.slice(i * inputLength, (i + 1) * inputLength),
     dims: [1, inputLength, 1],
@@ -207,7 +213,7 @@ export function holdOut(
 
 /** The rows at the end of each series that this model was validated on; a fifth of the shortest where it was not. */
 export function heldOutRows({ spec, errors }: TrainedModel, frame: TimeSeriesFrame): number {
-  const { horizon } = deviceTask({ spec });
+  const { horizon } = taskOf(spec);
   const lengths = frame.ids.map((_, series) => rowsOf(frame, series).to - rowsOf(frame, series).from);
   const shortest = lengths.reduce((a, b) => Math.min(a, b), Infinity);
   if (errors === undefined) return Math.max(horizon, Math.floor(shortest / 5));

@@ -9,10 +9,10 @@ import {
   type Graph,
   type Tensor,
 } from '../graph/index.js';
+import { forecastError } from './error.js';
 import { findLayers } from './layers.js';
 import { signalToNoise } from './noise.js';
 import type { Found, Task } from './task.js';
-import { forecastError } from './windows.js';
 
 /** Shorter constants save nothing, and many of them are settings that must stay exact. */
 const worthwhile = 64;
@@ -36,12 +36,12 @@ const ways = { fp16: storeFp16, 'fp16-compute': computeFp16 };
 export async function fp16(task: Task, to: keyof typeof ways): Promise<Found> {
   const change = ways[to];
   const graph = change(task.float);
-  const mae = await forecastError(task.engine, graph, task.validation, task.point);
+  const error = await forecastError(task.engine, graph, task.validation, task.point);
   const layers = findLayers(task.float, { activations: false });
   const noise = await signalToNoise(task, layers, change, task.validation);
   return {
     graph,
-    mae,
+    error,
     method: 'none',
     layers: layers.map(({ name }, i) => ({ name, precision: 'float16', signalToNoiseDb: noise[i]! })),
     keptFp32: [],

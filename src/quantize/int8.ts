@@ -1,13 +1,14 @@
 /** Static INT8: tries the ways to choose ranges, then takes layers back to FP32, step by step, until the error is small enough. */
 import { NeuroDivergentError } from '../errors.js';
 import { constantValues, quantizeLinear } from '../graph/index.js';
+import { forecastError, type ForecastError } from './error.js';
 import { findLayers, type Layer } from './layers.js';
 import { signalToNoise } from './noise.js';
 import { activationScale, methods, type Method } from './range.js';
 import { integerWeight, observe, rewrite, type Histograms, type Precisions } from './rewrite.js';
 import { asProduct, saturatedPairs } from './saturation.js';
 import type { Found, Task } from './task.js';
-import { firstWindows, forecastError, runWindows, windowCount, withSession, type WindowArrays } from './windows.js';
+import { firstWindows, runWindows, windowCount, withSession, type WindowArrays } from './windows.js';
 
 /** Throws what `quantize` lists. */
 export async function int8(task: Task): Promise<Found> {
@@ -22,19 +23,19 @@ export async function int8(task: Task): Promise<Found> {
     });
   }
   const histograms = await observe(engine, float, layers, calibration);
-  const errorOf = (precisions: Precisions, method: Method): Promise<number> =>
+  const errorOf = (precisions: Precisions, method: Method): Promise<ForecastError> =>
     forecastError(engine, rewrite(float, precisions, histograms, method), validation, point);
 
   let precisions: Precisions = new Map(layers.map((layer) => [layer, layer.precisions[0]!]));
   let method: Method = 'minmax';
-  let mae = Number.POSITIVE_INFINITY;
-  for (const candidate of histograms.size === 0 ? [method] : methods) {
-    const error = await errorOf(precisions, candidate);
-    if (error < mae) [method, mae] = [candidate, error];
+  let error = await errorOf(precisions, method);
+  for (const candidate of histograms.size === 0 ? [] : methods.slice(1)) {
+    const other = await errorOf(precisions, candidate);
+    if (!(lossOf(other) >= lossOf(error))) [method, error] = [candidate, other];
   }
 
-  if (lossOf(mae) > maxLoss)
-    [precisions, mae] = await mixedPrecision(task, layers, precisions, (p) => errorOf(p, method));
+  if (!(lossOf(error) <= maxLoss))
+    [precisions, error] = await mixedPrecision(task, layers, precisions, (p) => errorOf(p, method));
 
   const saturations = await countSaturations(task, calibration, precisions, histograms, method);
   const noise = await signalToNoise(
@@ -45,7 +46,7 @@ export async function int8(task: Task): Promise<Found> {
   );
   return {
     graph: rewrite(float, precisions, histograms, method),
-    mae,
+    error,
     method: [...precisions.values()].includes('int8') ? method : 'none',
     layers: layers.map((layer, i) => ({
       name: layer.name,
@@ -62,40 +63,40 @@ export async function int8(task: Task): Promise<Found> {
  * gives back what was taken without need. Ends with all layers in FP32 when nothing helps.
  */
 async function mixedPrecision(
-  { fp32Mae, lossOf, maxLoss }: Task,
+  { lossOf, maxLoss }: Task,
   layers: readonly Layer[],
   start: Precisions,
-  errorOf: (precisions: Precisions) => Promise<number>,
-): Promise<[Precisions, number]> {
+  errorOf: (precisions: Precisions) => Promise<ForecastError>,
+): Promise<[Precisions, ForecastError]> {
   const cost = new Map<Layer, number>();
   for (const layer of layers) {
     const alone = await errorOf(new Map([[layer, layer.precisions[0]!]]));
-    cost.set(layer, (alone - fp32Mae) / constantValues(layer.weight)!.length);
+    cost.set(layer, lossOf(alone) / constantValues(layer.weight)!.length);
   }
   const order = [...layers].sort((a, b) => cost.get(b)! - cost.get(a)!);
 
   let precisions = start;
-  let mae = Number.POSITIVE_INFINITY;
-  const holds = (error: number): boolean => lossOf(error) <= maxLoss;
+  let error: ForecastError | undefined;
+  const holds = (found: ForecastError): boolean => lossOf(found) <= maxLoss;
   for (const precision of ['int8-weights', 'float32'] as const) {
     for (const layer of order) {
-      if (holds(mae) || precisions.get(layer) === precision) continue;
+      if ((error && holds(error)) || precisions.get(layer) === precision) continue;
       precisions = new Map(precisions).set(layer, precision);
-      mae = await errorOf(precisions);
+      error = await errorOf(precisions);
     }
   }
-  if (!holds(mae)) return [precisions, mae];
+  if (!holds(error!)) return [precisions, error!];
   for (const layer of order.toReversed()) {
     for (const better of layer.precisions) {
       if (better === precisions.get(layer)) break;
       const tried = new Map(precisions).set(layer, better);
-      const error = await errorOf(tried);
-      if (!holds(error)) continue;
-      [precisions, mae] = [tried, error];
+      const found = await errorOf(tried);
+      if (!holds(found)) continue;
+      [precisions, error] = [tried, found];
       break;
     }
   }
-  return [precisions, mae];
+  return [precisions, error!];
 }
 
 function calibrationOf({ calibration, float }: Task): WindowArrays {

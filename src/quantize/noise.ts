@@ -14,22 +14,25 @@ export async function signalToNoise(
   const outputs = Object.fromEntries(layers.map(({ nodes: [node] }, i) => [`layer${i}`, node.outputs[0]!]));
   const watching = { ...float, outputs: { forecast: float.outputs.forecast!, ...outputs } };
   const few = firstWindows(float, windows, 64);
-  const values = async (graph: Graph): Promise<number[][]> => {
-    const collected = layers.map((): number[] => []);
+  const values = async (graph: Graph): Promise<Float32Array[][]> => {
+    const collected = layers.map((): Float32Array[] => []);
     await withSession(engine, graph, (session) =>
       runWindows(session, graph, few, (found) => {
-        for (const [i, list] of collected.entries()) for (const value of found[`layer${i}`]!.data) list.push(value);
+        for (const [i, list] of collected.entries()) list.push(found[`layer${i}`]!.data);
       }),
     );
     return collected;
   };
   const [expected, actual] = [await values(watching), await values(change(watching))];
-  return expected.map((signal, i) => {
+  return expected.map((parts, i) => {
     let power = 0;
     let noise = 0;
-    for (const [j, value] of signal.entries()) {
-      power += value * value;
-      noise += (value - actual[i]![j]!) ** 2;
+    for (const [part, signal] of parts.entries()) {
+      const found = actual[i]![part]!;
+      for (let j = 0; j < signal.length; j++) {
+        power += signal[j]! ** 2;
+        noise += (signal[j]! - found[j]!) ** 2;
+      }
     }
     return 10 * Math.log10(power / noise);
   });

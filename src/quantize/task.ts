@@ -1,6 +1,7 @@
 /** What quantizing is asked for, and what it answers. */
 import type { Engine } from '../engine/port.js';
 import type { Graph } from '../graph/index.js';
+import type { ForecastError } from './error.js';
 import type { Precision } from './layers.js';
 import type { Method } from './range.js';
 import type { WindowArrays } from './windows.js';
@@ -9,7 +10,7 @@ import type { WindowArrays } from './windows.js';
 export type Compression = 'int8' | 'fp16' | 'fp16-compute';
 
 export interface QuantizeOptions {
-  /** An inference graph with bound parameters and the output `forecast [batch, horizon, columns]`. */
+  /** An inference graph with bound parameters and the output `forecast [batch, horizon, series · columns]`. */
   readonly graph: Graph;
   readonly to: Compression;
   readonly engine: Engine;
@@ -19,7 +20,7 @@ export interface QuantizeOptions {
   readonly validation: WindowArrays;
   /** The model's class, `capabilities.quantization`: C keeps all activations in FP32. Default A. */
   readonly family?: 'A' | 'B' | 'C';
-  /** Largest relative rise of the error: 0.01 for INT8, 0.001 for FP16. */
+  /** Largest relative rise of the error, as the median over the series, and a third of what the 90th percentile may be: 0.01 for INT8, 0.001 for FP16. */
   readonly maxLoss?: number;
   /** Largest size of the file, as a share of FP32; default 0.35 for INT8, 0.55 for FP16. Only looked at from 64 kB FP32 on. */
   readonly maxSizeRatio?: number;
@@ -33,10 +34,12 @@ export interface QuantizeReport {
   readonly sizeBytes: number;
   readonly fp32Bytes: number;
   readonly sizeRatio: number;
-  /** Mean absolute errors on the validation windows, in sensor units; `maeLoss` is the relative rise. */
+  /** Mean absolute errors on the validation windows, in sensor units. */
   readonly mae: number;
   readonly fp32Mae: number;
+  /** Relative rise of the error: the median over the series, and the 90th percentile. */
   readonly maeLoss: number;
+  readonly maeLossP90: number;
   /** How activation ranges were chosen; none when no activation is quantized. */
   readonly method: Method | 'none';
   readonly layers: readonly {
@@ -55,12 +58,12 @@ export interface Task extends QuantizeOptions {
   readonly float: Graph;
   readonly point: number;
   readonly maxLoss: number;
-  readonly fp32Mae: number;
-  /** Relative rise of the error. */
-  readonly lossOf: (mae: number) => number;
+  /** The relative rise of the error, as it is compared with `maxLoss`. */
+  readonly lossOf: (error: ForecastError) => number;
 }
 
 /** What a way of quantizing found. */
-export type Found = Pick<QuantizeReport, 'mae' | 'method' | 'layers' | 'keptFp32' | 'saturations'> & {
+export type Found = Pick<QuantizeReport, 'method' | 'layers' | 'keptFp32' | 'saturations'> & {
   readonly graph: Graph;
+  readonly error: ForecastError;
 };

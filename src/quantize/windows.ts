@@ -1,24 +1,33 @@
-/** Runs a graph on many windows through the engine, and measures its forecasts. */
+/** Runs a graph on many windows through the engine. */
 import type { Engine, FloatTensor, Session } from '../engine/port.js';
 import { ShapeError } from '../errors.js';
-import { mae } from '../evaluate/metrics.js';
-import { leafName, toOnnx, type Graph } from '../graph/index.js';
+import { leafName, toOnnx, type Graph, type Tensor } from '../graph/index.js';
 
-/** Windows as flat arrays: every input of the graph by its name, `[windows, …]`, and what then happened. */
+/**
+ * Windows as flat arrays: every input of the graph by its name, `[windows, …]`, and what then happened. An input that all
+ * windows share, such as the static columns of series that are forecast together, is there once.
+ */
 export interface WindowArrays {
-  /** `[windows, horizon, 1]`, in sensor units. */
+  /** `[windows, horizon, series]`, in sensor units; one series, or all that are forecast together. */
   readonly target: Float32Array;
   /** 1 where the target is known; everywhere when absent. */
   readonly targetMask?: Float32Array;
+  /** `[windows]`, which series each is of, for windows of one series; all of one when absent. */
+  readonly series?: Float32Array;
   readonly [input: string]: Float32Array | undefined;
 }
 
 const batchSize = 64;
 const elements = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
+/** An input of a fixed first axis, beside one whose batch is open, holds the same for all windows. */
+const isShared = (graph: Graph, { shape: [first] }: Tensor): boolean =>
+  typeof first === 'number' && graph.inputs.some(({ shape }) => typeof shape[0] !== 'number');
+
 /** How many windows there are. Throws `ND_SHAPE_MISMATCH` when an input is missing or they disagree. */
 export function windowCount(graph: Graph, windows: WindowArrays): number {
-  const counts = graph.inputs.map((input) => {
+  const batched = graph.inputs.filter((input) => !isShared(graph, input));
+  const counts = batched.map((input) => {
     const width = elements(input.shape.slice(1) as number[]);
     const count = (windows[leafName(input)]?.length ?? Number.NaN) / width;
     if (Number.isInteger(count)) return count;
@@ -39,8 +48,11 @@ export function windowCount(graph: Graph, windows: WindowArrays): number {
 /** The first windows, or all when there are fewer. */
 export const firstWindows = (graph: Graph, windows: WindowArrays, count: number): WindowArrays => {
   const total = windowCount(graph, windows);
+  const shared = graph.inputs.filter((input) => isShared(graph, input)).map(leafName);
   const first = (data: Float32Array): Float32Array => data.subarray(0, (data.length / total) * Math.min(count, total));
-  const entries = Object.entries(windows).flatMap(([name, data]) => (data ? [[name, first(data)] as const] : []));
+  const entries = Object.entries(windows).flatMap(([name, data]) =>
+    data ? [[name, shared.includes(name) ? data : first(data)] as const] : [],
+  );
   return { ...Object.fromEntries(entries), target: first(windows.target) };
 };
 
@@ -52,13 +64,15 @@ export function runWindows(
   visit: (outputs: Record<string, FloatTensor>, first: number, count: number) => void,
 ): void {
   const total = windowCount(graph, windows);
-  const fixed = graph.inputs[0]!.shape[0]!;
+  const open = graph.inputs.some(({ shape: [first] }) => typeof first !== 'number');
   for (let first = 0; first < total;) {
     // A graph of a fixed batch gets its last batch filled up with windows it has already seen.
-    const size = typeof fixed === 'number' ? fixed : Math.min(batchSize, total - first);
+    const size = open ? Math.min(batchSize, total - first) : (graph.inputs[0]!.shape[0] as number);
     const count = Math.min(size, total - first);
     const feeds = Object.fromEntries(
       graph.inputs.map((input) => {
+        if (isShared(graph, input))
+          return [leafName(input), { data: windows[leafName(input)]!, dims: input.shape as number[] }];
         const shape = input.shape.slice(1) as number[];
         const width = elements(shape);
         const data = new Float32Array(size * width);
@@ -82,26 +96,4 @@ export async function withSession<T>(engine: Engine, graph: Graph, use: (session
   } finally {
     session.close();
   }
-}
-
-/** Mean absolute error of the forecast, in sensor units. `point` is the column of the forecast that is meant as a point. */
-export async function forecastError(
-  engine: Engine,
-  graph: Graph,
-  windows: WindowArrays,
-  point: number,
-): Promise<number> {
-  const total = windowCount(graph, windows);
-  const actual = Float64Array.from(windows.target, (value, i) =>
-    windows.targetMask === undefined || windows.targetMask[i]! > 0 ? value : Number.NaN,
-  );
-  const horizon = actual.length / total;
-  const forecast = new Float64Array(actual.length);
-  await withSession(engine, graph, (session) =>
-    runWindows(session, graph, windows, ({ forecast: found }, first, count) => {
-      const columns = found!.dims.at(-1)!;
-      for (let i = 0; i < count * horizon; i++) forecast[first * horizon + i] = found!.data[i * columns + point]!;
-    }),
-  );
-  return mae(actual, forecast);
 }

@@ -5,7 +5,7 @@ import { createOrtEngine } from '../../engine/ort.js';
 import { exportOnnx } from '../../forecaster/compile.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
 import { readData, shellWord, type DataFlags } from '../table.js';
-import { chosenModel, compress, heldOutRows, holdOut, packModel } from '../ship.js';
+import { chosenModel, compress, deviceTask, heldOutRows, holdOut, packModel } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
 import type { OutputFlags } from '../terminal.js';
 
@@ -28,6 +28,7 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
   const forecaster = await Forecaster.load(folder);
   const { inputLength, horizon } = forecaster;
   const model = chosenModel(forecaster, flags.model);
+  deviceTask(model); // refuses before minutes of work
   const frame = await readData(flags, { terminal, minLength: inputLength + horizon + (flags.validation ?? 0) });
   const rows = flags.validation ?? heldOutRows(model, frame);
   const { rest: calibration, held: heldOut } = holdOut(frame, rows, inputLength);
