@@ -15,7 +15,7 @@ const lineBudgets = {
   import: 920,
   losses: 1150,
   models: 6500,
-  quantize: 1000,
+  quantize: 1500,
   runtime: 3300,
   stats: 300,
   time: 350,

@@ -10,9 +10,7 @@ test('a model that was not validated is judged by a fifth of the rows', () => {
 });
 
 test('a model of many series is refused on devices, since a device forecasts each by itself', () => {
-  expect(() => deviceTask({ spec: specOf('tsmixer', { series: 2 }) } as never)).toThrow(
-    /tsmixer: .*\[ND_CONFIG_CONFLICT\]/,
-  );
+  expect(() => deviceTask({ spec: specOf('tsmixer', { series: 2 }) })).toThrow(/tsmixer: .*\[ND_CONFIG_CONFLICT\]/);
 });
 
 test('a model of many series that reads other columns is quantized with all that it reads', async () => {
