@@ -12,7 +12,7 @@ import { shippedGraph } from '../src/forecaster/compile.js';
 import { Forecaster, type TrainedModel } from '../src/forecaster/forecaster.js';
 import { models, type Model } from '../src/models/index.js';
 import { forecastError, lossOf } from '../src/quantize/error.js';
-import { measureLatency, tryQuantize, type Attempt, type Compression } from '../src/quantize/index.js';
+import { measureLatency, targets, tryQuantize, type Attempt, type Compression } from '../src/quantize/index.js';
 import { peakOf } from './compress-memory.js';
 import { readEtt, readM4, readSkab, standardized } from './data.js';
 import { geometricMean, rounded } from './statistics.js';
@@ -64,7 +64,10 @@ const smaller: Readonly<Record<string, Record<string, unknown>>> = {
 const trainMs = 6000;
 const stepsRange = [40, 400] as const;
 const windows = { calibration: 512, validation: 1024, test: 1024 };
-const ways: readonly Compression[] = ['fp16', 'int8'];
+/** Dynamic ranges for those whose ranges are hard to foresee, `capabilities.quantization`. */
+const waysOf = ({ capabilities }: Model): readonly Compression[] =>
+  capabilities.quantization === 'A' ? ['fp16', 'int8', 'w4', 'auto'] : ['fp16', 'int8', 'int8-dynamic', 'w4', 'auto'];
+const target = targets['x86-64'];
 
 export interface CompressRow {
   readonly model: string;
@@ -115,7 +118,7 @@ export async function benchCompress({ only, save = false, again = false }: Compr
       if (only?.includes(model.id) === false) continue;
       if (dataset !== 'etth1' && !skeleton.includes(model.id)) continue;
       const mine = (row: CompressRow): boolean => row.model === model.id && row.dataset === dataset;
-      const missing = ways.filter((way) => again || !rows.some((row) => mine(row) && row.precision === way));
+      const missing = waysOf(model).filter((way) => again || !rows.some((row) => mine(row) && row.precision === way));
       if (missing.length === 0) continue;
       const measured = await measure(model, dataset, data, missing);
       rows = [...rows.filter((row) => !mine(row) || !measured.some((other) => other.precision === row.precision)), ...measured]; // prettier-ignore
@@ -130,7 +133,12 @@ export async function benchCompress({ only, save = false, again = false }: Compr
     rows: shown,
     passed: shown.filter(({ gate }) => gate === 'pass').length,
     failed: shown.filter(({ gate }) => gate === 'fail').length,
-    ways: Object.fromEntries(ways.map((way) => [way, summary(shown.filter(({ precision }) => precision === way))])),
+    ways: Object.fromEntries(
+      [...new Set(shown.map(({ precision }) => precision))].map((way) => [
+        way,
+        summary(shown.filter(({ precision }) => precision === way)),
+      ]),
+    ),
   };
   if (save) writeFileSync(kept, `${JSON.stringify(report, null, 2)}\n`);
   return report;
@@ -176,6 +184,7 @@ async function measure(
     const attempt = await tryQuantize({
       graph,
       to: way,
+      target,
       engine,
       calibration,
       validation,

@@ -1,6 +1,7 @@
 /** Options that many commands share, and how their values are read. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Aggregation } from '../data/from-columns.js';
+import { targetNames } from '../quantize/targets.js';
 
 const aggregations: readonly Aggregation[] = ['mean', 'last', 'first', 'sum', 'min', 'max'];
 
@@ -21,6 +22,11 @@ export const addDataOptions = (command: Command, what: string): Command =>
     .addOption(
       new Option('--fill-gaps <rule>', 'how missing steps are filled').choices(['linear', 'last', 'mask', 'none']),
     );
+
+export const targetOption = (): Option =>
+  new Option('--target <device>', 'what it is for, which decides what is computed in integers')
+    .choices(targetNames)
+    .default('any');
 
 export const futureDataOption = (): Option =>
   new Option('--future-data <file>', 'CSV with the future columns for the steps that come next');

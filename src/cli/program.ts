@@ -1,8 +1,18 @@
 /** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
 import { Command, Option } from 'commander';
 import { providers } from '../engine/port.js';
+import { compressions } from '../quantize/task.js';
 import { version } from '../version.js';
-import { addDataOptions, futureDataOption, listOf, nameList, numberList, realNumber, wholeNumber } from './option.js';
+import {
+  addDataOptions,
+  futureDataOption,
+  listOf,
+  nameList,
+  numberList,
+  realNumber,
+  targetOption,
+  wholeNumber,
+} from './option.js';
 
 /** Throws `CommanderError` where the words are not understood; the caller says so. */
 export function createProgram(): Command {
@@ -88,10 +98,9 @@ export function createProgram(): Command {
     .argument('<folder>', 'what `nd train` wrote')
     .requiredOption('--out <file>', 'the quantized ONNX model')
     .addOption(
-      new Option('--to <precision>', 'precision of the weights')
-        .choices(['int8', 'fp16', 'fp16-compute'])
-        .default('int8'),
+      new Option('--to <precision>', 'what weights are stored and computed in').choices(compressions).default('int8'),
     )
+    .addOption(targetOption())
     .option('--model <name>', 'which of the models (the best)')
     .option('--validation <rows>', 'last rows of each series that judge it (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
@@ -111,6 +120,7 @@ export function createProgram(): Command {
         .argParser((text) => listOf(text, ['int8', 'fp16', 'fp32']))
         .default(['int8']),
     )
+    .addOption(targetOption())
     .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
     .option('--unit <unit>', 'unit of the readings, such as °C')

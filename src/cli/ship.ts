@@ -13,7 +13,7 @@ import { shippedGraph } from '../forecaster/compile.js';
 import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { taskOf, type Task } from '../forecaster/runner.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
-import type { Compression, WindowArrays } from '../quantize/index.js';
+import type { Compression, Target, WindowArrays } from '../quantize/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
@@ -70,12 +70,14 @@ export async function compress(
   {
     engine,
     to,
+    target,
     calibration,
     validation,
     maxLoss,
   }: {
     engine: Engine;
     to: Compression;
+    target?: Target | undefined;
     calibration: TimeSeriesFrame;
     validation: TimeSeriesFrame;
     maxLoss?: number | undefined;
@@ -89,6 +91,7 @@ export async function compress(
     graph,
     to,
     engine,
+    ...(target && { target }),
     calibration: windowArrays(calibration, spec, calibrationWindows),
     validation: windows,
     family: definition.capabilities.quantization,

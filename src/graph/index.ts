@@ -20,6 +20,7 @@ export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
 export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
 export * from './ops/attention.js';
+export { dynamicProduct } from './ops/dynamic.js';
 export * from './ops/elementwise.js';
 export * from './ops/gru.js';
 export * from './ops/layout.js';

@@ -8,7 +8,7 @@ import type { LoweredNode, OnnxEmitter } from './onnx/emitter.js';
 import { roundToHalf } from './onnx/half.js';
 import { bindBatch, type Shape } from './shape.js';
 
-export type DType = 'float32' | 'float16' | 'int8' | 'uint8' | 'int32' | 'int64';
+export type DType = 'float32' | 'float16' | 'int4' | 'int8' | 'uint8' | 'int32' | 'int64';
 
 export interface Tensor {
   readonly node: Node;
@@ -36,9 +36,10 @@ export interface GradientContext<A extends object, O extends string> {
   readonly gradients: Readonly<Partial<Record<O, Tensor>>>;
 }
 
-/** A case on which every op is checked: shapes of the inputs, with attributes and an element type where the op wants them. */
+/** A case on which every op is checked: shapes of the inputs, with attributes and element types (one, or one for each) where the op wants them. */
 export type Sample<A extends object> =
-  readonly (readonly number[])[] | { shapes: readonly (readonly number[])[]; with: A; dtype?: DType };
+  | readonly (readonly number[])[]
+  | { shapes: readonly (readonly number[])[]; with: A; dtype?: DType | readonly DType[] };
 
 export interface OpSpec<I extends string, A extends object, O extends string> {
   readonly name: string;

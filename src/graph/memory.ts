@@ -5,7 +5,15 @@ import { elements } from './ndarray.js';
 import { reshape } from './ops/layout.js';
 import { bindBatch } from './shape.js';
 
-const bytesPerElement: Record<DType, number> = { float32: 4, float16: 2, int8: 1, uint8: 1, int32: 4, int64: 8 };
+const bytesPerElement: Record<DType, number> = {
+  float32: 4,
+  float16: 2,
+  int4: 0.5,
+  int8: 1,
+  uint8: 1,
+  int32: 4,
+  int64: 8,
+};
 
 /** What tensors take, each by itself; `batch` binds the symbolic batch. */
 export const totalBytes = (tensors: readonly Tensor[], batch = 1): number =>

@@ -6,10 +6,12 @@ import { NeuroDivergentError } from '../errors.js';
 import { foldConstants, fuseBias, mergeEqual, runPasses, simplify, toOnnx, type Graph } from '../graph/index.js';
 import { forecastError, lossOf, tail } from './error.js';
 import { fp16 } from './fp16.js';
-import { int8 } from './int8.js';
-import type { QuantizeOptions, QuantizeReport, Task } from './task.js';
+import { search, type Ladder } from './search.js';
+import { targets } from './targets.js';
+import type { Compression, QuantizeOptions, QuantizeReport, Task } from './task.js';
 
 export { measureLatency, type Latency } from './latency.js';
+export { targets, type Target, type TargetName } from './targets.js';
 export type { Compression, QuantizeOptions, QuantizeReport } from './task.js';
 export type { WindowArrays } from './windows.js';
 
@@ -22,7 +24,27 @@ export interface Quantized {
 }
 
 const half = { loss: 0.001, size: 0.55 };
-const limits = { int8: { loss: 0.01, size: 0.35 }, fp16: half, 'fp16-compute': half };
+const few = { loss: 0.01, size: 0.35 };
+const limits: Record<Compression, typeof few> = {
+  int8: few,
+  'int8-dynamic': few,
+  w8: few,
+  w4: few,
+  auto: few,
+  fp16: half,
+  'fp16-compute': half,
+};
+const [ranges, runs, eight, four] = (['int8', 'int8-dynamic', 'int8-weights', 'int4-weights'] as const).map(
+  (first): Ladder => [first, ...(['int8-weights', 'float16'] as const).filter((step) => step !== first)],
+) as [Ladder, Ladder, Ladder, Ladder];
+/** What a layer becomes, and what it steps back to when that loses too much: the first ladder that begins with what it can be. */
+const ladders: Partial<Record<Compression, readonly Ladder[]>> = {
+  int8: [ranges, runs, eight],
+  'int8-dynamic': [runs, eight],
+  w8: [eight],
+  w4: [four],
+  auto: [ranges, runs, four],
+};
 /** Smaller files consist of what does not shrink. */
 const gatedFromBytes = 65_536;
 
@@ -62,9 +84,19 @@ export async function tryQuantize(options: QuantizeOptions): Promise<Attempt> {
   const float = runPasses(options.graph, [simplify, foldConstants, mergeEqual, fuseBias]);
   const fp32Model = toOnnx(float, { metadata });
   const fp32 = await forecastError(engine, float, validation, point);
-  const task: Task = { ...options, float, point, maxLoss, lossOf: (error) => lossOf(error, fp32).gated };
+  const task: Task = {
+    ...options,
+    target: options.target ?? targets.any,
+    float,
+    point,
+    maxLoss,
+    lossOf: (error, beside = fp32) => lossOf(error, beside).gated,
+  };
 
-  const { graph, error, ...found } = to === 'int8' ? await int8(task) : await fp16(task, to);
+  const choice = ladders[to];
+  const { graph, error, ...found } = choice
+    ? await search(task, choice)
+    : await fp16(task, to as 'fp16' | 'fp16-compute');
   const model = toOnnx(graph, { metadata });
   const { median, p90, gated } = lossOf(error, fp32);
   const sizeRatio = model.length / fp32Model.length;
@@ -87,10 +119,19 @@ export async function tryQuantize(options: QuantizeOptions): Promise<Attempt> {
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
-function lossFault({ mae, fp32Mae, maeLoss, maeLossP90, keptFp32 }: QuantizeReport, maxLoss: number): string {
+/** Layers that are named as those to blame. */
+const blamed = 3;
+
+function lossFault({ mae, fp32Mae, maeLoss, maeLossP90, keptFp32, layers }: QuantizeReport, maxLoss: number): string {
   const kept = keptFp32.length > 0 ? ` with ${keptFp32.join(', ')} kept in FP32` : '';
+  const worst = layers
+    .flatMap(({ name, lossAlone = 0 }) => (lossAlone > 0 ? [{ name, lossAlone }] : []))
+    .sort((a, b) => b.lossAlone - a.lossAlone)
+    .slice(0, blamed)
+    .map(({ name, lossAlone }) => `${name} by ${percent(lossAlone)}`);
+  const blame = worst.length > 0 ? `; alone, in few bits, ${worst.join(', ')}` : '';
   return (
     `the error rises by ${percent(maeLoss)} in the median over the series and by ${percent(maeLossP90)} in the 90th ` +
-    `percentile (${fp32Mae} → ${mae} over all)${kept}, where ${percent(maxLoss)} and ${percent(tail * maxLoss)} are allowed`
+    `percentile (${fp32Mae} → ${mae} over all)${kept}, where ${percent(maxLoss)} and ${percent(tail * maxLoss)} are allowed${blame}`
   );
 }

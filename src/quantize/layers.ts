@@ -1,5 +1,6 @@
 /** What can be quantized in a graph: the products with known weights. */
 import {
+  constant,
   conv1d,
   constantValues,
   gemm,
@@ -15,8 +16,11 @@ import {
 } from '../graph/index.js';
 import { gruFused, lstmFused } from '../graph/ops/fused-recurrent.js';
 
-/** `int8`: weights and activations; `int8-weights`: the weights are stored in int8 and computed with in FP32. */
-export type Precision = 'int8' | 'int8-weights' | 'float32';
+/**
+ * `int8`: weights and activations, with ranges found beforehand; `int8-dynamic`: with the ranges of each run; `…-weights`
+ * and `float16`: stored so and computed with in FP32.
+ */
+export type Precision = 'int8' | 'int8-dynamic' | 'int8-weights' | 'int4-weights' | 'float16' | 'float32';
 
 /** A weight and the nodes that use it. */
 export interface Layer {
@@ -26,7 +30,7 @@ export interface Layer {
   /** The axis of the weight that counts output channels. */
   readonly axis: number;
   readonly nodes: readonly [Node, ...Node[]];
-  /** What it may become, best first. */
+  /** What it may become. */
   readonly precisions: readonly Precision[];
 }
 
@@ -35,47 +39,85 @@ interface Kind {
   readonly weights: readonly number[];
   readonly axis: number;
   readonly rank: number;
-  readonly activations: boolean;
+  /** How it can be multiplied in integers. */
+  readonly integer: readonly Precision[];
 }
 
-/** Recurrent states are carried on, so errors would be too: there only weights are stored in int8. */
+const product = { weights: [1], axis: 1, rank: 2 } as const;
+/** Recurrent states are carried on, so errors would be too: there weights alone are stored in int8. */
 const kinds = new Map<Op, Kind>([
-  [matmul.op, { weights: [1], axis: 1, rank: 2, activations: true }],
-  [gemm.op, { weights: [1], axis: 1, rank: 2, activations: true }],
-  [conv1d.op, { weights: [1], axis: 0, rank: 3, activations: true }],
-  [rnn.op, { weights: [1], axis: 1, rank: 2, activations: false }],
-  [gru.op, { weights: [1], axis: 1, rank: 2, activations: false }],
-  [lstm.op, { weights: [1], axis: 1, rank: 2, activations: false }],
-  [gruFused.op, { weights: [1, 2], axis: 1, rank: 3, activations: false }],
-  [lstmFused.op, { weights: [1, 2], axis: 1, rank: 3, activations: false }],
+  [matmul.op, { ...product, integer: ['int8', 'int8-dynamic'] }],
+  [gemm.op, { ...product, integer: ['int8', 'int8-dynamic'] }],
+  [conv1d.op, { weights: [1], axis: 0, rank: 3, integer: ['int8'] }],
+  [rnn.op, { ...product, integer: [] }],
+  [gru.op, { ...product, integer: [] }],
+  [lstm.op, { ...product, integer: [] }],
+  [gruFused.op, { weights: [1, 2], axis: 1, rank: 3, integer: [] }],
+  [lstmFused.op, { weights: [1, 2], axis: 1, rank: 3, integer: [] }],
 ]);
 
 /** Below this many weights a layer saves nothing: an interpolation matrix, a scaler. */
 const worthwhile = 1024;
+const stored: readonly Precision[] = ['int8-weights', 'int4-weights', 'float16', 'float32'];
 
-/** `activations: false` leaves all activations in FP32. */
-export function findLayers(graph: Graph, { activations }: { activations: boolean }): Layer[] {
+/** Rows whose arithmetic takes as long as reading the weights once. */
+const rowsPerReading = 16;
+
+/** What a product costs for one window, counted in weights that are read. */
+function cost({ outputs: [y] }: Node, weights: number): number {
+  const steps = y!.shape
+    .slice(1, -1)
+    .reduce<number>((product, dim) => product * (typeof dim === 'number' ? dim : 1), 1);
+  return weights * (1 + steps / rowsPerReading);
+}
+
+/** `activations: false` leaves all activations in FP32. `int8From` is the least cost from which integers pay. */
+export function findLayers(
+  graph: Graph,
+  { activations, int8From }: { activations: boolean; int8From: number },
+): Layer[] {
   const users = new Map<Tensor, Node[]>();
+  const parameters = new Map<Tensor, Node[]>();
+  const use = (of: Map<Tensor, Node[]>, weight: Tensor, node: Node): unknown =>
+    of.set(weight, [...(of.get(weight) ?? []), node]);
   for (const node of topological(Object.values(graph.outputs))) {
-    const kind = kinds.get(node.op);
-    if (kind === undefined || constantValues(node.inputs[0]!) !== undefined) continue;
-    for (const weight of kind.weights.map((i) => node.inputs[i]!)) {
-      if (weight.shape.length !== kind.rank || (constantValues(weight)?.length ?? 0) < worthwhile) continue;
-      users.set(weight, [...(users.get(weight) ?? []), node]);
+    const kind = constantValues(node.inputs[0] ?? constant(0)) === undefined ? kinds.get(node.op) : undefined;
+    for (const [i, input] of node.inputs.entries()) {
+      if ((constantValues(input)?.length ?? 0) < worthwhile || input.dtype !== 'float32') continue;
+      if (kind?.weights.includes(i) && input.shape.length === kind.rank) use(users, input, node);
+      else if ((input.node.attributes as { name?: string }).name !== undefined) use(parameters, input, node);
     }
   }
-  return [...users].map(([weight, nodes], i) => {
+  const named = ({ node: { attributes } }: Tensor, otherwise: string): string =>
+    (attributes as { name?: string }).name?.replace(/\/weight$/, '') ?? otherwise;
+  const products = [...users].map(([weight, nodes], i): Layer => {
     const [first] = nodes as [Node, ...Node[]];
-    const { name } = weight.node.attributes as { name?: string };
-    const full = activations && nodes.every(({ op }) => kinds.get(op)!.activations);
+    const count = constantValues(weight)!.length;
+    const pays = nodes.some((node) => cost(node, count) >= int8From);
+    const integer = kinds
+      .get(first.op)!
+      .integer.filter((way) => pays && nodes.every(({ op }) => kinds.get(op)!.integer.includes(way)))
+      .filter((way) => activations || way === 'int8-dynamic');
     return {
-      name: name?.replace(/\/weight$/, '') ?? `${first.op.name}${i}`,
+      name: named(weight, `${first.op.name}${i}`),
       weight,
       axis: kinds.get(first.op)!.axis,
       nodes: [first, ...nodes.slice(1)],
-      precisions: full ? ['int8', 'int8-weights', 'float32'] : ['int8-weights', 'float32'],
+      precisions: [...integer, ...stored],
     };
   });
+  // Other parameters, such as embeddings or the factors of frequencies, are only stored in few bits; DFTs and averages are exact in FP16.
+  const others = [...parameters].filter(([weight]) => !users.has(weight));
+  return [
+    ...products,
+    ...others.map(([weight, [first, ...rest]], i): Layer => ({
+      name: named(weight, `constant${i}`),
+      weight,
+      axis: 0,
+      nodes: [first!, ...rest],
+      precisions: stored,
+    })),
+  ];
 }
 
 export interface QuantizedWeight {
@@ -87,8 +129,16 @@ export interface QuantizedWeight {
 /**
  * Seven bits, so that the sum of two products with a uint8 fits the 16 bits that x86 without VNNI adds them in
  * (ENGINE.md §5): 255·63·2 < 2^15.
+ * Always, since models for other processors are judged on x86, too.
  */
 export const largestWeight = 63;
+
+/** The output channel of a weight by its place. */
+export function channelOf({ weight, axis }: Pick<Layer, 'weight' | 'axis'>): (i: number) => number {
+  const shape = weight.shape as readonly number[];
+  const inner = shape.slice(axis + 1).reduce((product, dim) => product * dim, 1);
+  return (i) => Math.floor(i / inner) % shape[axis]!;
+}
 
 /** Symmetric int8 for each output channel. `atLeast` keeps a channel's scale from getting too fine. */
 export function quantizeWeight(
@@ -98,17 +148,15 @@ export function quantizeWeight(
 ): QuantizedWeight {
   const data = constantValues(weight)!;
   const shape = weight.shape as readonly number[];
-  const inner = shape.slice(axis + 1).reduce((product, dim) => product * dim, 1);
-  const channelOf = (i: number): number => Math.floor(i / inner) % shape[axis]!;
+  const channel = channelOf({ weight, axis });
   const scale = new Array<number>(shape[axis]!).fill(0);
-  for (let i = 0; i < data.length; i++)
-    scale[channelOf(i)] = Math.max(scale[channelOf(i)]!, Math.abs(data[i]!) / largest);
-  for (const [channel, value] of scale.entries()) {
-    const chosen = Math.max(value, atLeast?.(channel) ?? 0);
-    scale[channel] = Math.fround(chosen === 0 ? 1 : chosen); // a channel of zeros takes any scale
+  for (let i = 0; i < data.length; i++) scale[channel(i)] = Math.max(scale[channel(i)]!, Math.abs(data[i]!) / largest);
+  for (const [c, value] of scale.entries()) {
+    const chosen = Math.max(value, atLeast?.(c) ?? 0);
+    scale[c] = Math.fround(chosen === 0 ? 1 : chosen); // a channel of zeros takes any scale
   }
   const values = Int8Array.from(data, (value, i) =>
-    Math.max(-largest, Math.min(largest, Math.round(value / scale[channelOf(i)]!))),
+    Math.max(-largest, Math.min(largest, Math.round(value / scale[channel(i)]!))),
   );
   return { values, scale };
 }

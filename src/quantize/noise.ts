@@ -2,7 +2,7 @@
 import type { Graph } from '../graph/index.js';
 import type { Layer } from './layers.js';
 import type { Task } from './task.js';
-import { firstWindows, runWindows, withSession, type WindowArrays } from './windows.js';
+import { someWindows, runWindows, withSession, type WindowArrays } from './windows.js';
 
 /** How much stronger each layer's output is than the error in it, in decibel, everything before it being quantized too. */
 export async function signalToNoise(
@@ -13,7 +13,7 @@ export async function signalToNoise(
 ): Promise<number[]> {
   const outputs = Object.fromEntries(layers.map(({ nodes: [node] }, i) => [`layer${i}`, node.outputs[0]!]));
   const watching = { ...float, outputs: { forecast: float.outputs.forecast!, ...outputs } };
-  const few = firstWindows(float, windows, 64);
+  const few = someWindows(float, windows, 64);
   const values = async (graph: Graph): Promise<Float32Array[][]> => {
     const collected = layers.map((): Float32Array[] => []);
     await withSession(engine, graph, (session) =>

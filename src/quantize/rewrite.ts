@@ -1,15 +1,15 @@
-/** Static INT8: what calibration saw decides the scales, the error on validation windows decides everything else. */
+/** The graph with layers in few bits: what calibration saw decides the scales of activations. */
 import type { Engine } from '../engine/port.js';
 import {
-  castTo,
+  add,
   constant,
   constantValues,
   conv1d,
   definePass,
   dequantizeLinear,
+  dynamicProduct,
   gemm,
   mergeEqual,
-  mul,
   quantizeLinear,
   runPasses,
   substitute,
@@ -19,6 +19,7 @@ import {
   type Tensor,
 } from '../graph/index.js';
 import { createNode } from '../graph/ir.js';
+import { storeFp16 } from './fp16.js';
 import { quantizeWeight, type Layer, type Precision } from './layers.js';
 import {
   activationScale,
@@ -28,6 +29,8 @@ import {
   type Histogram,
   type Method,
 } from './range.js';
+import { storedWeight, type StoredBits } from './stored.js';
+import type { Target } from './targets.js';
 import { runWindows, withSession, type WindowArrays } from './windows.js';
 
 /** What each tensor that gets quantized looked like over the calibration windows. */
@@ -74,12 +77,26 @@ export async function observe(
 
 export type Precisions = ReadonlyMap<Layer, Precision>;
 
-/** The graph with each layer at its precision. */
-export function rewrite(graph: Graph, precisions: Precisions, histograms: Histograms, method: Method): Graph {
-  const stored = [...precisions].flatMap(([layer, precision]) =>
-    precision === 'int8-weights' ? [[layer.weight, storedInt8(layer)] as const] : [],
-  );
-  const scaleOf = (tensor: Tensor): ActivationScale => activationScale(histograms.get(tensor)!, method);
+/** How activations are scaled. */
+export interface Scaling {
+  readonly histograms: Histograms;
+  readonly method: Method;
+  readonly target: Target;
+}
+
+/** The graph with each layer at its precision, and all else that is large in FP16. */
+export function rewrite(graph: Graph, precisions: Precisions, { histograms, method, target }: Scaling): Graph {
+  const stored = new Map<Tensor, Tensor>();
+  const kept = new Set<Tensor>();
+  const dynamic = new Map<Tensor, Layer>();
+  for (const [layer, precision] of precisions) {
+    const bits = storedBits[precision];
+    if (bits !== undefined) stored.set(layer.weight, storedWeight(layer.weight, bits));
+    if (precision === 'float32') kept.add(layer.weight);
+    if (precision === 'int8-dynamic') dynamic.set(layer.weight, layer);
+  }
+  const scaleOf = (tensor: Tensor): ActivationScale =>
+    activationScale(histograms.get(tensor)!, method, target.activations);
   const scales = new Map<Tensor, readonly ActivationScale[]>();
   const layers = new Map<Tensor, Layer>();
   for (const [layer, precision] of precisions) {
@@ -98,20 +115,22 @@ export function rewrite(graph: Graph, precisions: Precisions, histograms: Histog
     if (!layer?.nodes.some(({ op }) => op === node.op)) return undefined;
     return integerNode(node, layer, scales.get(layer.weight)!);
   };
-  return runPasses(substitute(graph, new Map(stored)), [definePass('quantize-int8', [integerProduct]), mergeEqual]);
+  const dynamicProducts: Rule = (node) => {
+    const weight = node.inputs[1];
+    const layer = weight && dynamic.get(weight);
+    return layer?.nodes.some(({ op }) => op === node.op) ? dynamicNode(node, layer) : undefined;
+  };
+  const passes = [definePass('quantize-int8', [integerProduct, dynamicProducts]), mergeEqual];
+  return storeFp16(runPasses(substitute(graph, stored), passes), kept);
 }
 
-/** Weights in int8, computed with in FP32: the runtime multiplies them out once, at load. */
-function storedInt8(layer: Layer): Tensor {
+const storedBits: Partial<Record<Precision, StoredBits>> = { 'int8-weights': 8, 'int4-weights': 4 };
+
+function dynamicNode({ op, inputs }: Node, layer: Layer): Tensor {
   const { values, scale } = quantizeWeight(layer);
-  const shape = layer.weight.shape as readonly number[];
-  return mul(
-    castTo(constant(values, shape, 'int8'), { dtype: 'float32' }),
-    constant(
-      Float32Array.from(scale),
-      shape.map((dim, axis) => (axis === layer.axis ? dim : 1)),
-    ),
-  );
+  const weight = constant(values, layer.weight.shape as readonly number[], 'int8');
+  const y = dynamicProduct(inputs[0]!, weight, { scale });
+  return op === gemm.op ? add(y, inputs[2]!) : y;
 }
 
 const throughInteger = (x: Tensor, scale: ActivationScale): Tensor => dequantizeLinear(quantizeLinear(x, scale), scale);

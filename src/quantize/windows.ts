@@ -45,15 +45,24 @@ export function windowCount(graph: Graph, windows: WindowArrays): number {
   });
 }
 
-/** The first windows, or all when there are fewer. */
-export const firstWindows = (graph: Graph, windows: WindowArrays, count: number): WindowArrays => {
+/** Evenly spread windows, or all when there are fewer. */
+export const someWindows = (graph: Graph, windows: WindowArrays, count: number): WindowArrays => {
   const total = windowCount(graph, windows);
+  if (total <= count) return windows;
   const shared = graph.inputs.filter((input) => isShared(graph, input)).map(leafName);
-  const first = (data: Float32Array): Float32Array => data.subarray(0, (data.length / total) * Math.min(count, total));
+  const some = (data: Float32Array): Float32Array => {
+    const width = data.length / total;
+    const chosen = new Float32Array(count * width);
+    for (let i = 0; i < count; i++) {
+      const from = Math.floor((i * total) / count) * width;
+      chosen.set(data.subarray(from, from + width), i * width);
+    }
+    return chosen;
+  };
   const entries = Object.entries(windows).flatMap(([name, data]) =>
-    data ? [[name, shared.includes(name) ? data : first(data)] as const] : [],
+    data ? [[name, shared.includes(name) ? data : some(data)] as const] : [],
   );
-  return { ...Object.fromEntries(entries), target: first(windows.target) };
+  return Object.fromEntries(entries) as unknown as WindowArrays;
 };
 
 /** Runs all windows, batch by batch; `visit` gets the outputs of `count` windows that start with number `first`. */

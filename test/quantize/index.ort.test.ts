@@ -1,14 +1,16 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine } from '../../src/engine/ort.js';
-import { createGraph, foldConstants, runPasses, simplify } from '../../src/graph/index.js';
+import { createGraph, foldConstants, runPasses, simplify, topological, verify } from '../../src/graph/index.js';
 import { fuseRecurrent } from '../../src/graph/passes/fuse-recurrent.js';
 import { gru } from '../../src/models/gru.js';
 import { nhits } from '../../src/models/nhits.js';
-import { measureLatency, quantize, type QuantizeOptions } from '../../src/quantize/index.js';
+import { measureLatency, quantize, targets, type QuantizeOptions } from '../../src/quantize/index.js';
 import { network, windowsFor } from './network.js';
 import { trainBriefly, type Trained } from './trained.js';
 
 const engine = createOrtEngine();
+/** Integers however small the product is. */
+const everywhere = { ...targets.any, int8From: 0 };
 
 describe('NHITS with the library defaults, trained on sensor data', () => {
   let trained: Trained;
@@ -17,7 +19,7 @@ describe('NHITS with the library defaults, trained on sensor data', () => {
   });
 
   test('INT8 keeps the error within 1 % and takes at most 0.30 of the bytes, every layer in integers', async () => {
-    const { report, model, fp32Model } = await quantize({ ...trained, engine, to: 'int8' });
+    const { report, model, fp32Model } = await quantize({ ...trained, engine, to: 'int8', target: everywhere });
     expect(report.maeLoss).toBeLessThanOrEqual(0.01);
     expect(report.sizeRatio).toBeLessThanOrEqual(0.3);
     expect(report.sizeRatio).toBe(model.length / fp32Model.length);
@@ -62,6 +64,7 @@ describe('on a small network', () => {
   const options = (graph = float, edit: Parameters<typeof windowsFor>[1] = {}): QuantizeOptions => ({
     graph,
     to: 'int8',
+    target: everywhere,
     engine,
     calibration: windowsFor(graph, { count: 256, ...edit, seed: 2 }),
     validation: windowsFor(graph, { count: 256, ...edit, seed: 3 }),
@@ -84,14 +87,58 @@ describe('on a small network', () => {
     expect(found).not.toContain('float32');
   });
 
-  test('a layer whose weights differ by orders of magnitude stays FP32, and no other does', async () => {
+  test('a layer whose weights differ by orders of magnitude is computed with in FP32, and no other is', async () => {
     const steep = network((name, weights) => {
       if (name === 'first') for (let column = 0; column < 64; column++) weights[column] = weights[column]! * 1000;
     });
     const scale = (column: number): number => (column === 0 ? 1e-3 : 1);
     const { report } = await quantize(options(steep, { scale, noise: 0.1 }));
-    expect(report.keptFp32).toEqual(['first']);
+    expect(report.layers.map(({ precision }) => precision)).toEqual(['int8-weights', 'int8', 'int8']);
+    expect(report.layers[0]!.lossAlone).toBeGreaterThan(0.01);
     expect(report.maeLoss).toBeLessThanOrEqual(0.01);
+  });
+
+  test.each([
+    ['w8', 0.31, ['int8-weights']],
+    ['w4', 0.2, ['int4-weights']],
+    ['int8-dynamic', 0.33, ['int8-dynamic']],
+  ] as const)(
+    '%s stores %d of the bytes, in layers of one kind as long as the error allows it',
+    async (to, size, kinds) => {
+      const { report, graph } = await quantize({ ...options(), to, maxLoss: 0.1 });
+      expect(report.sizeRatio).toBeLessThan(size);
+      expect(new Set(report.layers.map(({ precision }) => precision))).toEqual(new Set(kinds));
+      expect(report.method).toBe('none');
+      verify(graph);
+    },
+  );
+
+  test('auto computes in integers where the target gains by it, and stores the rest in the fewest bits', async () => {
+    const found = async (int8From: number) =>
+      Object.values(await precisions({ ...options(), to: 'auto', maxLoss: 0.1, target: { ...targets.any, int8From } }));
+    expect(await found(4096)).toEqual(['int4-weights', 'int8', 'int4-weights']); // 32 x 64, 64 x 64 and 64 x 16 weights
+    expect(await found(Infinity)).toEqual(['int4-weights', 'int4-weights', 'int4-weights']);
+  });
+
+  test('what loses too much in four bits is kept in more', async () => {
+    const found = (maxLoss: number) => precisions({ ...options(float, { noise: 0.1 }), to: 'w4', maxLoss });
+    const kinds = new Set(Object.values(await found(0.08)));
+    expect(kinds).toEqual(new Set(['int4-weights', 'int8-weights']));
+  });
+
+  test('where integers do not pay, weights are stored in int8 and computed with in FP32', async () => {
+    const { report } = await quantize({ ...options(), target: targets['raspberry-pi-4'] });
+    expect(new Set(report.layers.map(({ precision }) => precision))).toEqual(new Set(['int8-weights']));
+    expect(report.maeLoss).toBeLessThanOrEqual(0.01);
+  });
+
+  test('for a GPU activations are int8, both sides alike', async () => {
+    const { graph } = await quantize({ ...options(), target: { ...targets['jetson-orin'], int8From: 0 } });
+    const codes = topological([graph.outputs.forecast!]).filter(({ op }) => op.name === 'quantizeLinear');
+    expect(codes.map(({ outputs: [y], attributes }) => [y!.dtype, (attributes as { zero: number[] }).zero])).toEqual(
+      codes.map(() => ['int8', [0]]),
+    );
+    expect(codes).toHaveLength(3);
   });
 
   test('the same windows give the same bytes', async () => {

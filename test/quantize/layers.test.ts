@@ -21,7 +21,7 @@ const weights = (shape: readonly number[], name?: string): Tensor =>
     'float32',
     name,
   );
-const all = { activations: true };
+const all = { activations: true, int8From: 0 };
 
 describe('findLayers', () => {
   test('finds products with enough known weights and names them after their parameter', () => {
@@ -50,9 +50,9 @@ describe('findLayers', () => {
     const { h } = gru(x, weights([32, 96]), constant(new Float32Array(96)), constant(new Float32Array(64), [2, 32]));
     const graph = g.finish({ y: matmul(h, weights([32, 32])) });
     expect(findLayers(graph, all).map(({ precisions }) => precisions[0])).toEqual(['int8-weights', 'int8']);
-    expect(findLayers(graph, { activations: false }).map(({ precisions }) => precisions[0])).toEqual([
+    expect(findLayers(graph, { activations: false, int8From: 0 }).map(({ precisions }) => precisions[0])).toEqual([
       'int8-weights',
-      'int8-weights',
+      'int8-dynamic',
     ]);
   });
 

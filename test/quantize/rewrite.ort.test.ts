@@ -20,6 +20,7 @@ import {
 } from '../../src/graph/index.js';
 import { findLayers, type Precision } from '../../src/quantize/layers.js';
 import { observe, rewrite } from '../../src/quantize/rewrite.js';
+import { targets } from '../../src/quantize/targets.js';
 import type { WindowArrays } from '../../src/quantize/windows.js';
 import { horizon, inputLength, network, windowsFor } from './network.js';
 
@@ -28,9 +29,13 @@ const float = runPasses(network(), [fuseBias]);
 const windows = windowsFor(float, { count: 256 });
 
 async function quantized(graph: Graph, calibration: WindowArrays, precision: Precision = 'int8'): Promise<Graph> {
-  const layers = findLayers(graph, { activations: true });
+  const layers = findLayers(graph, { activations: true, int8From: 0 });
   const histograms = await observe(engine, graph, layers, calibration);
-  return rewrite(graph, new Map(layers.map((layer) => [layer, precision])), histograms, 'minmax');
+  return rewrite(graph, new Map(layers.map((layer) => [layer, precision])), {
+    histograms,
+    method: 'minmax',
+    target: targets.any,
+  });
 }
 
 test('every product stands between quantize and dequantize nodes, and the forecast is never quantized', async () => {

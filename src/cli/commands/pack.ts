@@ -4,6 +4,7 @@ import type { BundleParts } from '../make-bundle.js';
 import { createOrtEngine } from '../../engine/ort.js';
 import { exportOnnx } from '../../forecaster/compile.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
+import { targets, type TargetName } from '../../quantize/index.js';
 import { readData, shellWord, type DataFlags } from '../table.js';
 import { chosenModel, compress, deviceTask, heldOutRows, holdOut, packModel } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
@@ -16,6 +17,7 @@ export interface PackFlags extends DataFlags, OutputFlags {
   readonly model?: string;
   /** The first is what devices run. */
   readonly precisions: readonly ('int8' | 'fp16' | 'fp32')[];
+  readonly target: TargetName;
   readonly validation?: number;
   readonly maxLoss?: number;
   readonly unit?: string;
@@ -39,7 +41,7 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
     models[to] =
       to === 'fp32'
         ? exportOnnx(model)
-        : (await compress(model, { engine, to, calibration, validation: heldOut, maxLoss })).model;
+        : (await compress(model, { engine, to, target: targets[flags.target], calibration, validation: heldOut, maxLoss })).model; // prettier-ignore
   }
   const dataset = data === '-' ? 'standard input' : basename(data);
   const parts: Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs'> = {

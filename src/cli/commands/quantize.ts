@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { createOrtEngine } from '../../engine/ort.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
-import type { Compression } from '../../quantize/index.js';
+import { targets, type Compression, type TargetName } from '../../quantize/index.js';
 import { readData, type DataFlags } from '../table.js';
 import { chosenModel, compress, heldOutRows, holdOut, type Compressed } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
@@ -11,6 +11,7 @@ import type { OutputFlags } from '../terminal.js';
 export interface QuantizeFlags extends DataFlags, OutputFlags {
   readonly out: string;
   readonly to: Compression;
+  readonly target: TargetName;
   readonly model?: string;
   readonly validation?: number;
   readonly maxLoss?: number;
@@ -27,10 +28,21 @@ export async function quantizeCommand(folder: string, flags: QuantizeFlags): Pro
   const { rest: calibration, held: validation } = holdOut(frame, rows, inputLength);
   terminal.say(`Quantizing ${model.name} to ${to}; the last ${rows} rows of each series judge it.`);
 
-  const compressed = await compress(model, { engine: createOrtEngine(), to, calibration, validation, maxLoss });
+  const compressed = await compress(model, {
+    engine: createOrtEngine(),
+    to,
+    target: targets[flags.target],
+    calibration,
+    validation,
+    maxLoss,
+  });
   writeFileSync(out, compressed.model);
   const { report, latency } = compressed;
-  printResult(flags, { model: model.name, to, out, ...report, latencyUs: latency }, comparison(compressed, to));
+  printResult(
+    flags,
+    { model: model.name, to, target: flags.target, out, ...report, latencyUs: latency },
+    comparison(compressed, to),
+  );
   terminal.say(`\nWrote ${out}.`);
 }
 

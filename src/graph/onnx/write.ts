@@ -29,16 +29,25 @@ const irVersion = 10n;
 const dataTypes: Record<DType, DataType> = {
   float32: DataType.FLOAT,
   float16: DataType.FLOAT16,
+  int4: DataType.INT4,
   int8: DataType.INT8,
   uint8: DataType.UINT8,
   int32: DataType.INT32,
   int64: DataType.INT64,
 };
 
+/** Two in a byte, the first in the low half. */
+function packNibbles(data: ArrayLike<number>): Uint8Array {
+  const packed = new Uint8Array(Math.ceil(data.length / 2));
+  for (let i = 0; i < data.length; i++) packed[i >> 1]! |= (data[i]! & 15) << (4 * (i & 1));
+  return packed;
+}
+
 /** Values of a constant in the bytes ONNX wants: little endian, the element type's width. */
 const encoders: Record<DType, (data: ArrayLike<number>) => ArrayBufferView> = {
   float32: (data) => (data instanceof Float32Array ? data : new Float32Array(data)),
   float16: (data) => Uint16Array.from(data, toHalf),
+  int4: packNibbles,
   int8: (data) => Int8Array.from(data),
   uint8: (data) => Uint8Array.from(data),
   int32: (data) => Int32Array.from(data),

@@ -1,9 +1,18 @@
-/** Computes equal things once: nodes with the same op, inputs and attributes become one. */
+/** Computes equal things once: nodes with the same op, inputs and attributes become one, and so do constants of the same values. */
+import { createHash } from 'node:crypto';
 import type { Node } from '../ir.js';
 import { constantOp } from '../ops/leaf.js';
 import { rebuild, type Pass } from './pass.js';
 
-const largestComparedConstant = 64;
+/** Longer constants are told apart by a hash of their values. */
+const largestWritten = 64;
+
+function valuesKey(data: ArrayLike<number>): string {
+  if (data.length <= largestWritten) return Array.from(data).join();
+  const view = ArrayBuffer.isView(data) ? data : Float64Array.from(data);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  return `${view.constructor.name} ${createHash('sha256').update(bytes).digest('base64')}`;
+}
 
 export const mergeEqual: Pass = {
   name: 'merge-equal',
@@ -29,7 +38,7 @@ function keyOf(node: Node, ids: ReadonlyMap<Node, number>): string | undefined {
       shape: readonly number[];
       dtype: string;
     };
-    return data.length > largestComparedConstant ? undefined : `${dtype}[${shape}]${Array.from(data).join()}`;
+    return `${dtype}[${shape}]${valuesKey(data)}`;
   }
   if (inputs.length === 0) return undefined;
   return `${node.op.name}(${inputs.map((input) => `${ids.get(input.node)}.${input.index}`).join()})${JSON.stringify(node.attributes)}`;

@@ -21,6 +21,7 @@ function ortTensor(dtype: DType, { data, shape }: NdArray): OrtTensor {
       return new OrtTensor(dtype, Int8Array.from(data), [...shape]);
     case 'uint8':
       return new OrtTensor(dtype, Uint8Array.from(data), [...shape]);
+    case 'int4':
     case 'int32':
     case 'int64':
       throw new Error(`no op takes ${dtype}`);

@@ -31,6 +31,7 @@ export function seeded(seed: number): () => number {
 const representable: Record<DType, (value: number) => number> = {
   float32: Math.fround,
   float16: (value) => fromHalf(toHalf(value)),
+  int4: (value) => Math.round(7 * value),
   int8: (value) => Math.round(127 * value),
   uint8: (value) => Math.round(127.5 * (value + 1)),
   int32: (value) => Math.round(1e6 * value),
@@ -45,15 +46,20 @@ export function opCases(): OpCase[] {
         with: attributes,
         dtype = 'float32',
       } = 'shapes' in sample ? sample : { shapes: sample, with: {} };
-      const inputs = shapes.map((shape, i) => leaf(inputOp, { name: `x${i}`, shape, dtype }));
+      const inputs = shapes.map((shape, i) =>
+        leaf(inputOp, { name: `x${i}`, shape, dtype: typeof dtype === 'string' ? dtype : dtype[i]! }),
+      );
       const node = createNode(op, inputs, attributes);
       const names = op.outputs ?? ['y'];
       const outputs = Object.fromEntries(names.map((name, i) => [name, node.outputs[i]!]));
       const random = seeded(number + 1);
       const [low, high] = op.domain ?? [-1, 1];
-      const draw = (): number => representable[dtype](low + (high - low) * random());
+      const draw = (type: DType): number => representable[type](low + (high - low) * random());
       const feeds = Object.fromEntries(
-        shapes.map((shape, i) => [`x${i}`, { data: Float64Array.from({ length: elements(shape) }, draw), shape }]),
+        shapes.map((shape, i) => [
+          `x${i}`,
+          { data: Float64Array.from({ length: elements(shape) }, () => draw(inputs[i]!.dtype)), shape },
+        ]),
       );
       const graph: Graph = { inputs, parameters: [], states: [], draws: [], updates: {}, outputs };
       return {
