@@ -23,8 +23,8 @@ export const addDataOptions = (command: Command, what: string): Command =>
       new Option('--fill-gaps <rule>', 'how missing steps are filled').choices(['linear', 'last', 'mask', 'none']),
     );
 
-export const targetOption = (): Option =>
-  new Option('--target <device>', 'what it is for, which decides what is computed in integers')
+export const deviceOption = (): Option =>
+  new Option('--device <name>', 'what it is for, which decides what is computed in integers')
     .choices(targetNames)
     .default('any');
 

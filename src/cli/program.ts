@@ -10,7 +10,7 @@ import {
   nameList,
   numberList,
   realNumber,
-  targetOption,
+  deviceOption,
   wholeNumber,
 } from './option.js';
 
@@ -100,7 +100,7 @@ export function createProgram(): Command {
     .addOption(
       new Option('--to <precision>', 'what weights are stored and computed in').choices(compressions).default('int8'),
     )
-    .addOption(targetOption())
+    .addOption(deviceOption())
     .option('--model <name>', 'which of the models (the best)')
     .option('--validation <rows>', 'last rows of each series that judge it (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
@@ -120,7 +120,7 @@ export function createProgram(): Command {
         .argParser((text) => listOf(text, ['int8', 'fp16', 'fp32']))
         .default(['int8']),
     )
-    .addOption(targetOption())
+    .addOption(deviceOption())
     .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
     .option('--unit <unit>', 'unit of the readings, such as °C')

@@ -17,7 +17,7 @@ export interface PackFlags extends DataFlags, OutputFlags {
   readonly model?: string;
   /** The first is what devices run. */
   readonly precisions: readonly ('int8' | 'fp16' | 'fp32')[];
-  readonly target: TargetName;
+  readonly device: TargetName;
   readonly validation?: number;
   readonly maxLoss?: number;
   readonly unit?: string;
@@ -41,7 +41,7 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
     models[to] =
       to === 'fp32'
         ? exportOnnx(model)
-        : (await compress(model, { engine, to, target: targets[flags.target], calibration, validation: heldOut, maxLoss })).model; // prettier-ignore
+        : (await compress(model, { engine, to, target: targets[flags.device], calibration, validation: heldOut, maxLoss })).model; // prettier-ignore
   }
   const dataset = data === '-' ? 'standard input' : basename(data);
   const parts: Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs'> = {

@@ -11,7 +11,7 @@ import type { OutputFlags } from '../terminal.js';
 export interface QuantizeFlags extends DataFlags, OutputFlags {
   readonly out: string;
   readonly to: Compression;
-  readonly target: TargetName;
+  readonly device: TargetName;
   readonly model?: string;
   readonly validation?: number;
   readonly maxLoss?: number;
@@ -31,7 +31,7 @@ export async function quantizeCommand(folder: string, flags: QuantizeFlags): Pro
   const compressed = await compress(model, {
     engine: createOrtEngine(),
     to,
-    target: targets[flags.target],
+    target: targets[flags.device],
     calibration,
     validation,
     maxLoss,
@@ -40,7 +40,7 @@ export async function quantizeCommand(folder: string, flags: QuantizeFlags): Pro
   const { report, latency } = compressed;
   printResult(
     flags,
-    { model: model.name, to, target: flags.target, out, ...report, latencyUs: latency },
+    { model: model.name, to, device: flags.device, out, ...report, latencyUs: latency },
     comparison(compressed, to),
   );
   terminal.say(`\nWrote ${out}.`);
