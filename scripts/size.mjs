@@ -11,7 +11,7 @@ const lineBudgets = {
   engine: 1180,
   evaluate: 1350,
   forecaster: 960,
-  graph: 4950,
+  graph: 5100,
   import: 920,
   losses: 1150,
   models: 6500,
