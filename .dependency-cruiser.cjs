@@ -16,7 +16,7 @@ const arrows = {
   forecaster: ['*'],
   import: ['contracts', 'graph', 'losses', 'models', 'train', 'forecaster'],
   quantize: ['graph', 'data', 'engine', 'stats', 'train'],
-  distill: ['graph', 'losses', 'models', 'data', 'evaluate', 'engine', 'train'],
+  distill: ['contracts', 'graph', 'losses', 'models', 'data', 'evaluate', 'engine', 'train', 'forecaster'],
   bundle: ['contracts'],
   transport: ['contracts'],
   runtime: ['contracts', 'bundle', 'transport', 'engine', 'stats', 'time'],

@@ -8,6 +8,7 @@ const lineBudgets = {
   cli: 4000,
   contracts: 1300,
   data: 1950,
+  distill: 900,
   engine: 1180,
   evaluate: 1350,
   forecaster: 960,

@@ -41,6 +41,16 @@ export { parseCsv, readCsv, readStaticCsv, type CsvOptions } from './data/csv.js
 export { frameFromColumns, type FrameColumns, type FrameOptions } from './data/from-columns.js';
 export { describe, sliceTime, splitAt, tail, validate, type TimeSeriesFrame } from './data/frame.js';
 export { DataError, formatFindings, type Finding } from './data/validate.js';
+export {
+  distill,
+  modelTeacher,
+  onnxTeacher,
+  type DistillEvent,
+  type DistillOptions,
+  type DistillReport,
+  type Distilled,
+  type Teacher,
+} from './distill/index.js';
 export { exitCode, NeuroDivergentError, type ErrorCode } from './errors.js';
 export { backtest, type Backtest, type BacktestModel } from './evaluate/backtest.js';
 export { leaderboard, formatLeaderboard } from './evaluate/leaderboard.js';

@@ -1,6 +1,7 @@
 /** Options that many commands share, and how their values are read. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Aggregation } from '../data/from-columns.js';
+import { providers } from '../engine/port.js';
 import { targetNames } from '../quantize/targets.js';
 
 const aggregations: readonly Aggregation[] = ['mean', 'last', 'first', 'sum', 'min', 'max'];
@@ -27,6 +28,27 @@ export const deviceOption = (): Option =>
   new Option('--device <name>', 'what it is for, which decides what is computed in integers')
     .choices(targetNames)
     .default('any');
+
+export const addTrainingOptions = (command: Command): Command =>
+  command
+    .option('--input-length <steps>', 'steps of the past to look at (three horizons)', wholeNumber)
+    .option('--historic <columns>', 'columns known up to now', nameList)
+    .option('--future <columns>', 'columns known in advance', nameList)
+    .option('--static <columns>', 'columns constant within a series', nameList)
+    .option('--set <name=value...>', 'hyperparameters: hidden=64, nhits.dropout=0.1, train.weightDecay=0.01')
+    .option('--loss <name>', 'mae, mse, huber:2, mq:80,90, normal, …', 'mae')
+    .option('--scaler <name>', 'how each window is scaled: standard, robust, minmax, revin, identity, …', 'robust')
+    .option('--max-steps <n>', 'training steps', wholeNumber)
+    .option('--learning-rate <rate>', 'step size of Adam', realNumber)
+    .option('--batch <windows>', 'windows per step', wholeNumber)
+    .option('--validation <rows>', 'last rows of each series to validate on (a tenth)', wholeNumber)
+    .option('--patience <checks>', 'stop after so many checks without improvement', wholeNumber)
+    .option('--checkpointing', 'compute activations again in the backward pass: less memory, more time')
+    .option('--threads <n>', 'threads', wholeNumber)
+    .addOption(new Option('--provider <name>', 'what computes (cpu)').choices(providers))
+    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
+    .option('--resume', 'go on from the checkpoint in the folder')
+    .option('--overwrite', 'replace the forecaster in the folder');
 
 export const futureDataOption = (): Option =>
   new Option('--future-data <file>', 'CSV with the future columns for the steps that come next');

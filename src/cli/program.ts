@@ -1,16 +1,16 @@
 /** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
 import { Command, Option } from 'commander';
-import { providers } from '../engine/port.js';
 import { compressions } from '../quantize/task.js';
 import { version } from '../version.js';
 import {
   addDataOptions,
+  addTrainingOptions,
+  deviceOption,
   futureDataOption,
   listOf,
   nameList,
   numberList,
   realNumber,
-  deviceOption,
   wholeNumber,
 } from './option.js';
 
@@ -35,29 +35,11 @@ export function createProgram(): Command {
       (await import('./demo/command.js')).demoCommand(command.optsWithGlobals()),
     );
 
-  addDataOptions(nd.command('train'), 'a time and a target column')
+  addTrainingOptions(addDataOptions(nd.command('train'), 'a time and a target column'))
     .description('train models on a table')
     .requiredOption('--out <folder>', 'where the trained forecaster goes')
     .requiredOption('--horizon <steps>', 'steps to forecast', wholeNumber)
     .option('--model <names>', 'models to train, separated by commas', nameList, ['nhits'])
-    .option('--input-length <steps>', 'steps of the past to look at (three horizons)', wholeNumber)
-    .option('--historic <columns>', 'columns known up to now', nameList)
-    .option('--future <columns>', 'columns known in advance', nameList)
-    .option('--static <columns>', 'columns constant within a series', nameList)
-    .option('--set <name=value...>', 'hyperparameters: hidden=64, nhits.dropout=0.1, train.weightDecay=0.01')
-    .option('--loss <name>', 'mae, mse, huber:2, mq:80,90, normal, …', 'mae')
-    .option('--scaler <name>', 'how each window is scaled: standard, robust, minmax, revin, identity, …', 'robust')
-    .option('--max-steps <n>', 'training steps', wholeNumber)
-    .option('--learning-rate <rate>', 'step size of Adam', realNumber)
-    .option('--batch <windows>', 'windows per step', wholeNumber)
-    .option('--validation <rows>', 'last rows of each series to validate on (a tenth)', wholeNumber)
-    .option('--patience <checks>', 'stop after so many checks without improvement', wholeNumber)
-    .option('--checkpointing', 'compute activations again in the backward pass: less memory, more time')
-    .option('--threads <n>', 'threads', wholeNumber)
-    .addOption(new Option('--provider <name>', 'what computes (cpu)').choices(providers))
-    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
-    .option('--resume', 'go on from the checkpoint in the folder')
-    .option('--overwrite', 'replace the forecaster in the folder')
     .action(async (_: object, command: Command) =>
       (await import('./commands/train.js')).trainCommand(command.optsWithGlobals()),
     );
@@ -91,6 +73,27 @@ export function createProgram(): Command {
     .option('--overwrite', 'replace the forecaster in the folder')
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/import.js')).importCommand(folder, command.optsWithGlobals()),
+    );
+
+  addTrainingOptions(addDataOptions(nd.command('distill'), 'a time and a target column'))
+    .description('teach a small model what large ones know, and measure whether it paid')
+    .requiredOption('--teacher <paths>', 'forecasters and ONNX files, separated by commas', nameList)
+    .requiredOption('--out <folder>', 'where the trained student goes')
+    .option('--horizon <steps>', 'steps to forecast (those of the first forecaster)', wholeNumber)
+    .option('--model <name>', 'the student', 'mlp')
+    .option('--alpha <weight>', 'weight of what the teacher says (1)', realNumber)
+    .option('--truth <weight>', 'weight of the loss against the truth (1)', realNumber)
+    .option('--scales <n>', 'averages over 1, 2, 4, … steps that are compared (4)', wholeNumber)
+    .option('--spectrum <weight>', 'weight of the divergence of spectra (0.1)', realNumber)
+    .option('--tilt <value>', 'e^tilt is how much more the last step counts than the first (0)', realNumber)
+    .option('--extra <share>', 'made-up windows with the forecasts of the teacher, per true window (0)', realNumber)
+    .addOption(
+      new Option('--combine <way>', 'how several teachers become one (greedy)').choices(['greedy', 'mean', 'best']),
+    )
+    .option('--seeds <n>', 'students of each kind that are compared (3)', wholeNumber)
+    .option('--cache <folder>', 'keep the forecasts of the teachers there for the next time')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/distill.js')).distillCommand(command.optsWithGlobals()),
     );
 
   addDataOptions(nd.command('quantize'), 'what to calibrate on and to validate with')

@@ -47,6 +47,15 @@ export interface Windows {
   readonly future: readonly string[];
   readonly static: Float32Array | undefined;
   readonly together: number | undefined;
+  /** What a teacher forecasts for every window, to learn from beside the truth. */
+  readonly teacher?: TeacherForecasts;
+}
+
+export interface TeacherForecasts {
+  /** Numbers per step: the point alone, or quantiles. */
+  readonly columns: number;
+  /** [count, columns·H, N], column by column */
+  readonly values: Float32Array;
 }
 
 /**
@@ -62,6 +71,7 @@ export interface WindowBatch {
   historic?: Float32Array; // [batch, L, X], shared [batch, X, L, N]
   future?: Float32Array; // [batch, L + H, F], shared [batch, F, L + H, N]
   static?: Float32Array; // [batch, S], shared [N, S]
+  teacher?: Float32Array; // [batch, columns·H, N]
 }
 
 /**
@@ -220,6 +230,13 @@ export function forecastTimes({ frame, starts, inputLength, horizon }: Windows, 
   return Float64Array.from({ length: horizon }, (_, h) => addSteps(frame.time[last]!, frequency, h + 1));
 }
 
+/** The same cut-offs with a past of another length; what lies before the first row of a series is the caller's business. */
+export const withPast = (windows: Windows, inputLength: number): Windows => ({
+  ...windows,
+  inputLength,
+  starts: windows.starts.map((start) => start + windows.inputLength - inputLength),
+});
+
 const staticWidth = ({ static: fixed, frame }: Windows): number => (fixed ? fixed.length / frame.ids.length : 0);
 
 /** Series of one window. */
@@ -227,9 +244,9 @@ export const seriesPerWindow = ({ together }: Windows): number => together ?? 1;
 
 /** The shape of every tensor of a batch of `size` windows. */
 export function batchShapes(windows: Windows, size: number): BatchShapes {
-  const { historic, future } = windows;
+  const { historic, future, teacher } = windows;
   const counts = { historic: historic.length, future: future.length, static: staticWidth(windows) };
-  return windowShapes({ ...windows, ...counts }, size);
+  return windowShapes({ ...windows, ...counts, teacher: teacher?.columns ?? 0 }, size);
 }
 
 export type BatchShapes = Readonly<Record<keyof WindowBatch, readonly number[]>>;
@@ -242,6 +259,8 @@ export interface WindowSizes {
   readonly future: number;
   readonly static: number;
   readonly together: number | undefined;
+  /** Columns of a teacher's forecast; 0 by default. */
+  readonly teacher?: number;
 }
 
 /** The shape of every tensor of `size` such windows. */
@@ -257,6 +276,7 @@ export function windowShapes({ inputLength, horizon, together, ...counts }: Wind
     historic: covariates(counts.historic, inputLength),
     future: covariates(counts.future, inputLength + horizon),
     static: [together ?? size, counts.static],
+    teacher: [size, (counts.teacher ?? 0) * horizon, series],
   };
 }
 
@@ -265,7 +285,7 @@ export function createBatch(windows: Windows, size: number): WindowBatch {
   const entries = Object.entries(batchShapes(windows, size)).map(
     ([name, dims]) => [name, dims.reduce((a, b) => a * b)] as const,
   );
-  const optional = new Set(['historic', 'future', 'static']);
+  const optional = new Set(['historic', 'future', 'static', 'teacher']);
   return Object.fromEntries(
     entries
       .filter(([name, length]) => length > 0 || !optional.has(name))
@@ -278,7 +298,7 @@ export function createBatch(windows: Windows, size: number): WindowBatch {
  * a series, are 0 with mask 0; values that were filled in keep their value with mask 0.
  */
 export function gatherWindows(windows: Windows, indices: ArrayLike<number>, batch: WindowBatch): void {
-  const { frame, inputLength, horizon, starts, series } = windows;
+  const { frame, inputLength, horizon, starts, series, teacher } = windows;
   const { target } = frame.columns;
   const count = seriesPerWindow(windows);
   const width = staticWidth(windows);
@@ -310,6 +330,10 @@ export function gatherWindows(windows: Windows, indices: ArrayLike<number>, batc
         const row = windows.together === undefined ? place : s;
         batch.static.set(windows.static!.subarray(s * width, (s + 1) * width), row * width);
       }
+    }
+    if (teacher !== undefined && batch.teacher) {
+      const length = teacher.columns * horizon * count;
+      batch.teacher.set(teacher.values.subarray(index * length, (index + 1) * length), place * length);
     }
   }
 }

@@ -6,6 +6,7 @@ import {
   createBatch,
   createWindows,
   gatherWindows,
+  withPast,
   type WindowBatch,
   type WindowOptions,
   type Windows,
@@ -107,8 +108,33 @@ export async function backtest(
   };
 }
 
+/**
+ * Forecasts of a model for windows of single series, each with as much of the past as it reads: [count, width], where
+ * `width` is the horizon times the numbers that `predict` gives per step.
+ */
+export async function forecastWindows(
+  windows: Windows,
+  model: BacktestModel,
+  {
+    width = windows.horizon,
+    on,
+  }: { readonly width?: number; readonly on?: ((done: number, total: number) => void) | undefined } = {},
+): Promise<Float32Array> {
+  const { mine, batch, slots } = viewOf(windows, model, windows);
+  const forecasts = new Float32Array(windows.count * width);
+  for (let from = 0; from < mine.count; from += BATCH) {
+    const chosen = Array.from({ length: Math.min(BATCH, mine.count - from) }, (_, i) => from + i);
+    gatherWindows(mine, chosen, batch);
+    batch.target.fill(0);
+    batch.targetMask.fill(0);
+    place(forecasts, await model.predict(batch, chosen.length), chosen.flatMap(slots), width);
+    on?.(from + chosen.length, mine.count);
+  }
+  return forecasts;
+}
+
 /** What a model is shown: windows with the same cut-offs, and `slots`, where the rows of its forecast for one of them belong. */
-function viewOf(windows: Windows, model: BacktestModel, { inputLength }: BacktestOptions) {
+function viewOf(windows: Windows, model: BacktestModel, { inputLength }: Pick<BacktestOptions, 'inputLength'>) {
   const { frame, starts, series } = windows;
   const { together } = model;
   const covariates = covariatesOf(frame, model.columns ?? {});
@@ -125,11 +151,6 @@ function viewOf(windows: Windows, model: BacktestModel, { inputLength }: Backtes
   const cut = withPast({ ...shared, starts: asked, series: new Uint32Array(asked.length), count: asked.length }, alone.inputLength); // prettier-ignore
   const mine = { ...cut, ...covariates };
   return { model, mine, batch: createBatch(mine, BATCH), slots: (i: number) => slotsOf(asked[i]!) };
-}
-
-/** The same cut-offs with a shorter past. */
-function withPast(windows: Windows, inputLength: number): Windows {
-  return { ...windows, inputLength, starts: windows.starts.map((start) => start + windows.inputLength - inputLength) };
 }
 
 /** Keeps the last windows of each series. */

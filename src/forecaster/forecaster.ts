@@ -17,7 +17,7 @@ import { createLoss } from '../losses/index.js';
 import { scalerNames, seriesTogether, type ForecastSpec, type Model, type ScalerName } from '../models/index.js';
 import type { HistoryRecord } from '../train/checkpoint.js';
 import { trainSettings, type TrainOptions, type TrainSettings } from '../train/defaults.js';
-import { fitModel } from '../train/fit.js';
+import { fitModel, type Teaching } from '../train/fit.js';
 import type { TrainProgress } from '../train/trainer.js';
 import type { ModelChoice } from './choice.js';
 import { namedColumns } from './column.js';
@@ -68,6 +68,8 @@ export interface FitOptions {
   readonly resume?: boolean;
   /** Train on this thread instead of a worker. */
   readonly inProcess?: boolean;
+  /** What a teacher adds, see `distill`. */
+  readonly teaching?: Teaching;
 }
 
 /** Forecasts in long format: `horizon` rows per series. */
@@ -89,7 +91,7 @@ export interface PredictOptions {
   readonly levels?: readonly number[];
 }
 
-export interface CrossValidationOptions extends Omit<FitOptions, 'checkpoints' | 'resume'> {
+export interface CrossValidationOptions extends Omit<FitOptions, 'checkpoints' | 'resume' | 'teaching'> {
   /** Forecasts per series, the last one ending with the series; 5 by default. */
   readonly windows?: number;
   /** Steps between two of them; one horizon by default. */
@@ -176,7 +178,7 @@ export class Forecaster {
   /** Learns from a frame, model after model. Throws `ND_TRAIN_…`, `ND_CONFIG_SERIES_COUNT`. */
   async fit(frame: TimeSeriesFrame, options: FitOptions = {}): Promise<this> {
     this.#checkFrequency(frame);
-    const { validationSize = 0, on, signal, checkpoints, resume, inProcess } = options;
+    const { validationSize = 0, on, signal, checkpoints, resume, inProcess, teaching } = options;
     const trained: TrainedModel[] = [];
     for (const member of this.#members) {
       const { name, spec, settings } = member;
@@ -188,6 +190,7 @@ export class Forecaster {
         signal,
         resume,
         inProcess,
+        teaching,
         on: on && ((progress) => on({ ...progress, model: name })),
         checkpoint: checkpoints && join(checkpoints, `${name}.checkpoint.safetensors`),
       });
@@ -199,6 +202,11 @@ export class Forecaster {
     this.#frequency ??= frame.frequency;
     this.#trained = trained;
     return this;
+  }
+
+  /** What the models are made of, learned or not. */
+  get specs(): readonly ForecastSpec[] {
+    return this.#members.map(({ spec }) => spec);
   }
 
   /** Every model that has learned. */

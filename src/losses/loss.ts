@@ -5,6 +5,8 @@ import type { Scope, Tensor } from '../graph/index.js';
 export interface WindowUnits {
   readonly shift: Tensor;
   readonly scale: Tensor;
+  /** Sensor units to scaled units, `[batch, any, series]`. */
+  readonly apply: (x: Tensor) => Tensor;
   /** Scaled units to sensor units. */
   readonly restore: (forecast: Tensor) => Tensor;
 }
@@ -25,6 +27,8 @@ export interface LossInputs {
   readonly benchmark?: Tensor;
   /** The quantile levels to ask for, where a loss would draw them. */
   readonly levels?: Tensor;
+  /** What a teacher forecasts, in scaled units, `[batch, columns·horizon, series]`, column by column. */
+  readonly teacher?: Tensor;
   readonly units: WindowUnits;
 }
 

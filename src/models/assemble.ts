@@ -35,6 +35,8 @@ export interface ForecastSpec {
   readonly scaler: ScalerName;
   /** Columns of a frame that feed the inputs `historic`, `future` and `static`, as many as the hyperparameters of these names say. */
   readonly columns?: Readonly<Partial<Record<Covariate, readonly string[]>>>;
+  /** Columns of a teacher's forecast that come with every window of training, for a loss that reads them. */
+  readonly teacherColumns?: number;
   /** What is fed instead of being worked out. */
   readonly given?: {
     /** Of windows that come scaled (`shift`, `scale`); where a model feeds back, they go on with the truth. */
@@ -179,12 +181,16 @@ export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?
   return g.finish({ forecast: spec.loss.decode(read.lossScope, forecast, read.past) });
 }
 
-/** With `taught`, a model that feeds back reads the truth instead, and is asked for no more steps than it learns from. */
+/**
+ * With `taught`, a model that feeds back reads the truth instead, and is asked for no more steps than it learns from; and
+ * the loss sees what a teacher forecasts, where there is one.
+ */
 function lossOf(g: GraphBuilder, spec: ForecastSpec, taught = false) {
   const { model, hyperparameters } = spec;
   const { horizon, series, trainHorizon } = hyperparameters as unknown as Task;
   const read = inputsOf(g, spec);
   const { past } = read;
+  const { teacherColumns = 0 } = spec;
   const shown = taught && feedsBack(model, hyperparameters) && !spec.given?.statistics;
   const count = shown ? trainHorizon : horizon;
   const rawTarget = steps(g.input('target', [g.batch, horizon, series]), 0, count);
@@ -201,6 +207,8 @@ function lossOf(g: GraphBuilder, spec: ForecastSpec, taught = false) {
     past: past.scaled,
     units: past,
     ...(spec.given?.levels && { levels: g.input('levels', [g.batch, horizon, series]) }),
+    ...(taught &&
+      teacherColumns > 0 && { teacher: past.apply(g.input('teacher', [g.batch, teacherColumns * horizon, series])) }),
   });
   return { loss, forecast };
 }

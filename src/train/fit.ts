@@ -4,12 +4,26 @@ import { rowsOf, shareFrame, type TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { NeuroDivergentError } from '../errors.js';
-import { targetRanges } from '../losses/index.js';
+import { targetRanges, type Loss } from '../losses/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
 import { planTraining } from './plan.js';
 import { trainInWorker } from './train-in-worker.js';
 import { train, type TrainHooks, type TrainJob, type TrainResult } from './trainer.js';
+
+/** What a teacher adds to the lesson. */
+export interface Teaching {
+  /** What is learned from, instead of the rows before the validation part. */
+  readonly frame: TimeSeriesFrame;
+  /** Rows before each forecast that the teacher reads; there is no lesson where they are missing. */
+  readonly inputLength: number;
+  /** Numbers per step that it forecasts. */
+  readonly columns: number;
+  /** Of the student, with what the teacher says. */
+  readonly loss: (loss: Loss) => Loss;
+  /** [windows, columns·horizon, series], column by column. */
+  readonly forecasts: (windows: Windows) => Promise<Float32Array>;
+}
 
 export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<TrainHooks, 'engine'> {
   readonly spec: ForecastSpec;
@@ -17,6 +31,7 @@ export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<Tr
   readonly settings: TrainSettings;
   /** The last rows of each series: not learned from, but looked at to stop in time. 0 for none. */
   readonly validationSize?: number | undefined;
+  readonly teaching?: Teaching | undefined;
   /** On this thread instead of a worker: for tests, and where there are no threads. */
   readonly inProcess?: boolean | undefined;
 }
@@ -27,6 +42,7 @@ export async function fitModel({
   frame,
   settings,
   validationSize = 0,
+  teaching,
   inProcess = false,
   checkpoint,
   resume,
@@ -55,8 +71,14 @@ export async function fitModel({
       to: rowsOf(data, series).to,
     }),
   };
-  const windowsOf = (rows: typeof parts.train, step: number, minAvailable: number, name: string): Windows => {
-    const windows = createWindows(data, { inputLength, horizon, step, minAvailable, rows, together, ...covariates });
+  const windowsOf = (
+    rows: typeof parts.train,
+    step: number,
+    minAvailable: number,
+    name: string,
+    from = data,
+  ): Windows => {
+    const windows = createWindows(from, { inputLength, horizon, step, minAvailable, rows, together, ...covariates });
     if (windows.count > 0) return windows;
     throw new NeuroDivergentError('ND_TRAIN_NO_WINDOW', {
       where: name,
@@ -64,9 +86,21 @@ export async function fitModel({
       mend: 'Give more rows, shorten `inputLength` or `horizon`, or change `validationSize`.',
     });
   };
-  const windows = windowsOf(parts.train, settings.windowStep, settings.minAvailable, 'training part');
+  const learned = (): Windows => {
+    const { windowStep, minAvailable } = settings;
+    if (teaching === undefined) return windowsOf(parts.train, windowStep, minAvailable, 'training part');
+    const seen = inProcess ? teaching.frame : shareFrame(teaching.frame);
+    const unseen = Math.max(0, teaching.inputLength - inputLength);
+    const rows = (series: number) => ({ from: rowsOf(seen, series).from + unseen, to: rowsOf(seen, series).to });
+    return windowsOf(rows, windowStep, minAvailable, 'training part', seen);
+  };
+  const untaught = learned();
+  const windows: Windows = teaching
+    ? { ...untaught, teacher: { columns: teaching.columns, values: await teaching.forecasts(untaught) } }
+    : untaught;
   const validation = validationSize > 0 ? windowsOf(parts.validation, 1, 0, 'validation part') : undefined;
-  const plan = planTraining(spec, {
+  const lesson = teaching ? { ...spec, loss: teaching.loss(spec.loss), teacherColumns: teaching.columns } : spec;
+  const plan = planTraining(lesson, {
     batch: Math.min(settings.windowsBatchSize, windows.count),
     seed: settings.seed,
     precision: settings.precision,

@@ -233,10 +233,10 @@ function begin({ plan, settings, windows, validation, checkpoint, resume }: Trai
   return { steps: saved.snapshot.steps, best: saved.best, progress: saved.progress };
 }
 
-function dataOf({ starts, frame }: Windows): Uint8Array[] {
+function dataOf({ starts, frame, teacher }: Windows): Uint8Array[] {
   const bytes = (array: Uint32Array | Float32Array): Uint8Array =>
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  return [bytes(starts), ...Object.values(frame.columns).map(bytes)];
+  return [bytes(starts), ...Object.values(frame.columns).map(bytes), ...(teacher ? [bytes(teacher.values)] : [])];
 }
 
 /** Notes a check: keeps the weights when they are the best so far, else counts it. */

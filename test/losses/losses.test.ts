@@ -22,6 +22,7 @@ function run(
   const units = {
     shift: input('shift', [1, 1, 1]),
     scale: input('scale', [1, 1, 1]),
+    apply: (x: ReturnType<typeof input>) => x,
     restore: (x: ReturnType<typeof input>) => x,
   };
   const raw = input('forecast', [1, steps, loss.outputs]);

@@ -44,7 +44,7 @@ export async function lossCase({ info, tensors }: Fixture, engine: Engine): Prom
   const target = input('y', tensors['input/y']!);
   const shift = optional('shift', 'input/loc') ?? mul(slice(target, { axis: 1, start: 0, end: 1 }), 0);
   const scale = optional('scale', 'input/scale') ?? add(shift, 1);
-  const units = { shift, scale, restore: (x: Tensor): Tensor => x };
+  const units = { shift, scale, apply: (x: Tensor): Tensor => x, restore: (x: Tensor): Tensor => x };
   const benchmark = optional('benchmark', 'input/y_benchmark');
   const levels = optional('levels', 'random/tau');
   const value = loss.loss(g, {
