@@ -68,7 +68,7 @@ describe('a student', () => {
   });
 
   test('of many series learns from a model of one, and the reverse', async () => {
-    const many = tsmixer({ horizon: 6, inputLength: 24, series: 2, blocks: 1 } as never);
+    const many = tsmixer({ horizon: 6, inputLength: 24, series: 2, blocks: 1 });
     const { forecaster } = await distill({ ...base, student: many, teacher });
     const { report } = await distill({ ...base, teacher: forecaster });
     expect(report.teacher.members).toMatchObject([{ name: 'tsmixer' }]);
