@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { frameFromColumns } from '../src/data/from-columns.js';
 import type { TimeSeriesFrame } from '../src/data/frame.js';
 
-const pathOf = (file: string): string => `${process.env['ND_SHARED'] ?? '../shared'}/data/${file}`;
+export const dataFolder = (): string => `${process.env['ND_SHARED'] ?? '../shared'}/data`;
+const pathOf = (file: string): string => `${dataFolder()}/${file}`;
 const linesOf = (file: string): string[] => readFileSync(pathOf(file), 'utf8').trimEnd().split('\n');
 
 export const ettPath = (): string => pathOf('ett/ETTh1.csv');

@@ -2,13 +2,16 @@
  * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again]`, which goes on where it was stopped,
+ * `npm run bench -- anomaly [--data DIR] [--mode forecast|reconstruction]`, DIR laid out as ../shared/data,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
 import { parseArgs } from 'node:util';
+import { benchAnomaly } from './anomaly.js';
 import { benchCards } from './cards.js';
 import { findRegressions, keepRatios } from './check.js';
 import { benchCompress } from './compress.js';
+import { dataFolder } from './data.js';
 import { benchDevice } from './device.js';
 import { benchFit } from './fit.js';
 import { benchMemory } from './memory.js';
@@ -29,6 +32,8 @@ const { values, positionals } = parseArgs({
     again: { type: 'boolean', default: false },
     threads: { type: 'string' },
     seconds: { type: 'string' },
+    data: { type: 'string' },
+    mode: { type: 'string' },
   },
 });
 const { peers } = values;
@@ -53,6 +58,11 @@ const compared = {
 type Compared = keyof typeof compared;
 const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
 const others = {
+  anomaly: () =>
+    benchAnomaly({
+      data: values.data ?? dataFolder(),
+      mode: values.mode === 'reconstruction' ? 'reconstruction' : 'forecast',
+    }),
   cards: () => benchCards({ save: values.save }),
   compress: () => benchCompress({ only: named, save: values.save, again: values.again }),
   device: benchDevice,

@@ -3,7 +3,7 @@
  * All times are event times, so that a replayed recording raises the alerts the live stream would have raised.
  */
 import type { AlertEvent, AlertPayload, AlertState, Severity } from '../contracts/payload.js';
-import type { Surprise } from './calibration.js';
+import type { Verdict } from './verdict.js';
 
 export interface AlertRules {
   /** Opens below this p-value … */
@@ -48,8 +48,8 @@ export interface Observation {
   readonly timeMs: number;
   readonly value: number;
   /** Undefined while nothing was expected of this bucket. */
-  readonly surprise: Surprise | undefined;
-  /** Enough scores for a verdict? */
+  readonly verdict: Verdict | undefined;
+  /** Enough seen for a verdict? */
   readonly ready: boolean;
 }
 
@@ -57,8 +57,8 @@ export interface Observation {
 export interface Subject {
   readonly key: string;
   readonly stream: string;
-  readonly unit: string | null;
-  /** `name@release`. */
+  readonly detector: string;
+  /** `name@release`; empty for a detector without a model. */
   readonly model: string;
   /** A new id for each alert. */
   readonly newId: () => string;
@@ -103,15 +103,15 @@ export interface Judgement {
 
 export function judge(
   watch: Watch,
-  { timeMs, value, surprise, ready }: Observation,
+  { timeMs, value, verdict, ready }: Observation,
   rules: AlertRules,
   subject: Subject,
 ): Judgement {
   const quiet = timeMs < watch.quietUntilMs;
-  const exceeds = !quiet && surprise !== undefined && surprise.p < rules.threshold;
+  const exceeds = !quiet && verdict !== undefined && verdict.p < rules.threshold;
   const exceeded = [...watch.exceeded, exceeds].slice(-rules.openWindow);
-  const calm = surprise !== undefined && surprise.p > rules.clearThreshold ? watch.calm + 1 : 0;
-  const severity = surprise === undefined ? 'info' : severityOf(surprise.p, rules.severity);
+  const calm = verdict !== undefined && verdict.p > rules.clearThreshold ? watch.calm + 1 : 0;
+  const severity = verdict === undefined ? 'info' : severityOf(verdict.p, rules.severity);
   const count = exceeded.filter(Boolean).length;
   const facts: Facts = {
     ready,
@@ -131,11 +131,14 @@ export function judge(
       const alert = describe({
         timeMs,
         value,
-        surprise: surprise!,
+        verdict: verdict!,
         rules,
         subject,
         severity,
-        reason: openedBecause(value, surprise!, count, exceeded.length, subject.unit),
+        reason:
+          exceeded.length === 1
+            ? verdict!.sentence
+            : `${verdict!.sentence}; unusual in ${count} of the last ${exceeded.length} buckets`,
       });
       return { watch: { ...next, calm: 0, toldMs: timeMs, alert }, alert };
     }
@@ -144,17 +147,20 @@ export function judge(
       const alert = update(
         watch.alert!,
         value,
-        surprise,
+        verdict,
         facts.worse ? severity : watch.alert!.severity,
-        rose + (surprise === undefined ? 'no verdict on this bucket' : sentence(value, surprise, subject.unit)),
+        rose + (verdict?.sentence ?? 'no verdict on this bucket'),
       );
       return { watch: { ...next, toldMs: timeMs, alert }, alert };
     }
     case 'resolved': {
-      const reason = `${rules.clearCount} buckets in a row as expected (p above ${rules.clearThreshold})`;
+      const reason =
+        rules.clearCount === 1
+          ? 'as expected again'
+          : `${rules.clearCount} buckets in a row as expected (p above ${rules.clearThreshold})`;
       return endWith(
         next,
-        update(watch.alert!, value, surprise, watch.alert!.severity, reason),
+        update(watch.alert!, value, verdict, watch.alert!.severity, reason),
         'resolved',
         timeMs,
         rules,
@@ -195,28 +201,28 @@ function endWith(watch: Watch, last: AlertPayload, event: AlertEvent, timeMs: nu
 interface Opening {
   readonly timeMs: number;
   readonly value: number;
-  readonly surprise: Surprise;
+  readonly verdict: Verdict;
   readonly rules: AlertRules;
   readonly subject: Subject;
   readonly severity: Severity;
   readonly reason: string;
 }
 
-function describe({ timeMs, value, surprise, rules, subject, severity, reason }: Opening): AlertPayload {
+function describe({ timeMs, value, verdict, rules, subject, severity, reason }: Opening): AlertPayload {
   return {
     v: 1,
     id: subject.newId(),
     key: subject.key,
-    detector: 'conformal',
+    detector: subject.detector,
     state: 'firing',
     event: 'opened',
     seq: 1,
     severity,
     started: timeMs,
     ended: null,
-    ...seen(value, surprise),
+    ...seen(value, verdict),
     threshold: rules.threshold,
-    channel: subject.stream,
+    channel: verdict.channel ?? subject.stream,
     reason,
     model: subject.model,
     suppressed: 0,
@@ -226,13 +232,13 @@ function describe({ timeMs, value, surprise, rules, subject, severity, reason }:
 function update(
   alert: AlertPayload,
   value: number,
-  surprise: Surprise | undefined,
+  verdict: Verdict | undefined,
   severity: Severity,
   reason: string,
 ): AlertPayload {
   return {
     ...alert,
-    ...(surprise === undefined ? { value } : seen(value, surprise)),
+    ...(verdict === undefined ? { value } : seen(value, verdict)),
     event: 'updated',
     seq: alert.seq + 1,
     severity,
@@ -240,19 +246,4 @@ function update(
   };
 }
 
-function seen(value: number, { expected, halfWidth, score, p }: Surprise) {
-  return { value, expected, lo: expected - halfWidth, hi: expected + halfWidth, score, p };
-}
-
-function openedBecause(value: number, surprise: Surprise, count: number, of: number, unit: string | null): string {
-  return `${sentence(value, surprise, unit)}; unusual in ${count} of the last ${of} buckets`;
-}
-
-/** "74.1 °C is 12.6 above the 61.5 expected 12 steps earlier, 5.3 times the usual error (p 0.0004)" */
-function sentence(value: number, { expected, lead, score, p }: Surprise, unit: string | null): string {
-  const side = value >= expected ? 'above' : 'below';
-  const steps = lead === 1 ? '1 step' : `${lead} steps`;
-  return `${brief(value)}${unit === null ? '' : ` ${unit}`} is ${brief(Math.abs(value - expected))} ${side} the ${brief(expected)} expected ${steps} earlier, ${brief(score)} times the usual error (p ${p.toPrecision(2)})`;
-}
-
-const brief = (value: number): string => String(Number(value.toPrecision(4)));
+const seen = (value: number, { expected, lo, hi, score, p }: Verdict) => ({ value, expected, lo, hi, score, p });

@@ -5,7 +5,8 @@
  */
 import { adaptAlpha, createScoreRing } from '../stats/conformal.js';
 import type { ScoreRing } from '../stats/conformal.js';
-import { sorted } from '../stats/quantile.js';
+import { fitTail, tailPValue } from '../stats/tail.js';
+import type { TailOptions } from '../stats/tail.js';
 import type { Forecast } from './forecaster.js';
 
 /** The newest bucket beside one expectation of it. */
@@ -68,28 +69,21 @@ export function deviations(
   });
 }
 
-const TAIL_SHARE = 0.05;
-const TAIL_MINIMUM = 10;
-/** Further out an extrapolation says nothing. */
-const SMALLEST_P = 1e-9;
 /** The interval's width is worked out anew after so many scores. */
 const STRETCH_EVERY = 8;
 
 /**
- * Share of scores at least as large as `score`. A rank among n scores cannot fall below 1 / (n + 1), so beyond the 95 %
- * quantile the tail is continued by an exponential with the mean excess found there.
+ * Share of scores at least as large as `score`. A rank among n scores cannot fall below 1 / (n + 1), so among the
+ * largest ones the fitted tail goes on.
  */
-export function tailPValue(ring: ScoreRing, score: number): number {
+export function ringPValue(ring: ScoreRing, score: number, options: TailOptions = exponentialTail): number {
   const rank = ring.pValue(score);
-  const tail = Math.max(TAIL_MINIMUM, Math.floor(ring.size * TAIL_SHARE));
-  if (rank > TAIL_SHARE || ring.size < 2 * tail) return rank;
-  const ascending = sorted(ring.scores());
-  const threshold = ascending[ascending.length - tail - 1]!;
-  let excess = 0;
-  for (let i = ascending.length - tail; i < ascending.length; i++) excess += (ascending[i]! - threshold) / tail;
-  if (!(score > threshold) || excess <= 0) return rank;
-  return Math.max(SMALLEST_P, (tail / ascending.length) * Math.exp(-(score - threshold) / excess));
+  if (rank > options.share) return rank;
+  const tail = fitTail(ring.scores(), options);
+  return tail === undefined || !(score > tail.threshold) ? rank : tailPValue(tail, score);
 }
+
+const exponentialTail: TailOptions = { share: 0.05, shape: 'exponential' };
 
 /** `stored` is what `save` gave; it is left alone when it belongs to other leads. */
 export function createCalibration(horizon: number, settings: CalibrationSettings, stored?: Buffer): Calibration {
@@ -120,7 +114,7 @@ export function createCalibration(horizon: number, settings: CalibrationSettings
     surprise(found) {
       const judged = found.map((deviation) => ({
         ...deviation,
-        p: tailPValue(rings.get(deviation.lead)!, deviation.score),
+        p: ringPValue(rings.get(deviation.lead)!, deviation.score),
       }));
       if (judged.length === 0) return undefined;
       const worst = judged.reduce((a, b) => (b.p < a.p ? b : a));

@@ -74,10 +74,11 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
       subject: {
         key: `${config.device}/${stream.name}/anomaly`,
         stream: stream.name,
-        unit: stream.settings.unit ?? input.unit,
+        detector: 'conformal',
         model,
         newId,
       },
+      unit: stream.settings.unit ?? input.unit,
     },
     stored?.watch,
     stored && store.get(`calibration/${stream.name}`),

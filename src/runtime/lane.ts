@@ -8,6 +8,7 @@ import type { Forecast, Forecaster } from './forecaster.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
 import type { PastReading } from './store.js';
+import { surpriseVerdict } from './verdict.js';
 import type { Active } from './update.js';
 
 export interface LaneSettings {
@@ -20,6 +21,7 @@ export interface LaneSettings {
   readonly calibration: CalibrationSettings;
   readonly rules: AlertRules;
   readonly subject: Subject;
+  readonly unit: string | null;
 }
 
 /** What one closed bucket led to. */
@@ -101,7 +103,12 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
       const surprise = calibration.surprise(found);
       const judged = judge(
         watch,
-        { timeMs: bucket.startMs, value: bucket.value, surprise, ready: calibration.ready },
+        {
+          timeMs: bucket.startMs,
+          value: bucket.value,
+          verdict: surprise && surpriseVerdict(bucket.value, surprise, settings.unit),
+          ready: calibration.ready,
+        },
         settings.rules,
         settings.subject,
       );

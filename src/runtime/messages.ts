@@ -21,7 +21,7 @@ export interface ForecastFacts {
 }
 
 export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastFacts): ForecastPayload {
-  const { subject, series } = lane.settings;
+  const { subject, series, unit } = lane.settings;
   const interval = lane.interval(forecast);
   const p50 = Array.from(forecast.p50);
   const lo = interval?.lo ?? p50.map(() => null);
@@ -33,7 +33,7 @@ export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastF
     issued: facts.issuedMs,
     start: forecast.startMs,
     stepMs: series.cadenceMs,
-    unit: subject.unit,
+    unit,
     p50,
     lo,
     hi,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createScoreRing } from '../../src/stats/conformal.js';
-import { createCalibration, deviations, leadsOf, tailPValue } from '../../src/runtime/calibration.js';
+import { createCalibration, deviations, leadsOf, ringPValue } from '../../src/runtime/calibration.js';
 import type { Deviation } from '../../src/runtime/calibration.js';
 import type { Forecast } from '../../src/runtime/forecaster.js';
 
@@ -37,19 +37,19 @@ describe('the p-value', () => {
   ); // exponential scores
 
   test('is the rank where scores are plenty', () => {
-    expect(tailPValue(ring, Math.LN2)).toBeCloseTo(0.5, 2);
+    expect(ringPValue(ring, Math.LN2)).toBeCloseTo(0.5, 2);
   });
 
   test.each([5, 8, 12])('goes on as an exponential beyond the ring: score %d of an exponential', (score) => {
-    const p = tailPValue(ring, score);
+    const p = ringPValue(ring, score);
     expect(Math.log(p) / -score).toBeGreaterThan(0.9);
     expect(Math.log(p) / -score).toBeLessThan(1.1);
   });
 
   test('has a floor, and stays a rank when the tail says nothing', () => {
-    expect(tailPValue(ring, 1e6)).toBe(1e-9);
-    expect(tailPValue(createScoreRing(10, [1, 2, 3]), 9)).toBe(0.25);
-    expect(tailPValue(createScoreRing(100, new Float64Array(100).fill(1)), 2)).toBeCloseTo(1 / 101);
+    expect(ringPValue(ring, 1e6)).toBe(1e-9);
+    expect(ringPValue(createScoreRing(10, [1, 2, 3]), 9)).toBe(0.25);
+    expect(ringPValue(createScoreRing(100, new Float64Array(100).fill(1)), 2)).toBeCloseTo(1 / 101);
   });
 });
 
