@@ -45,6 +45,7 @@ export const errorKinds = {
   ND_GRAPH_NOT_STATIC: 'model',
   ND_GRADIENT_MISSING_RULE: 'model',
 
+  ND_ENGINE_EMULATOR_MISSING: 'internal',
   ND_ENGINE_FAILED: 'internal',
   ND_ENGINE_INPUT_MISSING: 'model',
   ND_ENGINE_INPUT_SHAPE: 'model',

@@ -53,8 +53,8 @@ export async function packBundle({ dir, manifest: parts, files }: PackOptions): 
     );
 
   const manifest: Manifest = {
-    schema: 1,
     ...parts,
+    schema: 1,
     files: contents.map(({ path, role, bytes }) => ({ path, role, sha256: sha256(bytes), length: bytes.byteLength })),
     opset: opsets[0]!,
     ops: [...new Set(models.flatMap(({ ops }) => ops))].sort(),

@@ -131,6 +131,16 @@ export function createProgram(): Command {
       (await import('./commands/pack.js')).packCommand(folder, command.optsWithGlobals()),
     );
 
+  nd.command('verify')
+    .description('compare the precisions of a bundle on its golden vectors and on other windows')
+    .argument('<bundle>', 'what `nd pack` wrote')
+    .addOption(new Option('--emulate <machine>', 'also on an emulated board').choices(['arm64']))
+    .option('--windows <n>', 'windows beside the golden ones', wholeNumber, 256)
+    .option('--card', 'write the figures into the card of the bundle')
+    .action(async (bundle: string, _: object, command: Command) =>
+      (await import('./commands/verify.js')).verifyCommand(bundle, command.optsWithGlobals()),
+    );
+
   const repo = nd.command('repo').description('the signed repository devices take models from');
   repo
     .command('init')

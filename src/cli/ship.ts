@@ -20,7 +20,7 @@ import { makeBundle, type BundleParts } from './make-bundle.js';
 
 /** Throws `ND_CONFIG_CONFLICT` for a model that needs several series or columns: on a device every series has a lane of its own. */
 export const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
-  if (seriesTogether(spec) !== undefined) {
+  if ((seriesTogether(spec) ?? 1) > 1) {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
       where: spec.model.id,
       what: 'It forecasts many series from each other, and a device forecasts each by itself.',
