@@ -88,9 +88,9 @@ export interface CompressRow {
   readonly fp32P50Us: number;
   readonly batchUs: number;
   readonly fp32BatchUs: number;
-  /** Most memory of a process that loads and runs it. */
-  readonly peakMb: number;
-  readonly fp32PeakMb: number;
+  /** Most memory of a process that loads and runs it; of the skeleton on ETTh1. */
+  readonly peakMb: number | null;
+  readonly fp32PeakMb: number | null;
   /** How many layers became what: `int8 12, float32 1`. */
   readonly layers: string;
   readonly seconds: number;
@@ -178,6 +178,8 @@ async function measure(
     windowArrays(split.validation, spec, windows.validation),
     windowArrays(split.test, spec, windows.test),
   ];
+  const error = (of: Attempt['graph']) => forecastError(engine, of, test, spec.loss.point);
+  const fp32Test = await error(graph);
   const tried: { to: Compression; seconds: number; attempt: Attempt; testLoss: number }[] = [];
   for (const way of to) {
     const began = performance.now();
@@ -192,14 +194,13 @@ async function measure(
       point: spec.loss.point,
     });
     const seconds = (performance.now() - began) / 1000;
-    const error = (of: Attempt['graph']) => forecastError(engine, of, test, spec.loss.point);
-    tried.push({ to: way, seconds, attempt, testLoss: lossOf(await error(attempt.graph), await error(graph)).median });
+    tried.push({ to: way, seconds, attempt, testLoss: lossOf(await error(attempt.graph), fp32Test).median });
   }
   const files = [tried[0]!.attempt.fp32Model, ...tried.map(({ attempt }) => attempt.model)];
   const timing = { engine, graph, windows: validation, budgetMs: 1500 };
   const single = await measureLatency(files, timing);
   const batched = await measureLatency(files, { ...timing, batch: 32, runs: 50, warmUps: 3 });
-  const peaks = files.map((file) => peakOf(file, graph, folder));
+  const peaks = skeleton.includes(model.id) && dataset === 'etth1' ? files.map((file) => rounded(peakOf(file, graph, folder))) : []; // prettier-ignore
   return tried.map(({ to: way, seconds, attempt: { report, faults }, testLoss }, i): CompressRow => {
     const counts = new Map<string, number>();
     for (const { precision } of report.layers) counts.set(precision, (counts.get(precision) ?? 0) + 1);
@@ -219,8 +220,8 @@ async function measure(
       fp32P50Us: rounded(single[0]!.p50Us),
       batchUs: rounded(batched[i + 1]!.p50Us),
       fp32BatchUs: rounded(batched[0]!.p50Us),
-      peakMb: rounded(peaks[i + 1]!),
-      fp32PeakMb: rounded(peaks[0]!),
+      peakMb: peaks[i + 1] ?? null,
+      fp32PeakMb: peaks[0] ?? null,
       layers: [...counts].map(([precision, count]) => `${precision} ${count}`).join(', '),
       seconds: rounded(seconds),
       gate: faults.length === 0 ? 'pass' : 'fail',

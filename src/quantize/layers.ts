@@ -85,7 +85,8 @@ export function findLayers(
     for (const [i, input] of node.inputs.entries()) {
       if ((constantValues(input)?.length ?? 0) < worthwhile || input.dtype !== 'float32') continue;
       if (kind?.weights.includes(i) && input.shape.length === kind.rank) use(users, input, node);
-      else if ((input.node.attributes as { name?: string }).name !== undefined) use(parameters, input, node);
+      else if ((input.node.attributes as { name?: string }).name !== undefined && input.shape.length > 1)
+        use(parameters, input, node);
     }
   }
   const named = ({ node: { attributes } }: Tensor, otherwise: string): string =>
@@ -106,7 +107,7 @@ export function findLayers(
       precisions: [...integer, ...stored],
     };
   });
-  // Other parameters, such as embeddings or the factors of frequencies, are only stored in few bits; DFTs and averages are exact in FP16.
+  // Other parameters, such as embeddings or the factors of frequencies, are only stored in few bits; biases, DFTs and averages in FP16.
   const others = [...parameters].filter(([weight]) => !users.has(weight));
   return [
     ...products,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../../src/engine/random.js';
 import {
+  add,
   constant,
   constantValues,
   conv1d,
@@ -9,6 +10,7 @@ import {
   gru,
   matmul,
   mul,
+  reshape,
   type Tensor,
 } from '../../src/graph/index.js';
 import { findLayers, largestWeight, quantizeWeight } from '../../src/quantize/layers.js';
@@ -53,6 +55,17 @@ describe('findLayers', () => {
     expect(findLayers(graph, { activations: false, int8From: 0 }).map(({ precisions }) => precisions[0])).toEqual([
       'int8-weights',
       'int8-dynamic',
+    ]);
+  });
+
+  test('takes other parameters that are large as layers to store, and no bias, however long', () => {
+    const g = createGraph();
+    const embedded = add(g.input('x', ['batch', 32, 32]), weights([32, 32], 'model/position'));
+    const bias = constant(new Float32Array(2048).fill(1), [2048], 'float32', 'model/wide/bias');
+    const y = gemm(reshape(embedded, { shape: ['batch', 1024] }), weights([1024, 2048], 'model/wide/weight'), bias);
+    expect(findLayers(g.finish({ y }), all).map(({ name, precisions: [first] }) => [name, first])).toEqual([
+      ['model/wide', 'int8'],
+      ['model/position', 'int8-weights'],
     ]);
   });
 
