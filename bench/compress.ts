@@ -12,10 +12,18 @@ import { shippedGraph } from '../src/forecaster/compile.js';
 import { Forecaster, type TrainedModel } from '../src/forecaster/forecaster.js';
 import { models, type Model } from '../src/models/index.js';
 import { forecastError, lossOf } from '../src/quantize/error.js';
-import { measureLatency, targets, tryQuantize, type Attempt, type Compression } from '../src/quantize/index.js';
+import {
+  measureLatency,
+  targets,
+  tryQuantize,
+  type Attempt,
+  type Compression,
+  type WindowArrays,
+} from '../src/quantize/index.js';
 import { peakOf } from './compress-memory.js';
+import { quantizeByPeer } from './compress-peer.js';
 import { readEtt, readM4, readSkab, standardized } from './data.js';
-import { geometricMean, rounded } from './statistics.js';
+import { geometricMean, percentile, rounded } from './statistics.js';
 
 const inputLength = 96;
 const etthTrain = 8640;
@@ -94,6 +102,11 @@ export interface CompressRow {
   /** How many layers became what: `int8 12, float32 1`. */
   readonly layers: string;
   readonly seconds: number;
+  /** Of int8: `loss`, `bytes` and `p50Us` of the file that ONNX Runtime's own quantizer makes of the same calibration windows. */
+  readonly peerLoss?: number;
+  readonly peerBytes?: number;
+  readonly peerP50Us?: number;
+  readonly peerFault?: string;
   readonly gate: 'pass' | 'fail';
   readonly fault: string | null;
 }
@@ -108,9 +121,11 @@ export interface CompressOptions {
   readonly save?: boolean;
   /** Measure also what is finished. */
   readonly again?: boolean;
+  /** Beside ONNX Runtime's own quantizer. */
+  readonly peers?: boolean;
 }
 
-export async function benchCompress({ only, save = false, again = false }: CompressOptions) {
+export async function benchCompress({ only, save = false, again = false, peers = false }: CompressOptions) {
   mkdirSync(folder, { recursive: true });
   let rows = existsSync(rowsPath) ? (JSON.parse(readFileSync(rowsPath, 'utf8')) as CompressRow[]) : [];
   for (const [dataset, data] of Object.entries(datasets)) {
@@ -120,7 +135,7 @@ export async function benchCompress({ only, save = false, again = false }: Compr
       const mine = (row: CompressRow): boolean => row.model === model.id && row.dataset === dataset;
       const missing = waysOf(model).filter((way) => again || !rows.some((row) => mine(row) && row.precision === way));
       if (missing.length === 0) continue;
-      const measured = await measure(model, dataset, data, missing);
+      const measured = await measure(model, dataset, data, missing, peers && dataset === 'etth1');
       rows = [...rows.filter((row) => !mine(row) || !measured.some((other) => other.precision === row.precision)), ...measured]; // prettier-ignore
       writeFileSync(rowsPath, JSON.stringify(rows, null, 1));
       for (const row of measured) console.error(JSON.stringify(row)); // the table comes at the end
@@ -133,6 +148,7 @@ export async function benchCompress({ only, save = false, again = false }: Compr
     rows: shown,
     passed: shown.filter(({ gate }) => gate === 'pass').length,
     failed: shown.filter(({ gate }) => gate === 'fail').length,
+    peer: peerSummary(shown),
     ways: Object.fromEntries(
       [...new Set(shown.map(({ precision }) => precision))].map((way) => [
         way,
@@ -161,11 +177,24 @@ function summary(rows: readonly CompressRow[]) {
   };
 }
 
+/** Median loss of both over the models that both quantized. */
+function peerSummary(rows: readonly CompressRow[]) {
+  const both = rows.filter(({ peerLoss }) => peerLoss !== undefined);
+  if (both.length === 0) return null;
+  return {
+    models: both.length,
+    loss: rounded(percentile(both.map(({ loss }) => loss), 0.5)), // prettier-ignore
+    peerLoss: rounded(percentile(both.map(({ peerLoss }) => peerLoss!), 0.5)), // prettier-ignore
+    refused: rows.flatMap(({ model, peerFault }) => (peerFault === undefined ? [] : [`${model}: ${peerFault}`])),
+  };
+}
+
 async function measure(
   model: Model,
   dataset: string,
   data: Dataset,
   to: readonly Compression[],
+  peers: boolean,
 ): Promise<CompressRow[]> {
   const engine = createOrtEngine();
   const together = model.capabilities.series === 'many';
@@ -196,7 +225,12 @@ async function measure(
     const seconds = (performance.now() - began) / 1000;
     tried.push({ to: way, seconds, attempt, testLoss: lossOf(await error(attempt.graph), fp32Test).median });
   }
-  const files = [tried[0]!.attempt.fp32Model, ...tried.map(({ attempt }) => attempt.model)];
+  const fp32Model = tried[0]!.attempt.fp32Model;
+  const peer = peers ? peerFile(fp32Model, graph, calibration) : undefined;
+  const peerModel = peer instanceof Uint8Array ? peer : undefined;
+  const fp32Error = peerModel && (await forecastError(engine, graph, validation, spec.loss.point));
+  const peerError = peerModel && (await forecastError({ ...engine, load: () => engine.load(peerModel) }, graph, validation, spec.loss.point)); // prettier-ignore
+  const files = [fp32Model, ...tried.map(({ attempt }) => attempt.model), ...(peerModel ? [peerModel] : [])];
   const timing = { engine, graph, windows: validation, budgetMs: 1500 };
   const single = await measureLatency(files, timing);
   const batched = await measureLatency(files, { ...timing, batch: 32, runs: 50, warmUps: 3 });
@@ -224,10 +258,27 @@ async function measure(
       fp32PeakMb: peaks[0] ?? null,
       layers: [...counts].map(([precision, count]) => `${precision} ${count}`).join(', '),
       seconds: rounded(seconds),
+      ...(way === 'int8' &&
+        peerModel &&
+        peerError && {
+          peerLoss: rounded(lossOf(peerError, fp32Error!).median),
+          peerBytes: peerModel.length,
+          peerP50Us: rounded(single.at(-1)!.p50Us),
+        }),
+      ...(way === 'int8' && typeof peer === 'string' && { peerFault: peer }),
       gate: faults.length === 0 ? 'pass' : 'fail',
       fault: faults.length > 0 ? faults.join('; ') : null,
     };
   });
+}
+
+/** The file, or why there is none. */
+function peerFile(fp32: Uint8Array, graph: Attempt['graph'], windows: WindowArrays): Uint8Array | string {
+  try {
+    return quantizeByPeer(fp32, graph, windows);
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Trained once: what is quantized later is the same. Steps are counted by what one takes on the machine of bench/cards.json. */

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
  * `npm run bench -- cards --save`, which docs/models is made of,
- * `npm run bench -- compress [--models mlp,gru] [--save] [--again]`, which goes on where it was stopped,
+ * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- anomaly [--data DIR] [--mode forecast|reconstruction]`, DIR laid out as ../shared/data,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
@@ -64,7 +64,7 @@ const others = {
       mode: values.mode === 'reconstruction' ? 'reconstruction' : 'forecast',
     }),
   cards: () => benchCards({ save: values.save }),
-  compress: () => benchCompress({ only: named, save: values.save, again: values.again }),
+  compress: () => benchCompress({ only: named, save: values.save, again: values.again, peers }),
   device: benchDevice,
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,
