@@ -7,13 +7,11 @@ import { join } from 'node:path';
 import { scoreNab, scoreRows, type NabProfile } from '../src/evaluate/anomaly.js';
 import { judge, newWatch, type AlertRules } from '../src/runtime/anomaly.js';
 import { createBaseline } from '../src/runtime/baseline.js';
+import { detectorThreshold } from '../src/runtime/detector.js';
 import { fitGroup, judgeGroup, type GroupMode } from '../src/runtime/group.js';
 import { baselineVerdict, type Verdict } from '../src/runtime/verdict.js';
 
 const trainingRows = 400;
-/** What a device ships with. */
-const groupThreshold = 1e-4;
-const baselineThreshold = 1e-3;
 /** Thresholds that NAB's optimum is looked for among, twenty a decade. */
 const thresholds = Array.from({ length: 81 }, (_, i) => 10 ** (-2 - i / 20));
 
@@ -54,7 +52,7 @@ function benchSkab(folder: string, mode: GroupMode) {
     const flags = values.slice(trainingRows).map((row) => {
       const judged = judgeGroup(fitted.model, state, row);
       state = judged.state;
-      return judged.verdict.p < groupThreshold;
+      return judged.verdict.p < detectorThreshold;
     });
     return { file, flags, labels: rows.slice(trainingRows).map((cells) => Number(cells.at(-2)) === 1) };
   });
@@ -93,7 +91,7 @@ function benchNab(folder: string) {
     lowFp: best('lowFp').lowFp,
     lowFn: best('lowFn').lowFn,
     threshold,
-    shipped: scored(baselineThreshold),
+    shipped: scored(detectorThreshold),
     perFile: Object.fromEntries(recordings.map((recording) => [recording.file, scored(threshold, [recording])])),
   };
 }

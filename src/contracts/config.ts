@@ -27,30 +27,43 @@ const duration = z.codec(
   },
 );
 
-/** When a nonconformity becomes an alert and when it ends (EDGE.md §6). */
+/** When a verdict becomes an alert and when it ends (EDGE.md §6). */
+const alertRules = ({
+  clearThreshold = 0.01,
+  openCount = 2,
+  openWindow = 3,
+  clearCount = 5,
+  cooldownMs = 600_000,
+} = {}) => ({
+  /** Opens below this p-value; the bundle's `anomaly_p`, or the detector's own, when null. */
+  threshold: z._default(z.nullable(probability), null),
+  clearThreshold: z._default(probability, clearThreshold),
+  /** Opens when `openCount` of the last `openWindow` buckets exceed. */
+  openCount: z._default(count, openCount),
+  openWindow: z._default(count, openWindow),
+  /** Clears after so many buckets in a row below the clear level. */
+  clearCount: z._default(count, clearCount),
+  cooldownMs: z._default(duration, cooldownMs),
+  repeatMs: z._default(duration, 21_600_000),
+  severity: z.prefault(
+    wireObject(
+      {
+        info: z._default(probability, 1e-2),
+        warning: z._default(probability, 1e-3),
+        critical: z._default(probability, 1e-4),
+      },
+      strict,
+    ),
+    {},
+  ),
+});
+const alertNames = { cooldownMs: 'cooldown', repeatMs: 'repeat' };
+
 export const alertSettings = wireObject(
   {
-    /** Opens below this p-value; the bundle's `anomaly_p` when null. */
-    threshold: z._default(z.nullable(probability), null),
-    clearThreshold: z._default(probability, 0.01),
-    /** Opens when `openCount` of the last `openWindow` buckets exceed. */
-    openCount: z._default(count, 2),
-    openWindow: z._default(count, 3),
-    /** Clears after so many buckets in a row below the clear level. */
-    clearCount: z._default(count, 5),
-    cooldownMs: z._default(duration, 600_000),
-    repeatMs: z._default(duration, 21_600_000),
-    severity: z.prefault(
-      wireObject(
-        {
-          info: z._default(probability, 1e-2),
-          warning: z._default(probability, 1e-3),
-          critical: z._default(probability, 1e-4),
-        },
-        strict,
-      ),
-      {},
-    ),
+    ...alertRules(),
+    /** `conformal` ranks among past scores; `pot` fits peaks over threshold and learns nothing from anomalies. */
+    method: z._default(z.enum(['conformal', 'pot']), 'conformal'),
     /** Scores kept for the rank of a new one. */
     ringSize: z._default(count, 2000),
     /** Scores needed before the first verdict; `warming` until then. */
@@ -58,8 +71,32 @@ export const alertSettings = wireObject(
     /** Step of the adaptive interval. */
     gamma: z._default(probability, 0.01),
   },
-  { strict: true, names: { cooldownMs: 'cooldown', repeatMs: 'repeat' } },
+  { strict: true, names: alertNames },
 );
+
+/** Anomalies without a model: one stream against its baseline, several as a group (docs/anomalies.md). */
+const detectorSettings = wireObject(
+  {
+    streams: z.array(segment).check(z.minLength(1), z.maxLength(64)),
+    cadenceMs: duration.check(z.positive()),
+    /** How a group expects its sensors: each by its own forecast, or as they were in training. */
+    mode: z._default(z.enum(['forecast', 'reconstruction']), 'forecast'),
+    /** Buckets that a group takes as quiet times; fewer say too little. */
+    training: z._default(z.int().check(z.gte(200), z.lte(100_000)), 400),
+    /** Two cadences when null. */
+    latenessMs: z._default(z.nullable(duration), null),
+    /** An alert opens at once and ends after 200 calm buckets. */
+    alerts: z.prefault(
+      wireObject(alertRules({ clearThreshold: 0.001, openCount: 1, openWindow: 1, clearCount: 200, cooldownMs: 0 }), {
+        strict: true,
+        names: alertNames,
+      }),
+      {},
+    ),
+  },
+  { strict: true, names: { cadenceMs: 'cadence', latenessMs: 'lateness' } },
+);
+export type DetectorSettings = z.output<typeof detectorSettings>;
 
 export const streamSettings = wireObject(
   {
@@ -117,6 +154,16 @@ export const deviceConfigSchema = wireObject(
     autoStreams: z._default(z.boolean(), false),
     maxStreams: z._default(count, limits.streams),
     alerts: z.prefault(alertSettings, {}),
+    /** By name, which their alerts carry; no name of a stream, whose model has alerts of its own. */
+    detectors: z._default(
+      z.record(segment, detectorSettings).check(
+        z.refine((detectors) => {
+          const streams = Object.values(detectors).flatMap((one) => one.streams);
+          return !streams.some((stream) => Object.hasOwn(detectors, stream));
+        }, 'a detector needs a name that no stream has'),
+      ),
+      {},
+    ),
     /** `system` waits for time synchronisation, `trusted` believes the wall clock at once. */
     clock: z._default(z.enum(['system', 'trusted']), 'system'),
     retentionDays: z._default(positive, 30),

@@ -31,6 +31,8 @@ export interface CalibrationSettings {
   readonly gamma: number;
   /** Share of values the interval should cover. */
   readonly coverage: number;
+  /** How the ranking goes on among the largest scores. */
+  readonly method: keyof typeof tails;
 }
 
 export interface Calibration {
@@ -76,14 +78,18 @@ const STRETCH_EVERY = 8;
  * Share of scores at least as large as `score`. A rank among n scores cannot fall below 1 / (n + 1), so among the
  * largest ones the fitted tail goes on.
  */
-export function ringPValue(ring: ScoreRing, score: number, options: TailOptions = exponentialTail): number {
+export function ringPValue(ring: ScoreRing, score: number, options: TailOptions): number {
   const rank = ring.pValue(score);
   if (rank > options.share) return rank;
   const tail = fitTail(ring.scores(), options);
   return tail === undefined || !(score > tail.threshold) ? rank : tailPValue(tail, score);
 }
 
-const exponentialTail: TailOptions = { share: 0.05, shape: 'exponential' };
+/** `pot`: peaks over the 98 % quantile, as the paper has it. */
+const tails = {
+  conformal: { share: 0.05, shape: 'exponential' },
+  pot: { share: 0.02, shape: 'pareto' },
+} as const satisfies Record<string, TailOptions>;
 
 /** `stored` is what `save` gave; it is left alone when it belongs to other leads. */
 export function createCalibration(horizon: number, settings: CalibrationSettings, stored?: Buffer): Calibration {
@@ -114,7 +120,7 @@ export function createCalibration(horizon: number, settings: CalibrationSettings
     surprise(found) {
       const judged = found.map((deviation) => ({
         ...deviation,
-        p: ringPValue(rings.get(deviation.lead)!, deviation.score),
+        p: ringPValue(rings.get(deviation.lead)!, deviation.score, tails[settings.method]),
       }));
       if (judged.length === 0) return undefined;
       const worst = judged.reduce((a, b) => (b.p < a.p ? b : a));

@@ -16,6 +16,8 @@ import { createTopics, parseTopic } from '../contracts/topic.js';
 import { wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
+import type { Detector, DetectorStep } from './detector.js';
+import { openDetectors, storeDetector } from './detector-store.js';
 import { createForecaster } from './forecaster.js';
 import { createIngest } from './ingest.js';
 import type { NewReading } from './ingest.js';
@@ -60,7 +62,12 @@ export async function runDevice(
   const outbox = createOutbox(store, clock);
   const ingest = createIngest(config, clock, metrics, (name, count) => store.newest(name, count));
   const lanes = new Map<string, Lane>();
+  const detectors = openDetectors(config, store, ports.newId);
   const lastArrivalMs = new Map<string, number>();
+  for (const name of [...detectors.values()].flatMap(({ settings }) => settings.streams)) {
+    ingest.admit(name);
+    lastArrivalMs.set(name, clock.monotonicMs());
+  }
   const models = new Map<string, Active>();
   const stepsSinceRings = new WeakMap<Lane, number>();
   const boot = ports.newId();
@@ -125,13 +132,16 @@ export async function runDevice(
       lane: lanes.get(name),
       steps: stepAll(lanes.get(name)),
     }));
-    const alerts = steps.some((group) => group.steps.some(({ alert }) => alert !== undefined));
+    const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
+    const alerts = [...steps, ...watched].some((group) => group.steps.some(({ alert }) => alert !== undefined));
     commit(alerts ? 'full' : 'normal', () => {
       readings.forEach((reading, i) => storeReading(reading, flags[i]!));
       for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
+      for (const { detector, steps: done } of watched) putVerdicts(detector, done);
     });
     if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
     for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
+    for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
   }
 
   /** Returns the flags the reading is stored with. */
@@ -140,12 +150,14 @@ export async function runDevice(
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
     metrics.samples[late ? 'late' : 'stored']++;
     if (value === undefined) metrics.samples.missing++;
+    for (const detector of detectors.values())
+      if (detector.settings.streams.includes(stream.name)) detector.add(stream.name, timeMs, value);
     return (late ? readingFlag.late : 0) | (timeSource === 'arrival' ? readingFlag.arrivalTime : 0);
   }
 
-  function stepAll(lane: Lane | undefined): Step[] {
-    const steps: Step[] = [];
-    for (let step = lane?.step(); step !== undefined; step = lane!.step()) steps.push(step);
+  function stepAll<T>(stepper: { step(): T | undefined } | undefined): T[] {
+    const steps: T[] = [];
+    for (let step = stepper?.step(); step !== undefined; step = stepper!.step()) steps.push(step);
     return steps;
   }
 
@@ -155,7 +167,7 @@ export async function runDevice(
 
   /** Alerts of all steps; of the forecasts only the newest, since the others are about the past. */
   function putSteps(lane: Lane, steps: readonly Step[]): void {
-    for (const { alert } of steps) if (alert !== undefined) putAlert(lane, alert);
+    for (const { alert } of steps) if (alert !== undefined) putAlert(lane.settings.subject.stream, alert);
     const newest = steps.at(-1)?.forecast;
     if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
     const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
@@ -163,8 +175,12 @@ export async function runDevice(
     if (steps.length > 0) storeLane(store, lane, sinceRings >= RING_STEPS);
   }
 
-  function putAlert(lane: Lane, alert: AlertPayload): void {
-    const { stream } = lane.settings.subject;
+  function putVerdicts(detector: Detector, steps: readonly DetectorStep[]): void {
+    for (const { alert } of steps) if (alert !== undefined) putAlert(detector.subject.stream, alert);
+    if (steps.length > 0) storeDetector(store, detector, steps.length);
+  }
+
+  function putAlert(stream: string, alert: AlertPayload): void {
     const payload = wireText(alertPayload, alert);
     store.sql
       .prepare(
@@ -207,31 +223,42 @@ export async function runDevice(
     const { subject, series } = lane.settings;
     const { line } = lane.settings.active;
     for (const { bucket, surprise, alert, failed, forecast, inferenceMs } of steps) {
-      if (alert !== undefined)
-        tell('alert', {
-          stream: subject.stream,
-          event: alert.event,
-          severity: alert.severity,
-          started: alert.started,
-          ended: alert.ended,
-          reason: alert.reason,
-        });
+      if (alert !== undefined) tellAlert(subject.stream, alert);
       if (failed !== undefined) metrics.forecasts.failed++;
       if (forecast !== undefined) metrics.inference.add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
-      if (surprise === undefined || link?.online !== true) continue;
-      const score = wireText(scorePayload, {
-        v: 1,
-        ts: bucket.startMs,
-        score: surprise.score,
-        p: surprise.p,
-        model: subject.model,
-      });
-      void link.publish(topics.score(subject.stream), score, {
-        qos: 0,
-        expirySeconds: Math.ceil((2 * series.cadenceMs) / 1000),
-      });
+      if (surprise !== undefined)
+        publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
     }
+  }
+
+  function reportVerdicts({ subject, settings }: Detector, steps: readonly DetectorStep[]): void {
+    for (const { timeMs, verdict, alert } of steps) {
+      if (alert !== undefined) tellAlert(subject.stream, alert);
+      if (verdict !== undefined && verdict.score !== null)
+        publishScore(subject.stream, subject.detector, settings.cadenceMs, timeMs, {
+          ...verdict,
+          score: verdict.score,
+        });
+    }
+  }
+
+  function publishScore(
+    stream: string,
+    model: string,
+    cadenceMs: number,
+    ts: number,
+    { score, p }: { readonly score: number; readonly p: number },
+  ): void {
+    if (link?.online !== true) return;
+    void link.publish(topics.score(stream), wireText(scorePayload, { v: 1, ts, score, p, model }), {
+      qos: 0,
+      expirySeconds: Math.ceil((2 * cadenceMs) / 1000),
+    });
+  }
+
+  function tellAlert(stream: string, { event, severity, started, ended, reason }: AlertPayload): void {
+    tell('alert', { stream, event, severity, started, ended, reason });
   }
 
   /** A full disk or a damaged page costs the record, never the service: forecasting goes on from memory. */
@@ -277,7 +304,7 @@ export async function runDevice(
     const ended = [...lanes].filter(([, lane]) => lane.settings.active.line === line);
     for (const [name, lane] of ended) {
       const alert = lane.end('superseded', clock.now(), 'the model was changed');
-      if (alert !== undefined) commit('full', () => putAlert(lane, alert));
+      if (alert !== undefined) commit('full', () => putAlert(name, alert));
       lanes.delete(name);
     }
     ended[0]?.[1].settings.forecaster.close();
@@ -293,10 +320,8 @@ export async function runDevice(
     say(topics.status, status('online'));
     publishInfo();
     say(topics.reported, wireText(reportedPayload, updater.reported()));
-    for (const { watch, settings } of lanes.values()) {
-      if (watch.alert !== undefined)
-        say(topics.alert(settings.subject.stream, 'anomaly'), wireText(alertPayload, watch.alert));
-    }
+    for (const [name, { watch }] of [...lanes, ...detectors])
+      if (watch.alert !== undefined) say(topics.alert(name, 'anomaly'), wireText(alertPayload, watch.alert));
     outbox.resume();
   }
 
@@ -337,27 +362,31 @@ export async function runDevice(
 
   /** An alert whose stream fell silent ends: nobody can say any more that it lasts. */
   function endStale(): void {
-    for (const [name, lane] of lanes) {
-      const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? 0);
-      const limitMs = Math.max(3 * lane.settings.series.cadenceMs, MIN_SILENCE_MS);
-      const alert =
-        silentMs > limitMs
-          ? lane.end('stale', lane.closedUntilMs, `no reading for ${Math.round(silentMs / 1000)} s`)
-          : undefined;
-      if (alert === undefined) continue;
-      commit('full', () => {
-        putAlert(lane, alert);
-        storeLane(store, lane, true);
-      });
-      tell('alert', {
-        stream: name,
-        event: alert.event,
-        severity: alert.severity,
-        started: alert.started,
-        ended: alert.ended,
-        reason: alert.reason,
-      });
+    for (const [name, lane] of lanes)
+      endIfSilent(name, lane, [name], lane.settings.series.cadenceMs, () => storeLane(store, lane, true));
+    for (const [name, detector] of detectors) {
+      const { streams, cadenceMs } = detector.settings;
+      endIfSilent(name, detector, streams, cadenceMs, () => storeDetector(store, detector, 0, true));
     }
+  }
+
+  function endIfSilent(
+    name: string,
+    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
+    streams: readonly string[],
+    cadenceMs: number,
+    remember: () => void,
+  ): void {
+    const silentMs = Math.max(...streams.map((stream) => clock.monotonicMs() - (lastArrivalMs.get(stream) ?? 0)));
+    if (silentMs <= Math.max(3 * cadenceMs, MIN_SILENCE_MS)) return;
+    const reason = `no reading for ${Math.round(silentMs / 1000)} s`;
+    const alert = watching.end('stale', watching.closedUntilMs, reason);
+    if (alert === undefined) return;
+    commit('full', () => {
+      putAlert(name, alert);
+      remember();
+    });
+    tellAlert(name, alert);
   }
 
   function prune(): void {
@@ -382,6 +411,7 @@ export async function runDevice(
   /** Intake has stopped; say so, and leave. */
   async function stop(): Promise<void> {
     for (const lane of lanes.values()) commit('normal', () => storeLane(store, lane, true));
+    for (const detector of detectors.values()) commit('normal', () => storeDetector(store, detector, 0, true));
     const timeout = new AbortController();
     await Promise.race([
       link!.publish(topics.status, status('offline'), { qos: 1, retain: true }),

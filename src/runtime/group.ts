@@ -56,10 +56,10 @@ const SETTLE = 50;
 const SMOOTHING = 0.2;
 /** Share of the variance that the components explain. */
 const EXPLAINED = 0.8;
-const TAIL = { share: 0.1, shape: 'pareto' } as const;
+const TAIL = { share: 0.1, shape: 'exponential' } as const;
 
 /** Rows that `fitGroup` needs at least. */
-export const groupMinimum = 2 * SETTLE;
+export const groupMinimum = 4 * SETTLE;
 
 /** Learns from rows of quiet times, [time][sensor], without holes; gives the state after them too. */
 export function fitGroup(

@@ -38,6 +38,9 @@ interface StoredWatch {
 const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number =>
   settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
 
+/** SPOT's q: the chance of a false alarm per bucket that is accepted. */
+const POT_RISK = 1e-4;
+
 /** Puts a model on a stream, and continues where the same pair stopped. */
 export function bindLane({ config, store, clock, active, forecaster, stream, newId }: Binding): BoundLane {
   const { manifest, pointer } = active;
@@ -64,17 +67,18 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
         ringMinimum: alerts.ringMinimum,
         gamma: alerts.gamma,
         coverage: manifest.calibration?.coverage ?? 0.9,
+        method: alerts.method,
       },
       rules: {
         ...alerts,
-        threshold: alerts.threshold ?? manifest.thresholds.anomalyP,
+        threshold: alerts.threshold ?? (alerts.method === 'pot' ? POT_RISK : manifest.thresholds.anomalyP),
         // Forecasts made during an alert have seen it, and go on judging for one horizon.
         cooldownMs: Math.max(alerts.cooldownMs, manifest.horizon * input.cadenceMs),
       },
       subject: {
         key: `${config.device}/${stream.name}/anomaly`,
         stream: stream.name,
-        detector: 'conformal',
+        detector: alerts.method,
         model,
         newId,
       },

@@ -113,7 +113,9 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
         settings.subject,
       );
       watch = judged.watch;
-      if (watch.state !== 'firing') calibration.learn(found); // an open alert must not become the new normal
+      // An open alert must not become the new normal, nor, by SPOT's rule, a single anomaly.
+      const anomalous = settings.calibration.method === 'pot' && (surprise?.p ?? 1) < settings.rules.threshold;
+      if (watch.state !== 'firing' && !anomalous) calibration.learn(found);
       return {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,

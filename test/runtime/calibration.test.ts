@@ -4,7 +4,7 @@ import { createCalibration, deviations, leadsOf, ringPValue } from '../../src/ru
 import type { Deviation } from '../../src/runtime/calibration.js';
 import type { Forecast } from '../../src/runtime/forecaster.js';
 
-const settings = { ringSize: 100, ringMinimum: 20, gamma: 0.01, coverage: 0.9 };
+const settings = { ringSize: 100, ringMinimum: 20, gamma: 0.01, coverage: 0.9, method: 'conformal' as const };
 const at = (lead: number, score: number): Deviation => ({ lead, expected: 0, halfWidth: 1, score });
 
 test('a bucket is held against one step, half a horizon and a whole horizon', () => {
@@ -31,29 +31,42 @@ test('deviations are found by the start of the forecast, and left out where ther
 });
 
 describe('the p-value', () => {
+  const tail = { share: 0.05, shape: 'exponential' } as const;
   const ring = createScoreRing(
     1000,
     Float64Array.from({ length: 1000 }, (_, i) => -Math.log(1 - (i + 0.5) / 1000)),
   ); // exponential scores
 
   test('is the rank where scores are plenty', () => {
-    expect(ringPValue(ring, Math.LN2)).toBeCloseTo(0.5, 2);
+    expect(ringPValue(ring, Math.LN2, tail)).toBeCloseTo(0.5, 2);
   });
 
   test.each([5, 8, 12])('goes on as an exponential beyond the ring: score %d of an exponential', (score) => {
-    const p = ringPValue(ring, score);
+    const p = ringPValue(ring, score, tail);
     expect(Math.log(p) / -score).toBeGreaterThan(0.9);
     expect(Math.log(p) / -score).toBeLessThan(1.1);
   });
 
   test('has a floor, and stays a rank when the tail says nothing', () => {
-    expect(ringPValue(ring, 1e6)).toBe(1e-9);
-    expect(ringPValue(createScoreRing(10, [1, 2, 3]), 9)).toBe(0.25);
-    expect(ringPValue(createScoreRing(100, new Float64Array(100).fill(1)), 2)).toBeCloseTo(1 / 101);
+    expect(ringPValue(ring, 1e6, tail)).toBe(1e-9);
+    expect(ringPValue(createScoreRing(10, [1, 2, 3]), 9, tail)).toBe(0.25);
+    expect(ringPValue(createScoreRing(100, new Float64Array(100).fill(1)), 2, tail)).toBeCloseTo(1 / 101);
   });
 });
 
 describe('a calibration', () => {
+  test('by peaks over threshold tells a heavy tail from a light one', () => {
+    const scores = Array.from({ length: 1000 }, (_, i) => (1 - (i + 0.5) / 1000) ** -0.5); // tail index 2
+    const pOf = (method: 'conformal' | 'pot') => {
+      const calibration = createCalibration(1, { ...settings, ringSize: 1000, method });
+      for (const score of scores) calibration.learn([at(1, score)]);
+      return calibration.surprise([at(1, 100)])!.p; // truly 1e-4
+    };
+    expect(pOf('pot') / 1e-4).toBeGreaterThan(0.3);
+    expect(pOf('pot') / 1e-4).toBeLessThan(3);
+    expect(pOf('conformal')).toBeLessThan(1e-5);
+  });
+
   test('is ready once the first ring holds enough, and pays for looking at several leads', () => {
     const calibration = createCalibration(4, settings);
     expect(calibration.ready).toBe(false);

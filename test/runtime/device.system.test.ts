@@ -10,6 +10,7 @@ import type { Repository } from '../../src/bundle/repository.js';
 import { parseConfig } from '../../src/contracts/config.js';
 import type { DesiredModel } from '../../src/contracts/desired.js';
 import { writeSafetensors } from '../../src/contracts/safetensors.js';
+import { createRandom } from '../../src/engine/random.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
 import type { Engine } from '../../src/engine/port.js';
 import { add, createGraph, toOnnx } from '../../src/graph/index.js';
@@ -124,7 +125,11 @@ interface Reported {
 /** A device and, beside it, a client that hears everything it says. */
 async function world(
   name: string,
-  { stateDir = join(dir, name), ports = {} }: { stateDir?: string; ports?: Partial<Ports> } = {},
+  {
+    stateDir = join(dir, name),
+    ports = {},
+    detectors = {},
+  }: { stateDir?: string; ports?: Partial<Ports>; detectors?: Record<string, unknown> } = {},
 ) {
   const heard: Heard[] = [];
   let online = (): void => undefined;
@@ -149,6 +154,7 @@ async function world(
       http: { port: null },
       repository: { url: files.url, root_file: repository.rootFile },
       streams: { boiler: { unit: '°C', lateness: 0 } },
+      detectors,
       alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
     },
     'test',
@@ -236,6 +242,66 @@ function parse(payload: Uint8Array): Heard['body'] {
     return {};
   }
 }
+
+describe('detectors without a model', () => {
+  const noise = createRandom('calm');
+  const drawn = Array.from({ length: 400 }, () => noise() + noise() + noise());
+  const calm = (i: number): number => drawn[i]!;
+  const samples = (from: number, count: number, value: (i: number) => number) => ({
+    samples: Array.from({ length: count }, (_, i) => [startMs + (from + i) * minute, value(from + i)]),
+  });
+
+  test('learn from readings, raise an alert that names the stream, keep it over a restart, and resolve it', async () => {
+    const common = { cadence: '1m', lateness: 0, alerts: { clear_count: 5 } };
+    const w = await world('detectors', {
+      detectors: {
+        pump: { ...common, streams: ['flow', 'pressure'], training: 200 },
+        'boiler-baseline': { ...common, streams: ['boiler'] },
+      },
+    });
+    onTestFinished(() => w.close());
+    let device = w.start();
+    await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+    const send = async (from: number, count: number, extra = 0) => {
+      await w.send(
+        'in/flow',
+        samples(from, count, (i) => 30 + calm(i) + extra),
+      );
+      await w.send(
+        'in/pressure',
+        samples(from, count, (i) => 5 + calm(i + 5)),
+      );
+      await w.send(
+        'in/boiler',
+        samples(from, count, (i) => 60 + calm(i) + extra),
+      );
+    };
+    await send(0, 300);
+    await expect.poll(() => w.last('score/pump')).toMatchObject({ model: 'group' });
+    await expect.poll(() => w.last('score/boiler-baseline')).toMatchObject({ model: 'baseline' });
+    expect(w.last('alert/pump/anomaly')).toBeUndefined();
+
+    await send(300, 10, -20);
+    await expect
+      .poll(() => w.last('alert/pump/anomaly'))
+      .toMatchObject({ state: 'firing', detector: 'group', channel: 'flow', model: '' });
+    await expect
+      .poll(() => w.last('alert/boiler-baseline/anomaly'))
+      .toMatchObject({ state: 'firing', detector: 'baseline', key: 'pi7/boiler-baseline/anomaly' });
+    const id = w.last('alert/pump/anomaly')!['id'];
+    expect(w.last('alert/pump/anomaly')!['reason']).toMatch(/flow stands out most/);
+    await device.stop();
+
+    const before = w.heard.length;
+    device = w.start();
+    await expect
+      .poll(() => w.heard.slice(before).find(({ topic }) => topic === 'alert/pump/anomaly')?.body)
+      .toMatchObject({ id, state: 'firing' });
+    await send(310, 60);
+    await expect.poll(() => w.last('alert/pump/anomaly')).toMatchObject({ id, state: 'normal', event: 'resolved' });
+    await device.stop();
+  });
+});
 
 describe('a pushed model', () => {
   test('is verified, tested, activated; readings become forecasts and alerts; a restart forecasts at once and keeps the alert', async () => {

@@ -1,0 +1,172 @@
+/** A detector without a model: one stream held against its baseline, or several together as a group. Touches no disk. */
+import type { DetectorSettings } from '../contracts/config.js';
+import type { AlertPayload } from '../contracts/payload.js';
+import { endAlert, judge, newWatch } from './anomaly.js';
+import type { Subject, Watch } from './anomaly.js';
+import { createBaseline } from './baseline.js';
+import type { BaselineMemory } from './baseline.js';
+import { fitGroup, judgeGroup } from './group.js';
+import type { GroupModel, GroupState } from './group.js';
+import { createSeries } from './series.js';
+import { baselineVerdict, groupVerdict } from './verdict.js';
+import type { Verdict } from './verdict.js';
+
+export interface DetectorStep {
+  /** Start of the bucket. */
+  readonly timeMs: number;
+  readonly verdict: Verdict | undefined;
+  readonly alert: AlertPayload | undefined;
+}
+
+export interface Detector {
+  readonly settings: DetectorSettings;
+  readonly subject: Subject;
+  readonly watch: Watch;
+  /** End of the newest bucket that was judged; -Infinity before the first. */
+  readonly closedUntilMs: number;
+  add(stream: string, timeMs: number, value: number | undefined): void;
+  /** Judges the next bucket that every stream has closed; undefined when there is none. */
+  step(): DetectorStep | undefined;
+  /** Ends an open alert; undefined when there is none. */
+  end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
+  /** What it learned, for `createDetector`; plain data. */
+  save(): DetectorMemory;
+}
+
+export interface DetectorMemory {
+  readonly baseline?: BaselineMemory | undefined;
+  readonly group?: GroupMemory | undefined;
+}
+
+/** What a judge says of a row, [stream]; learning from it is its own affair. */
+interface Judge {
+  readonly ready: boolean;
+  judge(timeMs: number, row: readonly number[]): Verdict | undefined;
+  save(): DetectorMemory;
+}
+
+interface GroupMemory {
+  /** Rows of quiet times, until there are enough. */
+  readonly rows: readonly (readonly number[])[];
+  readonly fitted: { readonly model: GroupModel; readonly state: GroupState } | null;
+}
+
+/** A chance below it is an anomaly when the configuration names none. */
+export const detectorThreshold = 1e-3;
+/** Rows that wait for a stream that is behind; then the oldest go unjudged. */
+const WAITING_MAXIMUM = 1000;
+
+export const detectorName = ({ streams }: DetectorSettings): string => (streams.length === 1 ? 'baseline' : 'group');
+
+/** `unit` is that of a single stream. `watch` and `memory` continue where it stopped. */
+export function createDetector(
+  settings: DetectorSettings,
+  subject: Subject,
+  unit: string | null,
+  stored: { readonly watch?: Watch; readonly memory?: DetectorMemory } = {},
+): Detector {
+  const { streams, cadenceMs } = settings;
+  const rules = { ...settings.alerts, threshold: settings.alerts.threshold ?? detectorThreshold };
+  const judging =
+    streams.length === 1
+      ? baselineJudge(cadenceMs, unit, stored.memory?.baseline)
+      : groupJudge(settings, stored.memory?.group);
+  const series = new Map(
+    streams.map((stream) => [
+      stream,
+      createSeries({
+        cadenceMs,
+        aggregate: 'mean',
+        impute: 'none',
+        maxGap: 1,
+        latenessMs: settings.latenessMs ?? Math.max(2 * cadenceMs, 2000),
+        inputLength: 1,
+      }),
+    ]),
+  );
+  const waiting = new Map<number, Map<string, number>>(); // bucket start -> stream -> value
+  const whole: number[] = []; // starts of the buckets that every stream has closed, in order
+  let watch = stored.watch ?? newWatch;
+  let closedUntilMs = -Infinity;
+  let givenUpMs = -Infinity; // newest bucket that went unjudged for lack of room
+
+  return {
+    settings,
+    subject,
+    get watch() {
+      return watch;
+    },
+    get closedUntilMs() {
+      return closedUntilMs;
+    },
+    add(stream, timeMs, value) {
+      const own = series.get(stream)!;
+      own.add(timeMs, value);
+      for (let bucket = own.close(); bucket !== undefined; bucket = own.close()) {
+        if (bucket.startMs <= givenUpMs) continue;
+        const values = waiting.get(bucket.startMs) ?? new Map<string, number>();
+        waiting.set(bucket.startMs, values.set(stream, bucket.value));
+        if (values.size === streams.length) whole.push(bucket.startMs);
+        else if (waiting.size > WAITING_MAXIMUM) {
+          givenUpMs = waiting.keys().next().value!;
+          waiting.delete(givenUpMs);
+        }
+      }
+    },
+    step() {
+      const timeMs = whole.shift();
+      if (timeMs === undefined) return undefined;
+      const values = waiting.get(timeMs)!;
+      const row = streams.map((stream) => values.get(stream)!);
+      for (const startMs of waiting.keys()) if (startMs <= timeMs) waiting.delete(startMs); // what is older stays in pieces
+      closedUntilMs = timeMs + cadenceMs;
+      const { ready } = judging;
+      const verdict = judging.judge(timeMs, row);
+      const value = verdict?.channel === undefined ? row[0]! : row[streams.indexOf(verdict.channel)]!;
+      const judged = judge(watch, { timeMs, value, verdict, ready }, rules, subject);
+      watch = judged.watch;
+      return { timeMs, verdict: watch.state === 'warming' ? undefined : verdict, alert: judged.alert };
+    },
+    end(event, timeMs, reason) {
+      const ended = endAlert(watch, event, timeMs, reason, rules);
+      watch = ended.watch;
+      return ended.alert;
+    },
+    save: () => judging.save(),
+  };
+}
+
+function baselineJudge(cadenceMs: number, unit: string | null, stored: BaselineMemory | undefined): Judge {
+  const baseline = createBaseline(cadenceMs, stored);
+  return {
+    get ready() {
+      return baseline.ready;
+    },
+    judge(timeMs, row) {
+      const found = baseline.judge(timeMs, row[0]!);
+      return found && baselineVerdict(found, unit);
+    },
+    save: () => ({ baseline: baseline.save() }),
+  };
+}
+
+function groupJudge({ streams, training, mode }: DetectorSettings, stored: GroupMemory | undefined): Judge {
+  const rows = [...(stored?.rows ?? [])];
+  let fitted = stored?.fitted ?? null;
+  return {
+    get ready() {
+      return fitted !== null;
+    },
+    judge(_timeMs, row) {
+      if (fitted === null) {
+        rows.push(row);
+        if (rows.length >= training) fitted = fitGroup(rows.splice(0), mode);
+        return undefined;
+      }
+      const { verdict, state } = judgeGroup(fitted.model, fitted.state, row);
+      fitted = { model: fitted.model, state };
+      return groupVerdict(verdict, row, streams);
+    },
+    save: () => ({ group: { rows, fitted } }),
+  };
+}
