@@ -127,21 +127,27 @@ export interface CompressOptions {
 
 export async function benchCompress({ only, save = false, again = false, peers = false }: CompressOptions) {
   mkdirSync(folder, { recursive: true });
-  let rows = existsSync(rowsPath) ? (JSON.parse(readFileSync(rowsPath, 'utf8')) as CompressRow[]) : [];
+  const finished = (): CompressRow[] =>
+    existsSync(rowsPath) ? (JSON.parse(readFileSync(rowsPath, 'utf8')) as CompressRow[]) : [];
   for (const [dataset, data] of Object.entries(datasets)) {
     for (const model of models) {
       if (only?.includes(model.id) === false) continue;
       if (dataset !== 'etth1' && !skeleton.includes(model.id)) continue;
       const mine = (row: CompressRow): boolean => row.model === model.id && row.dataset === dataset;
-      const missing = waysOf(model).filter((way) => again || !rows.some((row) => mine(row) && row.precision === way));
+      const missing = waysOf(model).filter(
+        (way) => again || !finished().some((row) => mine(row) && row.precision === way),
+      );
       if (missing.length === 0) continue;
       const measured = await measure(model, dataset, data, missing, peers && dataset === 'etth1');
-      rows = [...rows.filter((row) => !mine(row) || !measured.some((other) => other.precision === row.precision)), ...measured]; // prettier-ignore
+      const rows = [
+        ...finished().filter((row) => !mine(row) || !measured.some((other) => other.precision === row.precision)), ...measured]; // prettier-ignore
       writeFileSync(rowsPath, JSON.stringify(rows, null, 1));
       for (const row of measured) console.error(JSON.stringify(row)); // the table comes at the end
     }
   }
-  const shown = rows.filter(({ model }) => only?.includes(model) ?? true).sort(byName);
+  const shown = finished()
+    .filter(({ model }) => only?.includes(model) ?? true)
+    .sort(byName);
   const report = {
     command: 'npm run bench -- compress --save',
     machine: `${cpus().length} cores of ${cpus()[0]!.model.trim()}, Node ${process.versions.node}`,

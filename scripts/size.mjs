@@ -5,7 +5,7 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1050,
-  cli: 4000,
+  cli: 4300,
   contracts: 1300,
   data: 1950,
   distill: 900,
