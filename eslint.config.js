@@ -44,6 +44,6 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  { files: ['src/cli/**', 'bench/**', 'test/**'], rules: { 'no-console': 'off' } },
+  { files: ['src/cli/**', 'bench/**', 'faults/**', 'test/**'], rules: { 'no-console': 'off' } },
   { files: ['src/runtime/**', 'src/transport/**'], ignores: ['src/runtime/clock.ts'], rules: clockRule },
 );

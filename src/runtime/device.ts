@@ -351,11 +351,12 @@ export async function runDevice(
   /** `cmd/ping` and `cmd/status`; a retained command is old and refused. */
   function command(message: MqttMessage): void {
     const name = message.topic.startsWith(`${topics.prefix}/cmd/`) ? message.topic.slice(topics.prefix.length + 5) : '';
-    const replies: Readonly<Record<string, () => string>> = {
-      status: health,
-      ping: () => JSON.stringify({ v: 1, boot, ts: clock.now() }),
-    };
-    const reply = replies[name];
+    // A map: the name comes from outside, and `__proto__` is one too.
+    const replies = new Map([
+      ['status', health],
+      ['ping', () => JSON.stringify({ v: 1, boot, ts: clock.now() })],
+    ]);
+    const reply = replies.get(name);
     if (message.retain || reply === undefined) return;
     void link?.publish(`${topics.prefix}/reply/${name}`, reply(), { qos: 1, expirySeconds: 60 });
   }

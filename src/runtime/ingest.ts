@@ -50,12 +50,13 @@ const defaultStream: StreamSettings = {
 
 export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics, recall: Recall): Ingest {
   const streams = new Map<string, IngestStream>();
+  const configured = new Map(Object.entries(config.streams)); // names come from outside, and `constructor` is one too
 
   function admit(name: string): IngestStream {
     const known = streams.get(name);
     if (known !== undefined) return known;
     const seen = new Map(recall(name, REMEMBERED).map(({ timeMs, value }) => [timeMs, value ?? undefined]));
-    const stream = { name, settings: config.streams[name] ?? defaultStream, seen };
+    const stream = { name, settings: configured.get(name) ?? defaultStream, seen };
     streams.set(name, stream);
     return stream;
   }
@@ -63,7 +64,7 @@ export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metric
   function find(name: string): IngestStream | RejectionReason {
     const known = streams.get(name);
     if (known !== undefined) return known;
-    if (Object.hasOwn(config.streams, name)) return admit(name);
+    if (configured.has(name)) return admit(name);
     if (!config.autoStreams || !isSegment(name)) return 'unknown_stream';
     return streams.size < config.maxStreams ? admit(name) : 'stream_limit';
   }
@@ -96,7 +97,7 @@ export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metric
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),
         retained: retain,
-        acceptRetained: config.streams[streamName]?.acceptRetained ?? false,
+        acceptRetained: configured.get(streamName)?.acceptRetained ?? false,
         clockSynced: clock.synced(),
       });
       for (const { reason } of rejected) count(metrics.rejected, reason);

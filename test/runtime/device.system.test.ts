@@ -524,6 +524,9 @@ test('malformed messages are counted and the next reading is taken; commands ans
     .toMatchObject({ v: 1, samples: 1, rejected: { undecodable: 1 }, rss_mb: 64 });
   await w.send('cmd/ping', {});
   await expect.poll(() => w.last('reply/ping')).toMatchObject({ v: 1 });
-  await w.send('cmd/dance', {});
+  for (const name of ['dance', '__proto__', 'toString']) await w.send(`cmd/${name}`, {}); // refused, and the link holds
+  await w.send('in/boiler', { ts: startMs + minute, value: 2 });
+  await expect.poll(() => device.probe.metrics.samples).toMatchObject({ stored: 2 });
+  expect(device.probe.metrics.reconnects).toBe(1);
   await device.stop();
 });

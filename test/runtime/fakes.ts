@@ -21,16 +21,19 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal.aborted) return resolve();
-        const sleeper = { until: elapsed + ms, wake: resolve };
+        const wake = (): void => {
+          sleepers.delete(sleeper);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        const sleeper = { until: elapsed + ms, wake };
         sleepers.add(sleeper);
-        signal.addEventListener('abort', () => (sleepers.delete(sleeper), resolve()));
+        signal.addEventListener('abort', wake);
       }),
     async advance(ms) {
       elapsed += ms;
       for (const sleeper of [...sleepers]) {
-        if (sleeper.until > elapsed) continue;
-        sleepers.delete(sleeper);
-        sleeper.wake();
+        if (sleeper.until <= elapsed) sleeper.wake();
       }
       await new Promise((resolve) => setImmediate(resolve));
     },

@@ -106,6 +106,14 @@ test('streams are created on the fly only when allowed, and up to a limit', () =
   expect(ingest.stream('a b')).toBe('unknown_stream');
 });
 
+test('a stream named like something every object has is a stream like any other', () => {
+  const { send } = ingestOf({ auto_streams: true, streams: {} });
+  for (const name of ['constructor', '__proto__', 'toString'])
+    expect(send({ ts: now, value: 1 }, name)).toMatchObject([
+      { stream: { name, settings: { unit: null, maxGap: 3 } } },
+    ]);
+});
+
 test('retained values are taken where the stream says so', () => {
   const { send } = ingestOf({ streams: { boiler: { accept_retained: true } } });
   expect(send({ ts: now, value: 1 }, 'boiler', true)).toHaveLength(1);

@@ -1,0 +1,50 @@
+/**
+ * `npm run faults -- [--tier C|N] [--only K1,T2] [--trials 100] [--seed 1] [--json]`: the fault table. Every row makes seeded trials
+ * and counts failures; any failure makes the exit code 1. docs/reliability.md says what each row means.
+ */
+import { parseArgs } from 'node:util';
+import { alertTraces } from './alerts.js';
+import { malformedBundles } from './bundles.js';
+import { disorderedStreams } from './disorder.js';
+import { malformedPayloads } from './payloads.js';
+import type { FaultRow, Tier } from './row.js';
+
+const rows: readonly FaultRow[] = [disorderedStreams, alertTraces, malformedPayloads, malformedBundles];
+
+const SHOWN = 5;
+
+const { values } = parseArgs({
+  options: {
+    tier: { type: 'string', default: 'C' },
+    only: { type: 'string' },
+    trials: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const only = values.only?.split(',');
+const unknown = only?.filter((id) => !rows.some((row) => row.id === id)) ?? [];
+if (!['C', 'N'].includes(values.tier) || unknown.length > 0) {
+  console.error(`--tier is C or N; --only takes ${rows.map(({ id }) => id).join(', ')}`);
+  process.exit(2);
+}
+
+const seed = Number(values.seed);
+const results = [];
+for (const row of rows.filter(({ id }) => only?.includes(id) ?? true)) {
+  const trials = Number(values.trials ?? row.trials[values.tier as Tier]);
+  const began = performance.now();
+  const failures = await row.run(trials, seed);
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  results.push({ id: row.id, trials, failures: failures.length, pass: failures.length === 0, seed, seconds });
+  console.error(
+    `${row.id}  ${row.counts}: ${failures.length.toLocaleString('en')} of ${trials.toLocaleString('en')}  (${row.what}; ${seconds} s)`,
+  );
+  for (const failure of failures.slice(0, SHOWN)) console.error(`    ${failure}`);
+  if (failures.length > SHOWN) console.error(`    … and ${failures.length - SHOWN} more`);
+}
+
+const failed = results.filter(({ pass }) => !pass).length;
+const report = { rows: results, passed: results.length - failed, failed };
+console.log(values.json ? JSON.stringify(report) : `${report.passed} rows passed, ${report.failed} failed`);
+process.exit(failed > 0 ? 1 : 0);

@@ -1,0 +1,177 @@
+/** F1: malformed messages to a whole device; it must answer each by a count, never by an exception, and go on storing good ones. */
+import { parseConfig } from '../src/contracts/config.js';
+import { runDevice } from '../src/runtime/device.js';
+import { createId } from '../src/runtime/main.js';
+import type { LinkOptions } from '../src/runtime/ports.js';
+import { openStore } from '../src/runtime/store.js';
+import { fakeClock, fakeMachine, naiveEngine } from '../test/runtime/fakes.js';
+import { inFolder, installModel, prefix, settings, stream } from './device.js';
+import { createDraws } from './row.js';
+import type { FaultRow, Failures, Random } from './row.js';
+
+/** A good message follows after so many bad ones. */
+const PROBE_EVERY = 100;
+
+export const malformedPayloads: FaultRow = {
+  id: 'F1',
+  what: 'malformed messages to a running device',
+  counts: 'crashes, lost neighbours and nonsense stored',
+  trials: { C: 20_000, N: 2_000_000 },
+  run: (trials, seed) => inFolder((dir) => attack(dir, trials, seed)),
+};
+
+async function attack(dir: string, trials: number, seed: number): Promise<Failures> {
+  await installModel(dir);
+  const clock = fakeClock();
+  const store = openStore({ path: `${dir}/device.db`, clock, maxBytes: 4 * 2 ** 30 });
+  const stopping = new AbortController();
+  let onMessage: LinkOptions['onMessage'] | undefined;
+  let databaseErrors = 0;
+  const ready = new Promise<void>((resolve, reject) => {
+    const config = parseConfig(settings(dir, 'mqtt://127.0.0.1', { auto_streams: true }), 'F1');
+    runDevice(
+      config,
+      {
+        clock,
+        store,
+        engine: async () => naiveEngine(4),
+        connect: async (options) => {
+          onMessage = options.onMessage;
+          return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
+        },
+        openRepository: () => Promise.reject(new Error('there is no repository')),
+        selfTest: () => Promise.reject(new Error('there is no candidate')),
+        machine: fakeMachine,
+        newId: () => createId(clock.now()),
+        tell: (event) => (databaseErrors += event === 'database-error' ? 1 : 0),
+      },
+      stopping.signal,
+      () => resolve(),
+    ).catch(reject);
+  });
+  await ready;
+
+  const failures: string[] = [];
+  const rows = store.sql.prepare<[number], { stored: number; nonsense: number }>(
+    `SELECT count(*) AS stored, count(*) FILTER (WHERE typeof(v) NOT IN ('real', 'null') OR abs(v) > 1e308
+       OR typeof(ts) <> 'integer' OR ts < 1577836800000 OR ts > ?) AS nonsense FROM tail`,
+  );
+  const probe = store.sql.prepare<[number], { found: number }>('SELECT count(*) AS found FROM tail WHERE v = ?');
+  for (let i = 0; i < trials; i++) {
+    const random = createDraws('F1', seed, i);
+    const { topic, payload } = malformed(random, clock.now());
+    const errorsBefore = databaseErrors;
+    try {
+      await onMessage!({ topic, payload, retain: random.chance(0.05), duplicate: false });
+      if (databaseErrors > errorsBefore) failures.push(`trial ${i}: not stored: ${topic} ${show(payload)}`);
+    } catch (error) {
+      failures.push(`trial ${i}: ${String(error)}: ${topic} ${show(payload)}`);
+    }
+    if (i % PROBE_EVERY !== PROBE_EVERY - 1) continue;
+    await clock.advance(1000);
+    const value = 1e6 + i;
+    await onMessage!({
+      topic: `${prefix}/in/probe`,
+      payload: Buffer.from(String(value)),
+      retain: false,
+      duplicate: false,
+    });
+    if (probe.get(value)!.found !== 1) failures.push(`trial ${i}: the good message after it was not stored`);
+    const { nonsense } = rows.get(clock.now() + 300_000)!;
+    if (nonsense > 0) failures.push(`trial ${i}: ${nonsense} rows of nonsense are stored`);
+    store.sql.exec('DELETE FROM tail');
+  }
+  stopping.abort();
+  store.close();
+  return failures;
+}
+
+const show = (payload: Uint8Array): string => JSON.stringify(Buffer.from(payload.subarray(0, 100)).toString('latin1'));
+
+interface Message {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
+const names = [stream, 'other', 'constructor', '__proto__', 'toString', 'a b', '', 'x'.repeat(65), '+', '#', '\u0000'];
+const kinds = ['in', 'in', 'in', 'in', 'in', 'model/desired', 'cmd', 'status', 'event', ''];
+
+function malformed(random: Random, nowMs: number): Message {
+  const kind = random.pick(kinds);
+  const tail = kind === 'model/desired' ? kind : `${kind}/${random.pick(names)}`;
+  const topic = random.chance(0.05) ? garbage(random, 40).toString('latin1') : `${prefix}/${tail}`;
+  const text = (): Buffer =>
+    Buffer.from(random.chance(0.5) ? nearlyRight(random, nowMs) : JSON.stringify(tree(random, 3)));
+  const payload = random.pick<() => Buffer>([
+    () => garbage(random, 300),
+    text,
+    text,
+    () => corrupted(random, text()),
+    () => corrupted(random, text()),
+    () => Buffer.from('['.repeat(random.int(1, 3000)) + ']'.repeat(random.int(0, 3000))),
+    () => Buffer.alloc(random.chance(0.02) ? 300_000 : random.int(0, 50), random.pick(['9', ' ', '{', '"', '\\'])),
+  ])();
+  return { topic, payload };
+}
+
+const garbage = (random: Random, longest: number): Buffer =>
+  Buffer.from(Array.from({ length: random.int(0, longest) }, () => random.int(0, 255)));
+
+/** Bytes flipped, cut out, doubled. */
+function corrupted(random: Random, bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let n = random.int(1, 4); n > 0 && copy.length > 0; n--)
+    copy[random.int(0, copy.length - 1)] = random.int(0, 255);
+  const at = random.int(0, copy.length);
+  return random.pick([copy, copy.subarray(0, at), Buffer.concat([copy, copy.subarray(at)])]);
+}
+
+const oddValues = [
+  '1e999',
+  '-0',
+  '1e-400',
+  'null',
+  '""',
+  '"nan"',
+  '"1,5"',
+  '"0x10"',
+  '"٣"',
+  '" 7 "',
+  'true',
+  '[]',
+  '{}',
+];
+const oddTimes = [
+  '-1',
+  '1e308',
+  '0.5',
+  '"2026-02-30T00:00:00Z"',
+  '"2026-01-01T00:00:00"',
+  'null',
+  '9007199254740993',
+  '"x"',
+];
+const oddKeys = ['__proto__', 'constructor', 'hasOwnProperty', 'a/b', '', '\\u0000', 'temp', 'x'.repeat(70)];
+
+/** One of the three shapes with something odd in it. */
+function nearlyRight(random: Random, nowMs: number): string {
+  const time = (): string => (random.chance(0.5) ? String(nowMs - random.int(0, 1e6)) : random.pick(oddTimes));
+  const value = (): string => (random.chance(0.3) ? String(random.int(-100, 100)) : random.pick(oddValues));
+  const extra = random.pick(['', ',"v":2', ',"unit":"furlong"', ',"seq":-1', ',"ts":1', ',"value":3', ',"samples":[]']);
+  return random.pick([
+    () => `{"ts":${time()},"value":${value()}${extra}}`,
+    () => `{"ts":${time()},"values":{"${random.pick(oddKeys)}":${value()},"b":${value()}}${extra}}`,
+    () => `{"samples":[[${time()},${value()}],[${time()}],${value()},[${time()},${value()},1]]${extra}}`,
+    () => value(),
+  ])();
+}
+
+/** Any JSON at all. */
+function tree(random: Random, depth: number): unknown {
+  const leaf = (): unknown => random.pick([null, true, 0, -1e300, 0.1, '', 'ON', '\ud800', '12', '1e5']);
+  if (depth === 0 || random.chance(0.3)) return leaf();
+  const length = random.int(0, 4);
+  if (random.chance(0.5)) return Array.from({ length }, () => tree(random, depth - 1));
+  const keys = ['ts', 'value', 'values', 'samples', 'unit', 'v', ...oddKeys];
+  return Object.fromEntries(Array.from({ length }, () => [random.pick(keys), tree(random, depth - 1)]));
+}
