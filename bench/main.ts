@@ -63,7 +63,7 @@ const others = {
       data: values.data ?? dataFolder(),
       mode: values.mode === 'reconstruction' ? 'reconstruction' : 'forecast',
     }),
-  cards: () => benchCards({ save: values.save }),
+  cards: () => benchCards({ save: values.save, only: named }),
   compress: () => benchCompress({ only: named, save: values.save, again: values.again, peers }),
   device: benchDevice,
   memory: () => benchMemory({ peers, only: named }),

@@ -5,22 +5,27 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1050,
-  cli: 4300,
+<<<<<<< HEAD
+  cli: 4500,
+=======
+  cli: 4500,
+>>>>>>> 0d73457 (All 37 models: TimeLLM asks a user's language model, HINT makes forecasts add up; series scalers)
   contracts: 1300,
-  data: 1950,
-  distill: 900,
+  data: 2050,
+  distill: 1000,
   engine: 1180,
   evaluate: 1450,
   forecaster: 960,
   graph: 5100,
   import: 920,
   losses: 1150,
-  models: 6500,
+  language: 280,
+  models: 7200,
   quantize: 1500,
   runtime: 4000,
   stats: 300,
   time: 350,
-  train: 1100,
+  train: 1150,
   transport: 1100,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */

@@ -37,6 +37,8 @@ export const errorKinds = {
   ND_CONFIG_PATIENCE_NEEDS_VALIDATION: 'model',
   ND_CONFIG_SERIES_COUNT: 'model',
   ND_HYPERPARAMETER: 'model',
+  ND_LANGUAGE_MODEL_MISSING: 'model',
+  ND_LANGUAGE_MODEL_UNSUPPORTED: 'model',
   ND_MODEL_UNKNOWN: 'model',
   ND_SHAPE_MISMATCH: 'model',
   ND_GRAPH_DTYPE: 'model',

@@ -27,6 +27,7 @@ import { stemgnn as stemgnnModel } from './models/stemgnn.js';
 import { tcn as tcnModel } from './models/tcn.js';
 import { tft as tftModel } from './models/tft.js';
 import { tide as tideModel } from './models/tide.js';
+import { timellm as timellmModel } from './models/timellm.js';
 import { timemixer as timemixerModel } from './models/timemixer.js';
 import { timesnet as timesnetModel } from './models/timesnet.js';
 import { timexer as timexerModel } from './models/timexer.js';
@@ -64,6 +65,7 @@ export {
   type ForecasterOptions,
   type TrainedModel,
 } from './forecaster/forecaster.js';
+import { hint as hintModel } from './models/index.js';
 export { findModel, models } from './models/index.js';
 
 export const autoformer = (options: ChoiceOptions<typeof autoformerModel.hyperparameters>): ModelChoice =>
@@ -81,6 +83,8 @@ export const dlinear = (options: ChoiceOptions<typeof dlinearModel.hyperparamete
 export const fedformer = (options: ChoiceOptions<typeof fedformerModel.hyperparameters>): ModelChoice =>
   choose(fedformerModel, options);
 export const gru = (options: ChoiceOptions<typeof gruModel.hyperparameters>): ModelChoice => choose(gruModel, options);
+export const hint = (options: ChoiceOptions<typeof hintModel.hyperparameters>): ModelChoice =>
+  choose(hintModel, options);
 export const informer = (options: ChoiceOptions<typeof informerModel.hyperparameters>): ModelChoice =>
   choose(informerModel, options);
 export const itransformer = (options: ChoiceOptions<typeof itransformerModel.hyperparameters>): ModelChoice =>
@@ -114,6 +118,8 @@ export const tcn = (options: ChoiceOptions<typeof tcnModel.hyperparameters>): Mo
 export const tft = (options: ChoiceOptions<typeof tftModel.hyperparameters>): ModelChoice => choose(tftModel, options);
 export const tide = (options: ChoiceOptions<typeof tideModel.hyperparameters>): ModelChoice =>
   choose(tideModel, options);
+export const timellm = (options: ChoiceOptions<typeof timellmModel.hyperparameters>): ModelChoice =>
+  choose(timellmModel, options);
 export const timemixer = (options: ChoiceOptions<typeof timemixerModel.hyperparameters>): ModelChoice =>
   choose(timemixerModel, options);
 export const timesnet = (options: ChoiceOptions<typeof timesnetModel.hyperparameters>): ModelChoice =>

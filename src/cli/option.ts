@@ -1,6 +1,7 @@
 /** Options that many commands share, and how their values are read. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Aggregation } from '../data/from-columns.js';
+import { seriesScalerNames } from '../data/series-scaler.js';
 import { providers } from '../engine/port.js';
 import { targetNames } from '../quantize/targets.js';
 
@@ -38,6 +39,9 @@ export const addTrainingOptions = (command: Command): Command =>
     .option('--set <name=value...>', 'hyperparameters: hidden=64, nhits.dropout=0.1, train.weightDecay=0.01')
     .option('--loss <name>', 'mae, mse, huber:2, mq:80,90, normal, …', 'mae')
     .option('--scaler <name>', 'how each window is scaled: standard, robust, minmax, revin, identity, …', 'robust')
+    .addOption(
+      new Option('--series-scaler <name>', 'how whole series are scaled before that').choices(seriesScalerNames),
+    )
     .option('--max-steps <n>', 'training steps', wholeNumber)
     .option('--learning-rate <rate>', 'step size of Adam', realNumber)
     .option('--batch <windows>', 'windows per step', wholeNumber)

@@ -43,10 +43,13 @@ const findReference = (name: string): string =>
   models.find(({ id, reference }) => [id, reference.model.toLowerCase()].includes(name.toLowerCase()))?.reference
     .model ?? name;
 
+/** Golden scores of anomaly detectors: no part of a forecast, and checked where they are scored. */
+const elsewhere = 'nab';
+
 /** Runs every case. A case that throws has failed; what we do not have is missing. */
 export async function runParity({ fixtures, only }: ParityOptions): Promise<ParityCase[]> {
   const engine = createOrtEngine();
-  const all = listCases(fixtures);
+  const all = listCases(fixtures).filter(({ kind }) => kind !== elsewhere);
   const chosen =
     only === undefined
       ? all

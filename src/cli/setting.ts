@@ -29,7 +29,7 @@ export interface Assigned {
  */
 export function assign(
   ids: readonly string[],
-  task: { readonly horizon: number; readonly inputLength?: number | undefined },
+  task: { readonly horizon: number; readonly inputLength?: number | undefined; readonly series?: number },
   words: readonly string[] = [],
 ): Assigned {
   const chosen = ids.map(findModel);
@@ -41,10 +41,15 @@ export function assign(
     if (place === 'train') train[name] = readValue(text);
     else for (const model of receivers(chosen, place, name)) own.get(model.id)![name] = readValue(text);
   }
-  const { horizon, inputLength } = task;
+  const { horizon, inputLength, series = 1 } = task;
   return {
     models: chosen.map((model) =>
-      choose(model, { horizon, ...(inputLength && { inputLength }), ...own.get(model.id) }),
+      choose(model, {
+        horizon,
+        ...(inputLength && { inputLength }),
+        ...(model.capabilities.series === 'many' && { series }),
+        ...own.get(model.id),
+      }),
     ),
     train,
   };

@@ -12,19 +12,34 @@ import { coverage as coverageOf, mae } from '../evaluate/metrics.js';
 import { shippedGraph } from '../forecaster/compile.js';
 import type { Forecaster, TrainedModel } from '../forecaster/forecaster.js';
 import { taskOf, type Task } from '../forecaster/runner.js';
+import { createPrompter } from '../language/prompter.js';
 import { measureLatency, quantize, type Latency, type Quantized } from '../quantize/index.js';
 import type { Compression, Target, WindowArrays } from '../quantize/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/index.js';
 import { parseFrequency } from '../time/frequency.js';
 import { makeBundle, type BundleParts } from './make-bundle.js';
 
-/** Throws `ND_CONFIG_CONFLICT` for a model that needs several series or columns: on a device every series has a lane of its own. */
+/** Throws `ND_CONFIG_CONFLICT` for a model that needs several series, columns, scaled series or a language model: on a device every series has a lane of its own. */
 export const deviceTask = ({ spec }: Pick<TrainedModel, 'spec'>): Task => {
   if ((seriesTogether(spec) ?? 1) > 1) {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
       where: spec.model.id,
       what: 'It forecasts many series from each other, and a device forecasts each by itself.',
       mend: 'Name a model of one series; `nd models` says which are.',
+    });
+  }
+  if (spec.model.prompt !== undefined) {
+    throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+      where: spec.model.id,
+      what: 'It asks a language model about every window, and a device has none.',
+      mend: 'Train another model for devices.',
+    });
+  }
+  if (spec.columns?.scaler !== undefined) {
+    throw new NeuroDivergentError('ND_CONFIG_CONFLICT', {
+      where: spec.model.id,
+      what: 'It scales whole series by what it learned of each, and a device does not know which series it is.',
+      mend: 'Train a model without `seriesScaler` for devices.',
     });
   }
   const read = covariateNames(spec.columns ?? {});
@@ -54,7 +69,9 @@ export function windowArrays(
   const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * windows.count) / count));
   const batch = createBatch(windows, count);
   gatherWindows(windows, chosen, batch);
-  return { ...batch, series: Float32Array.from(chosen, (window) => windows.series[window]!) };
+  const prompt = spec.model.prompt?.(spec.hyperparameters);
+  const told = prompt && { prompt: createPrompter(prompt, count).read(batch.past, count).data };
+  return { ...batch, ...told, series: Float32Array.from(chosen, (window) => windows.series[window]!) };
 }
 
 const calibrationWindows = 512;

@@ -1,5 +1,6 @@
 /** What the commands that train have in common: their flags, how much validates, bars, and how they are stopped. */
 import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
+import type { SeriesScalerName } from '../data/series-scaler.js';
 import type { Provider } from '../engine/port.js';
 import { NeuroDivergentError } from '../errors.js';
 import type { ForecasterOptions } from '../forecaster/forecaster.js';
@@ -17,6 +18,7 @@ export interface TrainingFlags extends DataFlags, OutputFlags {
   readonly set?: readonly string[];
   readonly loss: string;
   readonly scaler: ScalerName;
+  readonly seriesScaler?: SeriesScalerName;
   readonly maxSteps?: number;
   readonly learningRate?: number;
   readonly batch?: number;
@@ -30,19 +32,20 @@ export interface TrainingFlags extends DataFlags, OutputFlags {
   readonly overwrite?: boolean;
 }
 
-/** What `new Forecaster` takes, from the flags. */
+/** What `new Forecaster` takes, from the flags. Models that forecast series from each other take so many, unless they are told. */
 export function configured(
   model: readonly string[],
   horizon: number,
-  { set, loss, scaler, ...flags }: TrainingFlags,
+  { set, loss, scaler, seriesScaler, ...flags }: TrainingFlags,
+  series = 1,
 ): Omit<ForecasterOptions, 'seed'> {
-  const { models, train } = assign(model, { ...flags, horizon }, set);
+  const { models, train } = assign(model, { ...flags, horizon, series }, set);
   const { maxSteps, learningRate, batch: windowsBatchSize, patience, checkpointing, threads, provider } = flags;
   const given = { maxSteps, learningRate, windowsBatchSize, patience, checkpointing, threads, provider };
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const { historic, future, static: fixed } = flags;
   const covariates = { ...(historic && { historic }), ...(future && { future }), ...(fixed && { static: fixed }) };
-  return { models, covariates, train: { ...options, ...train, loss: parseLoss(loss), scaler } };
+  return { models, covariates, train: { ...options, ...train, loss: parseLoss(loss), scaler, seriesScaler } };
 }
 
 /** A tenth of the shortest series, but at least one horizon; none when that leaves too little to learn from. */

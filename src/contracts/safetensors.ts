@@ -34,23 +34,42 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const prefixBytes = 8;
+/** The length field before the header. */
+export const safetensorsPrefix = 8;
 /** The limit of the reference reader. */
 const headerBytesMax = 100_000_000;
 const reserved = '__metadata__';
 
+/** Where a tensor lies, in bytes from the end of the header. */
+export interface StoredEntry {
+  readonly dtype: TensorDtype;
+  readonly shape: readonly number[];
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Reads a whole file. Throws `ND_FILE_CORRUPT` for a header, offset, length or overlap that does not add up. */
 export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): SafetensorsFile {
+  const { start, entries, metadata } = indexSafetensors(bytes, bytes.byteLength, where);
+  const tensors = Object.entries(entries).map(
+    ([name, { dtype, shape, from, to }]) =>
+      [name, { dtype, shape, data: copyOut(bytes, start + from, start + to, dtype) }] as const,
+  );
+  return { tensors: Object.fromEntries(tensors), metadata };
+}
+
+/** Reads the header alone: `bytes` begin a file of `fileBytes`. Throws as `readSafetensors` does. */
+export function indexSafetensors(bytes: Uint8Array, fileBytes: number, where = 'safetensors') {
   const need = (condition: boolean, what: string): void => {
     if (!condition) throw corrupt(where, what);
   };
-  need(bytes.byteLength >= prefixBytes, `The file has ${bytes.byteLength} bytes, less than the length field.`);
+  need(bytes.byteLength >= safetensorsPrefix, `The file has ${bytes.byteLength} bytes, less than the length field.`);
   const headerBytes = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   need(headerBytes <= headerBytesMax, `The header claims ${headerBytes} bytes.`);
-  const start = prefixBytes + headerBytes;
-  need(start <= bytes.byteLength, `The header claims ${headerBytes} bytes, the file has ${bytes.byteLength}.`);
+  const start = safetensorsPrefix + headerBytes;
+  need(start <= bytes.byteLength, `The header claims ${headerBytes} bytes, the file has ${fileBytes}.`);
 
-  const header = parseJson(bytes.subarray(prefixBytes, start));
+  const header = parseJson(bytes.subarray(safetensorsPrefix, start));
   if (!header.ok || !isRecord(header.value))
     throw corrupt(where, `The header is not a JSON object${header.ok ? '' : ` (${header.detail})`}.`);
   const { [reserved]: metadata = {}, ...entries } = header.value;
@@ -58,7 +77,7 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
     throw corrupt(where, 'The metadata is not a map of strings.');
 
   let end = 0; // data must follow one another without gap or overlap, as the format asks
-  const tensors: [string, StoredTensor][] = [];
+  const found: [string, StoredEntry][] = [];
   for (const [name, entry] of Object.entries(entries).sort(([, a], [, b]) => byOffsets(a, b))) {
     if (!isEntry(entry)) throw corrupt(where, `The entry of "${name}" has no known dtype, shape and offsets.`);
     const {
@@ -69,12 +88,12 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
     const length = shape.reduce((product, size) => product * size, 1) * arrayTypes[dtype].BYTES_PER_ELEMENT;
     need(from === end, `"${name}" starts at ${from}, the tensor before it ends at ${end}.`);
     need(to - from === length, `"${name}" ${dtype}[${shape}] takes ${length} bytes, its offsets say ${to - from}.`);
-    need(start + to <= bytes.byteLength, `"${name}" ends after the end of the file.`);
-    tensors.push([name, { dtype, shape, data: copyOut(bytes, start + from, start + to, dtype) }]);
+    need(start + to <= fileBytes, `"${name}" ends after the end of the file.`);
+    found.push([name, { dtype, shape, from, to }]);
     end = to;
   }
-  need(start + end === bytes.byteLength, `${bytes.byteLength - start - end} bytes follow the last tensor.`);
-  return { tensors: Object.fromEntries(tensors), metadata: metadata as Record<string, string> };
+  need(start + end === fileBytes, `${fileBytes - start - end} bytes follow the last tensor.`);
+  return { start, entries: Object.fromEntries(found), metadata: metadata as Record<string, string> };
 }
 
 /** Writes tensors, widest elements first and then by name; the same input gives the same bytes. */
@@ -97,10 +116,10 @@ export function writeSafetensors(
   }
   const text = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(text.byteLength / 8) * 8; // padded with spaces, so that data starts aligned
-  const file = Buffer.alloc(prefixBytes + headerBytes + end, ' ');
+  const file = Buffer.alloc(safetensorsPrefix + headerBytes + end, ' ');
   file.writeBigUInt64LE(BigInt(headerBytes));
-  file.set(text, prefixBytes);
-  let at = prefixBytes + headerBytes;
+  file.set(text, safetensorsPrefix);
+  let at = safetensorsPrefix + headerBytes;
   for (const [, { data }] of ordered) {
     file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;

@@ -2,6 +2,7 @@
 import { addSteps, parseFrequency } from '../time/frequency.js';
 import { formatTime } from '../time/parse.js';
 import { rowAt, rowsOf, type Columns, type TimeSeriesFrame } from './frame.js';
+import { seriesStatistics, type SeriesScaler } from './series-scaler.js';
 import { createFindings, stopOnErrors } from './validate.js';
 import type { Windows } from './windows.js';
 
@@ -13,6 +14,8 @@ export interface CovariateColumns {
   readonly future?: readonly string[];
   /** Constant within a series. */
   readonly static?: readonly string[];
+  /** How whole series are scaled: their shifts and scales follow the static columns. */
+  readonly scaler?: SeriesScaler | undefined;
 }
 
 export const covariateKinds = ['historic', 'future', 'static'] as const;
@@ -32,8 +35,25 @@ export function covariatesOf(
     if (!(column in frame.columns))
       findings.add('ND_DATA_COLUMN_MISSING', { column }, { mend: 'Keep it when reading the table (`covariates`).' });
   stopOnErrors('covariates', findings);
-  const { historic = [], future = [], static: fixed = [] } = columns;
-  return { historic, future, static: fixed.length > 0 ? staticValues(frame, fixed) : undefined };
+  const { historic = [], future = [], static: fixed = [], scaler } = columns;
+  const values = fixed.length > 0 ? staticValues(frame, fixed) : undefined;
+  const statistics = scaler && seriesStatistics(frame, scaler);
+  return {
+    historic,
+    future,
+    static: values && statistics ? besides(frame.ids.length, values, statistics) : (values ?? statistics),
+  };
+}
+
+/** Two tables `[rows, …]` side by side. */
+function besides(rows: number, a: Float32Array, b: Float32Array): Float32Array {
+  const [width, other] = [a.length / rows, b.length / rows];
+  const both = new Float32Array(a.length + b.length);
+  for (let row = 0; row < rows; row++) {
+    both.set(a.subarray(row * width, (row + 1) * width), row * (width + other));
+    both.set(b.subarray(row * other, (row + 1) * other), row * (width + other) + width);
+  }
+  return both;
 }
 
 /** `[series, columns]` */

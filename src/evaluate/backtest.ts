@@ -72,7 +72,6 @@ export async function backtest(
 
   const actual = new Float32Array(windows.count * horizon);
   const forecasts = Object.fromEntries(models.map(({ name }) => [name, new Float32Array(windows.count * horizon)]));
-  const views = models.map((model) => viewOf(windows, model, options));
   const happened = withPast(windows, 1);
   const truth = createBatch(happened, BATCH);
   for (const cutoff of rounds) {
@@ -80,8 +79,9 @@ export async function backtest(
       const due = [...starts.keys()].filter((i) => !refit || frame.time[starts[i]! + inputLength] === cutoff);
       return Array.from({ length: Math.ceil(due.length / BATCH) }, (_, i) => due.slice(i * BATCH, (i + 1) * BATCH));
     };
-    for (const { model, mine, batch, slots } of views) {
+    for (const model of models) {
       await model.fit?.(sliceTime(frame, -Infinity, cutoff));
+      const { mine, batch, slots } = viewOf(windows, model, options); // what it reads, it may have learned just now
       for (const chosen of chunks(mine)) {
         gatherWindows(mine, chosen, batch);
         batch.target.fill(0);
@@ -139,8 +139,7 @@ function viewOf(windows: Windows, model: BacktestModel, { inputLength }: Pick<Ba
   const { together } = model;
   const covariates = covariatesOf(frame, model.columns ?? {});
   const alone = { ...withPast(windows, model.inputLength ?? inputLength), ...covariates };
-  if (together === undefined)
-    return { model, mine: alone, batch: createBatch(alone, BATCH), slots: (i: number) => [i] };
+  if (together === undefined) return { mine: alone, batch: createBatch(alone, BATCH), slots: (i: number) => [i] };
 
   const options = { inputLength: windows.inputLength, horizon: windows.horizon, together };
   const shared = createWindows(frame, options);
@@ -150,7 +149,7 @@ function viewOf(windows: Windows, model: BacktestModel, { inputLength }: Pick<Ba
   const asked = shared.starts.filter((start) => slotsOf(start).some((slot) => slot >= 0));
   const cut = withPast({ ...shared, starts: asked, series: new Uint32Array(asked.length), count: asked.length }, alone.inputLength); // prettier-ignore
   const mine = { ...cut, ...covariates };
-  return { model, mine, batch: createBatch(mine, BATCH), slots: (i: number) => slotsOf(asked[i]!) };
+  return { mine, batch: createBatch(mine, BATCH), slots: (i: number) => slotsOf(asked[i]!) };
 }
 
 /** Keeps the last windows of each series. */

@@ -9,7 +9,8 @@ import {
   makeFuture,
   type CovariateColumns,
 } from '../data/covariates.js';
-import { tail, type TimeSeriesFrame } from '../data/frame.js';
+import { rowsOf, tail, takeRows, type TimeSeriesFrame } from '../data/frame.js';
+import { fitSeriesScaler, type SeriesScalerName } from '../data/series-scaler.js';
 import { createBatch, gatherWindows, latestWindows, seriesPerWindow } from '../data/windows.js';
 import { NeuroDivergentError } from '../errors.js';
 import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtest.js';
@@ -34,6 +35,8 @@ export interface ForecasterOptions {
     readonly loss?: string | LossConfig;
     /** How each window is scaled inside the graph; `robust` by default. */
     readonly scaler?: ScalerName;
+    /** How whole series are scaled before that, by what the training part tells of each; not at all by default. */
+    readonly seriesScaler?: SeriesScalerName | undefined;
   };
   /** What every frame must have, such as `5min`; that of the frame `fit` was given when left out. */
   readonly frequency?: string;
@@ -110,6 +113,7 @@ export class Forecaster {
   /** Those of them that `predict` wants of the horizon, too. */
   readonly columnsAhead: readonly string[];
   #members: readonly Omit<TrainedModel, 'values' | 'history' | 'steps' | 'bestStep' | 'errors'>[];
+  readonly #seriesScaler: SeriesScalerName | undefined;
   readonly #seed: number;
   #frequency: string | undefined;
   #trained: readonly TrainedModel[] = [];
@@ -118,7 +122,7 @@ export class Forecaster {
   constructor({
     models,
     covariates = {},
-    train: { loss = 'mae', scaler = 'robust', ...options } = {},
+    train: { loss = 'mae', scaler = 'robust', seriesScaler, ...options } = {},
     frequency,
     seed = 1,
   }: ForecasterOptions) {
@@ -171,6 +175,7 @@ export class Forecaster {
     }
     this.columnsAhead = [...new Set(this.#members.flatMap(({ spec }) => spec.columns?.future ?? []))];
     this.columns = [...new Set(this.#members.flatMap(({ spec }) => covariateNames(spec.columns ?? {})))];
+    this.#seriesScaler = seriesScaler;
     this.#seed = seed;
     this.#frequency = frequency;
   }
@@ -180,7 +185,11 @@ export class Forecaster {
     this.#checkFrequency(frame);
     const { validationSize = 0, on, signal, checkpoints, resume, inProcess, teaching } = options;
     const trained: TrainedModel[] = [];
-    for (const member of this.#members) {
+    const learnedFrom =
+      this.#seriesScaler &&
+      takeRows(frame, (s) => ({ from: rowsOf(frame, s).from, to: rowsOf(frame, s).to - validationSize }));
+    for (const one of this.#members) {
+      const member = learnedFrom ? withScaler(one, learnedFrom, this.#seriesScaler) : one;
       const { name, spec, settings } = member;
       const { values, history, steps, bestStep } = await fitModel({
         spec,
@@ -286,7 +295,9 @@ export class Forecaster {
         },
         inputLength: taskOf(spec).inputLength,
         together: seriesTogether(spec),
-        columns: spec.columns,
+        get columns() {
+          return fitted?.columns ?? spec.columns;
+        },
         predict: (batch, count) => fitted!.predict(batch, count),
       };
     });
@@ -303,7 +314,11 @@ export class Forecaster {
     const { seed, frequency, models } = loadForecaster(dir);
     const forecaster = new Forecaster({
       models: models.map(choiceOf),
-      train: { loss: models[0]!.lossConfig, scaler: models[0]!.spec.scaler },
+      train: {
+        loss: models[0]!.lossConfig,
+        scaler: models[0]!.spec.scaler,
+        seriesScaler: models[0]!.spec.columns?.scaler?.kind,
+      },
       frequency,
       seed,
     });
@@ -327,7 +342,7 @@ export class Forecaster {
     const { seed, ...options } = settings;
     return new Forecaster({
       models: [choiceOf({ name, spec })],
-      train: { ...options, loss, scaler: spec.scaler },
+      train: { ...options, loss, scaler: spec.scaler, seriesScaler: this.#seriesScaler },
       seed,
     });
   }
@@ -340,6 +355,17 @@ export class Forecaster {
       mend: 'Resample the data to that frequency.',
     });
   }
+}
+
+/** The same with the shifts and scales of every series of a frame. */
+function withScaler<M extends Pick<TrainedModel, 'spec'>>(
+  member: M,
+  frame: TimeSeriesFrame,
+  kind: SeriesScalerName,
+): M {
+  const { columns = {} } = member.spec;
+  const names = ['target', ...new Set([...(columns.historic ?? []), ...(columns.future ?? [])])];
+  return { ...member, spec: { ...member.spec, columns: { ...columns, scaler: fitSeriesScaler(frame, kind, names) } } };
 }
 
 /** What a model was made from. */

@@ -4,6 +4,7 @@ import { windowShapes, type BatchShapes, type WindowBatch, type WindowSizes } fr
 import { createOrtEngine } from '../engine/ort.js';
 import type { FloatTensor } from '../engine/port.js';
 import { backtest, type BacktestModel } from '../evaluate/backtest.js';
+import { createPrompter } from '../language/prompter.js';
 import { seriesTogether, type ForecastSpec } from '../models/index.js';
 import { exportOnnx, type Trained } from './compile.js';
 
@@ -33,12 +34,17 @@ export async function createRunner(model: Trained): Promise<Runner> {
   const { horizon } = taskOf(model.spec);
   const together = seriesTogether(model.spec);
   const series = together ?? 1;
-  const sizes = { ...(model.spec.hyperparameters as unknown as Omit<WindowSizes, 'together'>), together };
+  const counts = model.spec.hyperparameters as unknown as Omit<WindowSizes, 'together'>;
+  const statistics = 2 * (model.spec.columns?.scaler?.columns.length ?? 0);
+  const sizes = { ...counts, static: counts.static + statistics, together };
   const columns = Math.max(1, model.spec.loss.quantiles.length);
+  const prompt = model.spec.model.prompt?.(model.spec.hyperparameters);
+  const prompter = prompt && createPrompter(prompt, batchWindows);
   return {
     columns,
     run: (batch, count) => {
       const feeds = feedsOf(batch, windowShapes(sizes, count));
+      if (prompter) feeds['prompt'] = prompter.read(batch.past, count);
       return bySeries(session.run(feeds)['forecast']!.data, { horizon, series, columns });
     },
     close: () => session.close(),

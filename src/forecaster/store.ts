@@ -4,18 +4,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, writeSafetensors, type StoredTensor } from '../contracts/safetensors.js';
-import { covariateKinds } from '../data/covariates.js';
+import { seriesScalerNames } from '../data/series-scaler.js';
 import { NeuroDivergentError } from '../errors.js';
-import { leafName } from '../graph/index.js';
+import { initOf, leafName, type Tensor } from '../graph/index.js';
 import { createLoss } from '../losses/index.js';
 import { findModel, inferenceGraph, scalerNames } from '../models/index.js';
 import { historyRecord, writeAtomically } from '../train/checkpoint.js';
 import { trainOptions } from '../train/defaults.js';
+import { initialValues } from '../train/plan.js';
 import type { TrainedModel } from './forecaster.js';
 
-/** 2 added `covariates`. */
-const formatVersion = 2;
-const readVersions = [1, formatVersion];
+/** 2 added `covariates`, 3 `scaler` in them. */
+const formatVersion = 3;
+const readVersions = [1, 2, formatVersion];
 const configFile = 'config.json';
 /** The one tensor that is no weight: absolute errors on the validation part. */
 const errorsTensor = 'validation/errors';
@@ -37,7 +38,21 @@ const config = z.strictObject({
       model: z.string(),
       hyperparameters: z.record(z.string(), z.unknown()),
       /** Of a frame, that it reads beside the target. */
-      covariates: z.partialRecord(z.enum(covariateKinds), z.array(z.string())).default({}),
+      covariates: z
+        .strictObject({
+          historic: z.array(z.string()).optional(),
+          future: z.array(z.string()).optional(),
+          static: z.array(z.string()).optional(),
+          scaler: z
+            .strictObject({
+              kind: z.enum(seriesScalerNames),
+              columns: z.array(z.string()),
+              ids: z.array(z.string()).optional(),
+              statistics: z.array(z.number()),
+            })
+            .optional(),
+        })
+        .default({}),
       loss: lossConfig,
       scaler: z.enum(scalerNames as [string, ...string[]]),
       settings: trainOptions,
@@ -74,7 +89,7 @@ export function saveForecaster(
   }
   const entries = models.map(({ name, spec, lossConfig: loss, settings, history, steps, bestStep, values, errors }) => {
     const tensors: Record<string, StoredTensor> = {};
-    for (const tensor of weightsOf(spec)) {
+    for (const tensor of weightsOf(spec).filter(isOurs)) {
       const data = Float32Array.from(values[leafName(tensor)]!);
       tensors[leafName(tensor)] = { dtype: 'F32', shape: tensor.shape as readonly number[], data };
     }
@@ -157,6 +172,7 @@ export function loadForecaster(dir: string): StoredForecaster {
           columns: covariates,
         };
         const values = weightsOf(spec).map((tensor) => {
+          if (!isOurs(tensor)) return [leafName(tensor), initialValues(tensor, seed)] as const;
           const stored = tensors[leafName(tensor)];
           if (stored?.dtype !== 'F32' || stored.shape.join() !== tensor.shape.join())
             throw corrupt(file, `${leafName(tensor)} is not F32 [${tensor.shape}]`);
@@ -178,6 +194,9 @@ export function loadForecaster(dir: string): StoredForecaster {
     ),
   };
 }
+
+/** What a language model brought stays in its own folder. */
+const isOurs = (tensor: Tensor): boolean => initOf(tensor).kind !== 'stored';
 
 const weightsOf = (spec: TrainedModel['spec']) => {
   const { parameters, states } = inferenceGraph(spec);

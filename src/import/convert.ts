@@ -2,9 +2,10 @@
 import { NeuroDivergentError } from '../errors.js';
 import { leafName } from '../graph/index.js';
 import { createLoss, lossNameFromReference, type NamedLoss } from '../losses/index.js';
+import type { SeriesScaling } from '../models/series-scaling.js';
 import { feedsBack, inferenceGraph, models, scalerNames, type ForecastSpec, type Model } from '../models/index.js';
 import { initialValues } from '../train/plan.js';
-import { unsupported, type CheckpointModel } from './checkpoint.js';
+import { unsupported, type Checkpoint, type CheckpointModel } from './checkpoint.js';
 import { ownHyperparameters, referenceParameter, transposed } from './mapping.js';
 
 /** Of a hyperparameter, and of the steps of past times those of the future. */
@@ -24,9 +25,9 @@ export interface Converted {
  * Throws `ND_IMPORT_UNSUPPORTED` for what we do not have, `ND_IMPORT_MISMATCH` for weights that do not fit, and
  * `ND_HYPERPARAMETER`.
  */
-export function convertModel(checkpoint: CheckpointModel): Converted {
+export function convertModel(checkpoint: CheckpointModel, seriesScalers: Checkpoint['seriesScalers'] = {}): Converted {
   const { name, tensors } = checkpoint;
-  const spec = specOf(checkpoint);
+  const spec = specOf(checkpoint, seriesScalers);
   const used = new Set<string>();
   const { parameters, states } = inferenceGraph(spec);
   const values = [...parameters, ...states].map((leaf) => {
@@ -57,7 +58,7 @@ export function convertModel(checkpoint: CheckpointModel): Converted {
   };
 }
 
-function specOf(checkpoint: CheckpointModel): ForecastSpec {
+function specOf(checkpoint: CheckpointModel, seriesScalers: Checkpoint['seriesScalers']): ForecastSpec {
   const { name, className, hyperparameters: given } = checkpoint;
   const model = models.find(({ reference }) => reference.model.toLowerCase() === className.toLowerCase());
   if (model === undefined) throw unsupported(name, `There is no model ${className}`);
@@ -85,8 +86,38 @@ function specOf(checkpoint: CheckpointModel): ForecastSpec {
     future: columns.future.length,
     static: columns.static.length,
   });
-  return { model, hyperparameters, loss, scaler, columns };
+  const whole = seriesScalerOf(name, [...columns.historic, ...columns.future], seriesScalers);
+  return { model, hyperparameters, loss, scaler, columns: { ...columns, ...(whole && { scaler: whole }) } };
 }
+
+/** Shifts and scales of the target and of the columns that a model reads; the library knows its series by their order. */
+function seriesScalerOf(
+  name: string,
+  covariates: readonly string[],
+  scalers: Checkpoint['seriesScalers'],
+): SeriesScaling | undefined {
+  const target = scalers['y'];
+  if (target === undefined) return undefined;
+  const kind = seriesKinds[target.type];
+  if (kind === undefined) throw unsupported(name, `It scales whole series by ${target.type} (local_scaler_type)`);
+  const names = ['y', ...new Set(covariates)];
+  const series = target.statistics.data.length / 2;
+  const statistics = Array.from({ length: series }, (_, s) =>
+    names.flatMap((column) => {
+      const [shift = 0, scale = 1] = scalers[column]?.statistics.data.subarray(2 * s, 2 * s + 2) ?? [];
+      return [shift, scale === 0 ? 1 : scale];
+    }),
+  );
+  return { kind, columns: ['target', ...names.slice(1)], statistics: statistics.flat() };
+}
+const seriesKinds: Readonly<Record<string, SeriesScaling['kind']>> = {
+  standard: 'standard',
+  robust: 'robust',
+  robust_mad: 'robust',
+  'robust-iqr': 'robust-iqr',
+  robust_iqr: 'robust-iqr',
+  minmax: 'minmax',
+};
 
 /** Sizes that only a forged file has, refused before a graph of them takes memory. */
 function checkSizes({ name, hyperparameters: given }: CheckpointModel, { reference }: Model): void {

@@ -27,19 +27,13 @@ export function importForecaster(
   { overwrite = false }: { overwrite?: boolean } = {},
 ): ImportedModel[] {
   const { frequency, seriesScalers, models } = readCheckpoint(folder);
-  const scaled = Object.keys(seriesScalers);
-  if (scaled.length > 0)
-    throw unsupported(
-      folder,
-      `It scales whole series (local_scaler_type, ${scaled.join(', ')}), and a forecaster scales windows only`,
-    );
   if (models.length === 0)
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
       where: folder,
       what: 'The checkpoint holds no model.',
       mend: 'Name the folder that `NeuralForecast.save` wrote.',
     });
-  const converted = models.map((model) => ({ ...convertModel(model), given: model }));
+  const converted = models.map((model) => ({ ...convertModel(model, seriesScalers), given: model }));
   for (const { given } of converted)
     if (!modelName.safeParse(given.name).success)
       throw unsupported(given.name, 'Its alias has other characters than letters, digits, - and _');

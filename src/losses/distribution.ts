@@ -155,6 +155,9 @@ function distributionLoss(name: string, distribution: Distribution, options: Dis
     outputs,
     quantiles,
     point: Math.max(0, quantiles.indexOf(0.5)),
+    ...(quantile && {
+      atQuantiles: (others) => distributionLoss(name, distribution, { ...options, quantiles: others }),
+    }),
     loss: (_, { forecast, rawTarget, mask, units }) =>
       averageOf(neg(distribution.logProbability(rawTarget, fit(forecast, units))), mask, options),
     decode: (_, forecast, units) => {

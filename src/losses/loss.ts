@@ -43,6 +43,8 @@ export interface Loss {
   readonly point: number;
   /** A recurrent model reads its point forecast next; of quantiles the mean, as the reference does. */
   readonly fedBack?: 'mean';
+  /** The same loss with other quantiles decoded, where they have a closed form: samples are drawn so. */
+  readonly atQuantiles?: (quantiles: readonly number[]) => Loss;
   /** A scalar. `g` is where a loss with parameters of its own declares them. */
   readonly loss: (g: Scope, inputs: LossInputs) => Tensor;
   /** The forecast in sensor units, `[batch, horizon, series·columns]`, series by series: what an exported graph gives. */

@@ -14,6 +14,7 @@ import {
   mergeEqual,
   mixedPrecision,
   rematerialize,
+  rows,
   runPasses,
   simplify,
   slice,
@@ -23,8 +24,11 @@ import {
   type Tensor,
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
+import { inEachWindow } from './blocks/series.js';
 import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
 import { feedsBack, type Covariate, type Model, type ModelInputs } from './model.js';
+import { apart, columnsApart, forecastTogether, withBatch } from './hierarchy.js';
+import { seriesScaling, splitStatic, type SeriesScaling } from './series-scaling.js';
 import { declaredOnce, forecastFromForecasts, forecastFromTruth, steps } from './recursion.js';
 
 export interface ForecastSpec {
@@ -34,7 +38,10 @@ export interface ForecastSpec {
   readonly loss: Loss;
   readonly scaler: ScalerName;
   /** Columns of a frame that feed the inputs `historic`, `future` and `static`, as many as the hyperparameters of these names say. */
-  readonly columns?: Readonly<Partial<Record<Covariate, readonly string[]>>>;
+  readonly columns?: Readonly<Partial<Record<Covariate, readonly string[]>>> & {
+    /** Whole series are scaled: after the static columns stand shifts and scales of the target and of these columns. */
+    readonly scaler?: SeriesScaling | undefined;
+  };
   /** Columns of a teacher's forecast that come with every window of training, for a loss that reads them. */
   readonly teacherColumns?: number;
   /** What is fed instead of being worked out. */
@@ -63,38 +70,65 @@ interface Task {
 export const seriesTogether = ({ model, hyperparameters }: ForecastSpec): number | undefined =>
   model.capabilities.series === 'many' ? (hyperparameters['series'] as number) : undefined;
 
-/** Declares the inputs and scales them. */
-function inputsOf(g: GraphBuilder, { model, hyperparameters, scaler, given }: ForecastSpec) {
-  const task = hyperparameters as unknown as Task;
+/** Declares the inputs and scales them. A hierarchy is read as windows of one series each, by the model that it is made of. */
+function readInputs(g: GraphBuilder, spec: ForecastSpec) {
+  const { scaler, given } = spec;
+  const hierarchy = spec.model.over?.(spec.hyperparameters);
+  const { model, hyperparameters } = hierarchy ?? spec;
+  const task = spec.hyperparameters as unknown as Task;
   const { inputLength, horizon, series } = task;
-  const together = model.capabilities.series === 'many';
-  const covariate = (name: string, steps: number, columns: number): Tensor => {
-    const x = g.input(name, together ? [g.batch, columns, steps, series] : [g.batch, steps, columns]);
-    return scaling.covariate(x, inputLength, mask);
+  const together = spec.model.capabilities.series === 'many';
+  const target = (name: string, steps: number): Tensor => {
+    const x = g.input(name, [g.batch, steps, series]);
+    return hierarchy ? apart(x) : x;
   };
-  const mask = g.input('mask', [g.batch, inputLength, series]);
-  const scaling = given?.statistics ? givenStatistics(g, series) : windowScaler(g.scope('scaler'), scaler);
-  const past = scaling.target(g.input('past', [g.batch, inputLength, series]), mask);
+  const covariate = (name: 'historic' | 'future', steps: number, columns: number): Tensor => {
+    const x = g.input(name, together ? [g.batch, columns, steps, series] : [g.batch, steps, columns]);
+    const own = ofSeries.covariate(hierarchy ? columnsApart(x) : x, spec.columns?.[name] ?? []);
+    return scaling.covariate(own, inputLength, mask);
+  };
+  const observed = g.input('mask', [g.batch, inputLength, series]);
+  const mask = hierarchy ? apart(observed) : observed;
+  const scope = hierarchy ? withBatch(g, mask.shape[0]!) : g;
+  const scaling = given?.statistics
+    ? givenStatistics(scope, hierarchy ? 1 : series)
+    : windowScaler(scope.scope('scaler'), scaler);
+  const whole = spec.columns?.scaler?.columns ?? [];
+  const width = task.static + 2 * whole.length;
+  const all = width > 0 ? g.input('static', [together ? series : g.batch, width]) : undefined;
+  const { fixed, statistics } = splitStatic(all && hierarchy ? rows(inEachWindow(all, observed)) : all, task.static);
+  const ofSeries = seriesScaling(whole, statistics, together && !hierarchy);
+  const past = scaling.target(ofSeries.target(target('past', inputLength), mask), mask);
+  const prompt = model.prompt?.(hyperparameters);
   const inputs: ModelInputs = {
     past: past.scaled,
     mask,
     ...(task.historic > 0 && { historic: covariate('historic', inputLength, task.historic) }),
     ...(task.future > 0 && { future: covariate('future', inputLength + horizon, task.future) }),
-    ...(task.static > 0 && { static: g.input('static', [together ? series : g.batch, task.static]) }),
+    ...(prompt && { prompt: g.input('prompt', [g.batch, prompt.tokens, prompt.width]) }),
+    ...(fixed && { static: fixed }),
   };
-  return { inputs, past, lossScope: declaredOnce(g.scope('loss')) };
+  return {
+    inputs,
+    past,
+    target,
+    ofSeries,
+    scope,
+    lossScope: declaredOnce(scope.scope('loss')),
+    model,
+    hyperparameters,
+    hierarchy,
+  };
 }
 
 /** The model on its inputs, `[batch, horizon, series·outputs]`. One that feeds back reads its own forecasts. */
 function forecastOf(
-  g: GraphBuilder,
-  spec: ForecastSpec,
-  { inputs, past, lossScope }: ReturnType<typeof inputsOf>,
+  { loss, given }: ForecastSpec,
+  { inputs, past, scope, lossScope, model, hyperparameters }: ReturnType<typeof readInputs>,
 ): Tensor {
-  const { model, hyperparameters, loss, given } = spec;
-  const scope = g.scope('model');
-  if (!feedsBack(model, hyperparameters) || given?.statistics) return model.build(scope, inputs, hyperparameters);
-  return forecastFromForecasts(scope, model, inputs, hyperparameters, (forecast) => {
+  const g = scope.scope('model');
+  if (!feedsBack(model, hyperparameters) || given?.statistics) return model.build(g, inputs, hyperparameters);
+  return forecastFromForecasts(g, model, inputs, hyperparameters, (forecast) => {
     if (loss.fedBack === 'mean') return mean(forecast, { axes: [2], keep: true });
     const decoded = loss.decode(lossScope, forecast, past); // [batch, 1, columns]
     return past.apply(slice(decoded, { axis: 2, start: loss.point, end: loss.point + 1 }));
@@ -176,9 +210,14 @@ export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch
 /** `forecast [batch, horizon, series·columns]`, series by series, in sensor units; parameters are still parameters (see `bindParameters`). */
 export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
-  const read = inputsOf(g, spec);
-  const forecast = forecastOf(g, spec, read);
-  return g.finish({ forecast: spec.loss.decode(read.lossScope, forecast, read.past) });
+  const read = readInputs(g, spec);
+  const forecast = forecastOf(spec, read);
+  const decode = (loss: Loss): Tensor => read.ofSeries.restore(loss.decode(read.lossScope, forecast, read.past));
+  if (!read.hierarchy) return g.finish({ forecast: decode(spec.loss) });
+  const { series, horizon } = spec.hyperparameters as unknown as Task;
+  return g.finish({
+    forecast: forecastTogether(decode, spec.loss, read.hierarchy, { batch: g.batch, series, horizon }),
+  });
 }
 
 /**
@@ -186,19 +225,21 @@ export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?
  * the loss sees what a teacher forecasts, where there is one.
  */
 function lossOf(g: GraphBuilder, spec: ForecastSpec, taught = false) {
-  const { model, hyperparameters } = spec;
-  const { horizon, series, trainHorizon } = hyperparameters as unknown as Task;
-  const read = inputsOf(g, spec);
-  const { past } = read;
+  const read = readInputs(g, spec);
+  const { past, model, hyperparameters } = read;
+  const { horizon, trainHorizon } = hyperparameters as unknown as Task;
   const { teacherColumns = 0 } = spec;
   const shown = taught && feedsBack(model, hyperparameters) && !spec.given?.statistics;
   const count = shown ? trainHorizon : horizon;
-  const rawTarget = steps(g.input('target', [g.batch, horizon, series]), 0, count);
-  const mask = steps(g.input('targetMask', [g.batch, horizon, series]), 0, count);
+  const given = read.target('target', horizon);
+  const known = read.target('targetMask', horizon);
+  const rawTarget = steps(read.ofSeries.target(given, known), 0, count);
+  const mask = steps(known, 0, count);
   const target = past.apply(rawTarget);
+  const truth = { target, mask };
   const forecast = shown
-    ? forecastFromTruth(g.scope('model'), model, read.inputs, hyperparameters, { truth: { target, mask }, count })
-    : forecastOf(g, spec, read);
+    ? forecastFromTruth(read.scope.scope('model'), model, read.inputs, hyperparameters, { truth, count })
+    : forecastOf(spec, read);
   const loss = spec.loss.loss(read.lossScope, {
     forecast,
     target,
@@ -206,9 +247,11 @@ function lossOf(g: GraphBuilder, spec: ForecastSpec, taught = false) {
     rawTarget,
     past: past.scaled,
     units: past,
-    ...(spec.given?.levels && { levels: g.input('levels', [g.batch, horizon, series]) }),
+    ...(spec.given?.levels && { levels: read.target('levels', horizon) }),
     ...(taught &&
-      teacherColumns > 0 && { teacher: past.apply(g.input('teacher', [g.batch, teacherColumns * horizon, series])) }),
+      teacherColumns > 0 && {
+        teacher: past.apply(read.ofSeries.scale(read.target('teacher', teacherColumns * horizon))),
+      }),
   });
   return { loss, forecast };
 }

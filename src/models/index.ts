@@ -8,6 +8,7 @@ import { dilatedrnn } from './dilatedrnn.js';
 import { dlinear } from './dlinear.js';
 import { fedformer } from './fedformer.js';
 import { gru } from './gru.js';
+import { hintOver } from './hint.js';
 import { informer } from './informer.js';
 import { itransformer } from './itransformer.js';
 import { kan } from './kan.js';
@@ -29,6 +30,7 @@ import { stemgnn } from './stemgnn.js';
 import { tcn } from './tcn.js';
 import { tft } from './tft.js';
 import { tide } from './tide.js';
+import { timellm } from './timellm.js';
 import { timemixer } from './timemixer.js';
 import { timesnet } from './timesnet.js';
 import { timexer } from './timexer.js';
@@ -43,7 +45,8 @@ export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
 export { feedsBack, type Model } from './model.js';
 
-export const models: readonly Model[] = [
+/** All but the one that is made of another. */
+const bases: readonly Model[] = [
   autoformer,
   bitcn,
   deepar,
@@ -71,6 +74,7 @@ export const models: readonly Model[] = [
   tcn,
   tft,
   tide,
+  timellm,
   timemixer,
   timesnet,
   timexer,
@@ -80,6 +84,10 @@ export const models: readonly Model[] = [
   xlinear,
   xlstm,
 ];
+
+export const hint = hintOver(bases.filter(({ capabilities }) => capabilities.series === 'one'));
+
+export const models: readonly Model[] = [...bases, hint].sort((a, b) => (a.id < b.id ? -1 : 1));
 
 /** The model of this id. Throws `ND_MODEL_UNKNOWN`, which names the nearest. */
 export function findModel(id: string): Model {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { NeuroDivergentError } from '../errors.js';
 import { slice, type Scope, type Tensor } from '../graph/index.js';
+import type { PromptSettings } from '../language/prompter.js';
 import { nearest } from './nearest.js';
 
 /**
@@ -19,6 +20,8 @@ export interface ModelInputs {
   readonly future?: Tensor;
   /** One value per series, `[batch, static]`; of many series `[series, static]`, the same in all windows */
   readonly static?: Tensor;
+  /** What a language model is told about the window, as rows of its embedding table, `[batch, token, width]` */
+  readonly prompt?: Tensor;
 }
 
 /** What every model is told about its task; each model's own hyperparameters extend it. */
@@ -57,6 +60,16 @@ export interface Steps {
   readonly ends: readonly Carry[];
 }
 
+/** A model of one series for every series of a hierarchy. */
+export interface Hierarchy {
+  readonly model: Model;
+  readonly hyperparameters: Record<string, unknown>;
+  /** Makes forecasts coherent, `[series · series]`; undefined where they stay as they are. */
+  readonly projection: Float64Array | undefined;
+  /** That quantiles of coherent forecasts are made of. */
+  readonly samples: number;
+}
+
 export interface ModelSpec<S extends z.ZodObject> {
   /** Lower case, as on the command line: `dlinear`. */
   readonly id: string;
@@ -71,6 +84,10 @@ export interface ModelSpec<S extends z.ZodObject> {
    * step has the target of its time and the covariates of the next.
    */
   readonly steps?: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>, starts?: readonly Carry[]) => Steps;
+  /** Of models that have another forecast every series, and bring the forecasts together. */
+  readonly over?: (hyperparameters: z.output<S>) => Hierarchy;
+  /** Of models that tell a language model about the window: what is said, and the width of its tokens. */
+  readonly prompt?: (hyperparameters: z.output<S>) => PromptSettings & { readonly width: number };
   readonly reference: Reference;
 }
 
@@ -114,11 +131,16 @@ export interface ReferenceDraw {
   readonly read: (values: Float32Array, shape: readonly number[]) => Float32Array;
 }
 
-export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<ModelSpec<S>, 'build' | 'steps'> {
+export interface Model<S extends z.ZodObject = z.ZodObject> extends Omit<
+  ModelSpec<S>,
+  'build' | 'steps' | 'prompt' | 'over'
+> {
   /** Checks hyperparameters and fills in defaults. Throws `ND_HYPERPARAMETER`, listing every fault. */
   readonly parse: (hyperparameters: unknown) => z.output<S>;
   /** Of a model that feeds back, the forecasts of the last `horizon` steps, each made from the steps before it. */
   build(g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>): Tensor;
+  over?(hyperparameters: z.output<S>): Hierarchy;
+  prompt?(hyperparameters: z.output<S>): PromptSettings & { readonly width: number };
   steps?(g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>, starts?: readonly Carry[]): Steps;
 }
 

@@ -4,6 +4,7 @@ import { selfAttention } from './blocks/attention.js';
 import { batchNorm } from './blocks/batch-norm.js';
 import { dropout } from './blocks/dropout.js';
 import { linear } from './blocks/linear.js';
+import { patchIndices } from './blocks/patches.js';
 import { linearParameter } from './blocks/reference.js';
 import { revIn } from './blocks/rev-in.js';
 import { defineModel, task } from './model.js';
@@ -179,11 +180,3 @@ function encoderLayer(
 
 const activations = { gelu, relu };
 const same = (y: Tensor): Tensor => y;
-
-/** Where the values of each patch lie, one patch after the other; the last value is repeated for one stride more. */
-function patchIndices(inputLength: number, length: number, stride: number): number[] {
-  const patches = Math.floor((inputLength + stride - length) / stride) + 1;
-  return Array.from({ length: patches * length }, (_, i) =>
-    Math.min(Math.floor(i / length) * stride + (i % length), inputLength - 1),
-  );
-}

@@ -107,7 +107,8 @@ export async function fitModel({
     validated: validation !== undefined,
     checkpointing: settings.checkpointing,
   });
-  const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume };
+  const prompt = spec.model.prompt?.(spec.hyperparameters);
+  const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume, prompt };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createRandom } from '../engine/random.js';
 import type { Init } from '../graph/index.js';
+import { readWeights } from '../language/folder.js';
 
 /** Fills a parameter or state: the values depend on seed, path, shape and kind of start, and on nothing else. */
 export function drawStart(values: Float32Array, path: string, init: Init, seed: number): Float32Array {
@@ -17,6 +18,8 @@ export function drawStart(values: Float32Array, path: string, init: Init, seed: 
       for (let i = 0; i < values.length; i++) values[i] = init.deviation * normal();
       return values;
     }
+    case 'stored':
+      return readWeights(init.folder, init.tensor, values);
   }
 }
 

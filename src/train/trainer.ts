@@ -3,6 +3,7 @@ import { createBatch, gatherWindows, batchShapes, type WindowBatch, type Windows
 import type { Engine, FloatTensor, Session } from '../engine/port.js';
 import { createTrainingStep, type TrainingStep } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
+import { createPrompter, type PromptSettings } from '../language/prompter.js';
 import { loadCheckpoint, saveCheckpoint, type HistoryRecord, type Progress } from './checkpoint.js';
 import type { TrainSettings } from './defaults.js';
 import type { Origin } from './diagnose.js';
@@ -16,6 +17,8 @@ import { drawStart, fingerprint } from './start.js';
 export interface TrainJob {
   readonly plan: TrainingPlan;
   readonly windows: Windows;
+  /** Of models that tell a language model about their windows. */
+  readonly prompt?: PromptSettings | undefined;
   /** Without it there is no early stopping, and the last weights are kept. */
   readonly validation?: Windows | undefined;
   readonly settings: TrainSettings;
@@ -98,6 +101,7 @@ async function trainLoop(job: TrainJob, { engine, on, signal }: TrainHooks): Pro
     const chosen = new Uint32Array(plan.batch);
     const batch = createBatch(windows, plan.batch);
     const feeds = feedsOf(windows, batch, plan.batch);
+    const prompter = job.prompt && createPrompter(job.prompt, plan.batch);
     const exhausted = (): boolean => patience >= 0 && progress.checksWithoutGain >= Math.max(1, patience);
     let stop = exhausted();
     let last = performance.now();
@@ -147,6 +151,7 @@ async function trainLoop(job: TrainJob, { engine, on, signal }: TrainHooks): Pro
         clipNorm: settings.clipNorm,
         weightDecay: settings.weightDecay,
       };
+      if (prompter) feeds['prompt'] = prompter.read(batch.past, plan.batch);
       const result = training.step(feeds, settingsNow);
       step += 1;
       if (!result.finite) {
@@ -264,7 +269,7 @@ function feedsOf(windows: Windows, batch: WindowBatch, size: number): Record<str
 /** Measures the loss of the live weights over all validation windows, weighted by what was observed. */
 async function createValidator(
   engine: Engine,
-  { plan, settings }: TrainJob,
+  { plan, settings, prompt }: TrainJob,
   windows: Windows,
   training: TrainingStep,
 ): Promise<{ loss(): number; close(): void }> {
@@ -275,6 +280,7 @@ async function createValidator(
   const full = feedsOf(windows, batch, size);
   const rest = windows.count % size;
   const parts = feedsOf(windows, batch, rest);
+  const prompter = prompt && createPrompter(prompt, size);
   const order = Uint32Array.from({ length: windows.count }, (_, i) => i);
   return {
     loss: () => {
@@ -286,6 +292,7 @@ async function createValidator(
         const feeds = chosen.length === size ? full : parts;
         let observed = 0;
         for (const value of feeds['targetMask']!.data) observed += value;
+        if (prompter) feeds['prompt'] = prompter.read(batch.past, chosen.length);
         sum += session.run({ ...feeds, ...training.values })['loss']!.data[0]! * observed;
         weight += observed;
       }

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { takeRows, type TimeSeriesFrame } from '../../src/data/frame.js';
-import { compile, deepar, dlinear, exportOnnx, Forecaster, gru, mlp, tsmixer } from '../../src/index.js';
+import { compile, deepar, dlinear, exportOnnx, Forecaster, gru, mlp, timellm, tsmixer } from '../../src/index.js';
+import { readSafetensors } from '../../src/contracts/safetensors.js';
 import { createOrtEngine } from '../../src/engine/ort.js';
+import { readWeights } from '../../src/language/folder.js';
+import { tiny, writeLanguageModel } from '../language/example.js';
 import { sines } from '../train/example.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nd-forecaster-'));
@@ -79,6 +82,70 @@ describe('a forecaster', () => {
         expect(columns[`${name}-hi-80`]![i]).toBeGreaterThan(columns[name]![i]!);
       }
     }
+  });
+
+  test('whole series are scaled by what was learned of each, also after a save and in a backtest', async () => {
+    const apart = {
+      ...frame,
+      columns: { target: frame.columns.target.map((value, i) => (i < rows ? value : 1000 * value + 5e4)) },
+    };
+    const whole = new Forecaster({
+      models: [mlp({ horizon: 6, inputLength: 24, hidden: 16 })],
+      train: {
+        maxSteps: 300,
+        windowsBatchSize: 32,
+        learningRate: 0.01,
+        threads: 1,
+        scaler: 'identity',
+        seriesScaler: 'standard',
+      },
+    });
+    const before = takeRows(apart, (s) => ({ from: s * rows, to: (s + 1) * rows - 6 }));
+    await whole.fit(before, { validationSize: 30, inProcess: true });
+    await whole.save(join(folder, 'whole'));
+    const { columns } = await (await Forecaster.load(join(folder, 'whole'))).predict({ frame: before });
+    expect(columns).toEqual((await whole.predict({ frame: before })).columns);
+    for (const [i, value] of columns['mlp']!.entries()) {
+      const size = i < 6 ? 1 : 2000;
+      const truth = apart.columns.target[(Math.floor(i / 6) + 1) * rows - 6 + (i % 6)]!;
+      expect(Math.abs(value - truth)).toBeLessThan(0.3 * size);
+    }
+    const { forecasts, actual } = await whole.crossValidation(apart, { windows: 2, inProcess: true });
+    for (const [i, value] of forecasts['mlp']!.entries())
+      expect(Math.abs(value - actual[i]!)).toBeLessThan(0.5 * (i < 12 ? 1 : 2000));
+  });
+
+  test('a language model reads prompts, stays as it is and stays in its folder', async () => {
+    const languageModel = writeLanguageModel(join(folder, 'language'));
+    const shape = { patch: 8, stride: 4, hidden: 4, heads: 2, keys: 4, prototypes: 8, promptTokens: 300 };
+    const reading = new Forecaster({
+      models: [timellm({ horizon: 6, inputLength: 24, languageModel, ...shape, prompt: 'Two sines. ' })],
+      train: { maxSteps: 40, windowsBatchSize: 8, learningRate: 0.01, threads: 1, valCheckSteps: 20 },
+    });
+    await reading.fit(shortened(6), { validationSize: 30, inProcess: true });
+    const [first, last] = [reading.model('timellm').history[0]!, reading.model('timellm').history.at(-1)!];
+    expect(last.trainLoss).toBeLessThan(first.trainLoss);
+    const stored = new Float32Array(tiny.positions * tiny.width);
+    expect(reading.model('timellm').values['model/llm/wpe.weight']).toEqual(
+      readWeights(languageModel, 'wpe.weight', stored),
+    );
+
+    const saved = join(folder, 'reading');
+    await reading.save(saved);
+    const { tensors } = readSafetensors(readFileSync(join(saved, 'timellm.safetensors')));
+    expect(Object.keys(tensors).filter((name) => name.includes('/llm/'))).toEqual([]);
+    const loaded = await Forecaster.load(saved);
+    const { columns } = await loaded.predict({ frame: shortened(6) });
+    expect(columns).toEqual((await reading.predict({ frame: shortened(6) })).columns);
+    expect(columns['timellm']!.every(Number.isFinite)).toBe(true);
+  });
+
+  test('without a language model it says what to provide, before any work', async () => {
+    const reading = new Forecaster({ models: [timellm({ horizon: 6, inputLength: 24 })] });
+    await expect(reading.fit(frame, { inProcess: true })).rejects.toMatchObject({
+      code: 'ND_LANGUAGE_MODEL_MISSING',
+      mend: expect.stringContaining('model.safetensors') as string,
+    });
   });
 
   test('one window through the compiled path gives the numbers of a batch', async () => {

@@ -17,7 +17,9 @@ const checkpointFile = (out: string, model: string): string => join(out, `${mode
 export async function trainCommand(flags: TrainFlags): Promise<void> {
   const { out, seed, resume = false, overwrite = false } = flags;
   const terminal = createTerminal(flags);
-  const forecaster = new Forecaster({ ...configured(flags.model, flags.horizon, flags), seed });
+  const configuredFor = (series: number): Forecaster =>
+    new Forecaster({ ...configured(flags.model, flags.horizon, flags, series), seed });
+  const first = configuredFor(1); // before anything is read
   if (!overwrite && existsSync(join(out, 'config.json'))) {
     throw new NeuroDivergentError('ND_FILE_EXISTS', {
       where: out,
@@ -25,12 +27,13 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
       mend: 'Name another folder, or pass --overwrite.',
     });
   }
-  const { horizon, inputLength } = forecaster;
+  const { horizon, inputLength } = first;
   const frame = await readData(flags, {
     terminal,
     minLength: inputLength + horizon + (flags.validation ?? 0),
-    covariates: forecaster.columns,
+    covariates: first.columns,
   });
+  const forecaster = configuredFor(frame.ids.length);
   const validationSize = flags.validation ?? usualValidation(frame, inputLength, horizon);
   terminal.say(
     `${frame.time.length} rows in ${frame.ids.length} series, one every ${frame.frequency}; ` +

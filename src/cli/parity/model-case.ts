@@ -9,6 +9,7 @@ import { models } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
 import { initialValues, layoutOf } from '../../train/plan.js';
 import type { Fixture } from './fixture.js';
+import { compareHierarchy } from './hierarchy.js';
 import { compareRecursion } from './recursion.js';
 import { createTally, missing, type Outcome, type Tally } from './tally.js';
 
@@ -33,7 +34,7 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
     scaler: 'identity', // the inputs come scaled
     given: { statistics: true, levels, draws: model.reference.draw !== undefined },
   };
-  const batch = tensors['input/insample_y']!.dims[0]!;
+  const batch = isHierarchy(fixture) ? 1 : tensors['input/insample_y']!.dims[0]!;
   const tally = createTally();
 
   const evaluation = trainingGraph(spec, { batch, training: false, withForecast: true });
@@ -51,6 +52,7 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
     engine,
   );
   await compareSteps(training, values, spec, fixture, tally, engine);
+  if (tensors['hint/S']) await compareHierarchy(fixture, engine, tally);
   if (tensors['predict/y_hat']) await compareRecursion(spec, values, fixture, engine, tally);
   return tally.outcome();
 }
@@ -58,11 +60,20 @@ export async function modelCase(fixture: Fixture, engine: Engine): Promise<Outco
 function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: number): Record<string, unknown> {
   // Of many series the columns are not last: [batch, columns, time, series].
   const width = (name: string): number => tensors[name]?.dims.at(tensors[name].dims.length === 4 ? 1 : -1) ?? 0;
+  const base = models.find(({ reference }) => reference.model === info['base_model']);
   return model.parse({
-    ...ownHyperparameters(model, info['hyperparameters'] as Record<string, unknown>),
+    ...(base && {
+      base: base.id,
+      baseOptions: ownHyperparameters(base, info['hyperparameters'] as Record<string, unknown>),
+    }),
+    ...ownHyperparameters(model, {
+      ...(info['hyperparameters'] as Record<string, unknown>),
+      llm_stub: info['llm_stub'],
+      prompt_tokens: tensors['input/prompt_ids']?.dims[1],
+    }),
     inputLength: tensors['input/insample_y']!.dims[1],
     horizon: tensors['input/outsample_y']!.dims[1],
-    series: tensors['input/insample_y']!.dims[2],
+    series: tensors['input/insample_y']!.dims[base ? 0 : 2],
     outputs,
     historic: width('input/hist_exog'),
     future: width('input/futr_exog'),
@@ -70,7 +81,20 @@ function hyperparametersOf(model: Model, { info, tensors }: Fixture, outputs: nu
   });
 }
 
-function inputsOf({ tensors }: Fixture): Tensors {
+/** The rows of the embedding table that a prompt is. */
+function promptOf({ tensors }: Fixture): FloatTensor | undefined {
+  const [ids, table] = [tensors['input/prompt_ids'], tensors['param/llm.wte.weight']];
+  if (ids === undefined || table === undefined) return undefined;
+  const width = table.dims[1]!;
+  const rows = Float32Array.from(
+    { length: ids.data.length * width },
+    (_, i) => table.data[ids.data[Math.floor(i / width)]! * width + (i % width)]!,
+  );
+  return { data: rows, dims: [...ids.dims, width] };
+}
+
+function inputsOf(fixture: Fixture): Tensors {
+  const { tensors } = fixture;
   const time = tensors['input/insample_y']!.dims[1]!;
   const { dims: target } = tensors['input/outsample_y']!;
   const inputs: Record<string, FloatTensor | undefined> = {
@@ -79,13 +103,28 @@ function inputsOf({ tensors }: Fixture): Tensors {
     historic: tensors['input/hist_exog'],
     future: tensors['input/futr_exog'] && withSteps(tensors['input/futr_exog'], time + target[1]!),
     static: tensors['input/stat_exog'],
+    prompt: promptOf(fixture),
     target: tensors['input/outsample_y'],
     targetMask: tensors['input/outsample_mask'],
     shift: tensors['input/loc'],
     scale: tensors['input/scale'],
     levels: tensors['random/iq_quantiles'] && { ...tensors['random/iq_quantiles'], dims: target },
   };
-  return Object.fromEntries(Object.entries(inputs).filter(([, tensor]) => tensor !== undefined)) as Tensors;
+  const given = Object.fromEntries(Object.entries(inputs).filter(([, tensor]) => tensor !== undefined)) as Tensors;
+  return isHierarchy(fixture) ? asOneWindow(given) : given;
+}
+
+/** A model of one series under a hierarchy: the windows of the fixture are the series of one. */
+const isHierarchy = ({ info }: Fixture): boolean => info['base_model'] !== undefined;
+
+/** `[batch, time, 1]` → `[1, time, batch]`, `[batch, time, columns]` → `[1, columns, time, batch]` */
+function asOneWindow(given: Tensors): Tensors {
+  const turned = (name: string, tensor: FloatTensor): FloatTensor => {
+    if (['static', 'shift', 'scale'].includes(name)) return tensor;
+    const { data, dims } = transposed(tensor, [2, 1, 0]);
+    return { data, dims: ['historic', 'future'].includes(name) ? [1, ...dims] : dims };
+  };
+  return Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, turned(name, tensor)]));
 }
 
 /** Zeros after the last step: a recurrent case has no covariates beyond the window, and its model reads none. */

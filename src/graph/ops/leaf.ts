@@ -9,7 +9,9 @@ import type { Shape } from '../shape.js';
 export type Init =
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'uniform'; readonly bound: number }
-  | { readonly kind: 'normal'; readonly deviation: number };
+  | { readonly kind: 'normal'; readonly deviation: number }
+  /** A tensor of a language model in this folder (language/folder.ts). */
+  | { readonly kind: 'stored'; readonly folder: string; readonly tensor: string };
 
 export interface NamedLeaf {
   /** The full path, `stack0/knots/weight`. */

@@ -37,3 +37,9 @@ test('inputs, parameters and quantized constants are left alone', () => {
   expect(opsOf(after)).toEqual(opsOf(graph));
   expect(constantValues(after.outputs['y']!)).toBeUndefined();
 });
+
+test('what would take long is left to the engine', () => {
+  const large = constant(new Float32Array(1001 * 1000), [1001, 1000]);
+  const graph = graphOf((g) => matmul(g.input('x', ['batch', 1001]), matmul(large, swapLast(large))));
+  expect(opsOf(foldConstants.run(graph)).filter((op) => op === 'matmul')).toHaveLength(2);
+});
