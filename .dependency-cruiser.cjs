@@ -15,7 +15,7 @@ const arrows = {
   evaluate: ['data', 'engine', 'stats'],
   train: ['contracts', 'graph', 'language', 'models', 'losses', 'data', 'evaluate', 'engine'],
   forecaster: ['*'],
-  import: ['contracts', 'graph', 'losses', 'models', 'train', 'forecaster'],
+  import: ['contracts', 'graph', 'losses', 'models', 'train', 'forecaster', 'quantize'],
   quantize: ['graph', 'data', 'engine', 'stats', 'train'],
   distill: ['contracts', 'graph', 'losses', 'models', 'data', 'evaluate', 'engine', 'train', 'forecaster'],
   bundle: ['contracts'],

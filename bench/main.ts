@@ -3,6 +3,7 @@
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- anomaly [--data DIR] [--mode forecast|reconstruction]`, DIR laid out as ../shared/data,
+ * `npm run bench -- distill [--save] [--again]`, which goes on too,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
@@ -13,6 +14,7 @@ import { findRegressions, keepRatios } from './check.js';
 import { benchCompress } from './compress.js';
 import { dataFolder } from './data.js';
 import { benchDevice } from './device.js';
+import { benchDistill } from './distill.js';
 import { benchFit } from './fit.js';
 import { benchMemory } from './memory.js';
 import { benchParallel } from './parallel.js';
@@ -66,6 +68,7 @@ const others = {
   cards: () => benchCards({ save: values.save, only: named }),
   compress: () => benchCompress({ only: named, save: values.save, again: values.again, peers }),
   device: benchDevice,
+  distill: () => benchDistill({ save: values.save, again: values.again }),
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,
 };

@@ -10,9 +10,10 @@ import { NeuroDivergentError } from '../errors.js';
 import { forecastWindows } from '../evaluate/backtest.js';
 import { mae, mse } from '../evaluate/metrics.js';
 import type { ModelChoice } from '../forecaster/choice.js';
-import { Forecaster, type ForecasterOptions, type TrainedModel } from '../forecaster/forecaster.js';
+import { Forecaster, type FitOptions, type ForecasterOptions, type TrainedModel } from '../forecaster/forecaster.js';
 import { backtestModel } from '../forecaster/runner.js';
 import { seriesTogether } from '../models/index.js';
+import { quantizationAware } from '../quantize/index.js';
 import type { Teaching } from '../train/fit.js';
 import { weighings } from './ensemble.js';
 import { withExtraWindows } from './extra.js';
@@ -27,9 +28,9 @@ export { type DistillReport } from './report.js';
 export { type DistillInput } from './settings.js';
 export { modelTeacher, type Teacher } from './teacher.js';
 
-/** What is going on: a teacher forecasts, or a student learns, alone or taught. */
+/** What is going on: a teacher forecasts, or a student learns: alone, taught, or taught with INT8 in mind. */
 export interface DistillEvent {
-  readonly stage: 'teacher' | 'alone' | 'taught';
+  readonly stage: 'teacher' | 'alone' | 'taught' | 'aware';
   /** The teacher's name; a student's with its seed. */
   readonly name: string;
   readonly done: number;
@@ -48,6 +49,8 @@ export interface DistillOptions extends DistillInput, Pick<ForecasterOptions, 'c
   readonly validationSize: number;
   /** Of the first student; the others count up. */
   readonly seed?: number;
+  /** Let the student that is kept learn on with INT8 in its forward pass, the teacher still in the loss. */
+  readonly aware?: boolean;
   /** A folder for the teachers' forecasts, to be found there next time. */
   readonly cache?: string;
   /** A folder for the checkpoints of the students. */
@@ -63,6 +66,8 @@ export interface Distilled {
   /** With the taught student that is best on the validation part. */
   readonly forecaster: Forecaster;
   readonly report: DistillReport;
+  /** The same student after learning on for INT8, where that was asked for. */
+  readonly aware?: Forecaster;
 }
 
 /**
@@ -71,12 +76,17 @@ export interface Distilled {
  */
 export async function distill(options: DistillOptions): Promise<Distilled> {
   const { student, frame, validationSize, seed = 1, cache, checkpoints, resume, on, signal, inProcess } = options;
-  const { covariates, train, teacher } = options;
+  const { covariates, train, teacher, aware = false } = options;
   const { alpha, truth, scales, spectrum, tilt, extra, combine, seeds } = options;
   const settings = distillSettings({ alpha, truth, scales, spectrum, tilt, extra, combine, seeds });
   const metric: Metric = nameOf(train?.loss) === 'mse' ? 'mse' : 'mae';
-  const create = (run: number): Forecaster =>
-    new Forecaster({ models: [student], ...(covariates && { covariates }), ...(train && { train }), seed: seed + run });
+  const create = (run: number, changed: ForecasterOptions['train'] = {}): Forecaster =>
+    new Forecaster({
+      models: [student],
+      ...(covariates && { covariates }),
+      train: { ...train, ...changed },
+      seed: seed + run,
+    });
   const { horizon, inputLength } = create(0);
   if (validationSize < horizon) {
     throw new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', {
@@ -106,11 +116,13 @@ export async function distill(options: DistillOptions): Promise<Distilled> {
     const weights = weighings[settings.combine]((tried) => errorOf(weighted(points, tried)), teachers.length);
     const teaching = await teachingOf({ frame, validationSize, longest, lesson, weights, settings, seed, student: create(0), teachers }); // prettier-ignore
 
+    type Stage = Exclude<DistillEvent['stage'], 'teacher'>;
     const learn = async (
-      stage: 'alone' | 'taught',
+      stage: Stage,
       run: number,
+      from?: Forecaster,
     ): Promise<{ forecaster: Forecaster; error: number }> => {
-      const forecaster = create(run);
+      const forecaster = create(run, from && shorter(from));
       await forecaster.fit(frame, {
         validationSize,
         on: ({ model, step, maxSteps, trainLoss, validationLoss }) =>
@@ -119,7 +131,8 @@ export async function distill(options: DistillOptions): Promise<Distilled> {
         ...(resume !== undefined && { resume }),
         ...(signal && { signal }),
         ...(inProcess !== undefined && { inProcess }),
-        ...(stage === 'taught' && { teaching }),
+        ...(stage !== 'alone' && { teaching }),
+        ...(from && goOn(from)),
       });
       const [model] = forecaster.models as readonly [TrainedModel];
       return { forecaster, error: errorOf(await forecastWindows(windows, backtestModel(model))) };
@@ -135,11 +148,28 @@ export async function distill(options: DistillOptions): Promise<Distilled> {
     const members = teachers.map(({ name }, i) => ({ name, weight: weights[i]!, error: errorOf(points[i]!) }));
     const found = { metric, windows: windows.count, teacher: { error: errorOf(weighted(points, weights)), members } };
     const report = judgeStudents(found, students.alone, students.taught, seed);
-    return { forecaster: taught[report.seed - seed]!, report };
+    const best = report.seed - seed;
+    const forecaster = taught[best]!;
+    if (!aware) return { forecaster, report };
+    return { forecaster, report, aware: (await learn('aware', best, forecaster)).forecaster };
   } finally {
     for (const one of teachers) one.close();
   }
 }
+
+/** Of the steps and of the learning rate, for a student that learns on. */
+const awareSteps = 0.2;
+const awareRate = 0.1;
+
+const shorter = ({ models: [model] }: Forecaster): ForecasterOptions['train'] => {
+  const { maxSteps, learningRate } = model!.settings;
+  return { maxSteps: Math.ceil(awareSteps * maxSteps), learningRate: awareRate * learningRate };
+};
+
+const goOn = ({ models: [model] }: Forecaster): Pick<FitOptions, 'forward' | 'start'> => ({
+  forward: quantizationAware({ activations: model!.spec.model.capabilities.quantization !== 'C' }),
+  start: { [model!.name]: model!.values },
+});
 
 const nameOf = (loss: string | { readonly name: string } | undefined): string | undefined =>
   typeof loss === 'object' ? loss.name : loss;

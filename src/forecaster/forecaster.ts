@@ -14,6 +14,7 @@ import { fitSeriesScaler, type SeriesScalerName } from '../data/series-scaler.js
 import { createBatch, gatherWindows, latestWindows, seriesPerWindow } from '../data/windows.js';
 import { NeuroDivergentError } from '../errors.js';
 import { backtest, type Backtest, type BacktestModel } from '../evaluate/backtest.js';
+import type { Pass } from '../graph/index.js';
 import { createLoss } from '../losses/index.js';
 import { scalerNames, seriesTogether, type ForecastSpec, type Model, type ScalerName } from '../models/index.js';
 import type { HistoryRecord } from '../train/checkpoint.js';
@@ -73,6 +74,10 @@ export interface FitOptions {
   readonly inProcess?: boolean;
   /** What a teacher adds, see `distill`. */
   readonly teaching?: Teaching;
+  /** Rewrites what is trained, see `quantizationAware`. */
+  readonly forward?: Pass;
+  /** Weights to begin with, by model. */
+  readonly start?: Readonly<Record<string, Readonly<Record<string, Float32Array>>>>;
 }
 
 /** Forecasts in long format: `horizon` rows per series. */
@@ -94,7 +99,10 @@ export interface PredictOptions {
   readonly levels?: readonly number[];
 }
 
-export interface CrossValidationOptions extends Omit<FitOptions, 'checkpoints' | 'resume' | 'teaching'> {
+export interface CrossValidationOptions extends Omit<
+  FitOptions,
+  'checkpoints' | 'resume' | 'teaching' | 'forward' | 'start'
+> {
   /** Forecasts per series, the last one ending with the series; 5 by default. */
   readonly windows?: number;
   /** Steps between two of them; one horizon by default. */
@@ -183,7 +191,7 @@ export class Forecaster {
   /** Learns from a frame, model after model. Throws `ND_TRAIN_…`, `ND_CONFIG_SERIES_COUNT`. */
   async fit(frame: TimeSeriesFrame, options: FitOptions = {}): Promise<this> {
     this.#checkFrequency(frame);
-    const { validationSize = 0, on, signal, checkpoints, resume, inProcess, teaching } = options;
+    const { validationSize = 0, on, signal, checkpoints, resume, inProcess, teaching, forward, start } = options;
     const trained: TrainedModel[] = [];
     const learnedFrom =
       this.#seriesScaler &&
@@ -200,6 +208,8 @@ export class Forecaster {
         resume,
         inProcess,
         teaching,
+        forward,
+        start: start?.[name],
         on: on && ((progress) => on({ ...progress, model: name })),
         checkpoint: checkpoints && join(checkpoints, `${name}.checkpoint.safetensors`),
       });

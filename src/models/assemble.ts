@@ -21,6 +21,7 @@ import {
   type Dim,
   type Graph,
   type GraphBuilder,
+  type Pass,
   type Tensor,
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
@@ -44,6 +45,8 @@ export interface ForecastSpec {
   };
   /** Columns of a teacher's forecast that come with every window of training, for a loss that reads them. */
   readonly teacherColumns?: number;
+  /** Rewrites what is trained and validated, before it is differentiated; what ships is as it was. */
+  readonly forward?: Pass;
   /** What is fed instead of being worked out. */
   readonly given?: {
     /** Of windows that come scaled (`shift`, `scale`); where a model feeds back, they go on with the truth. */
@@ -147,6 +150,8 @@ export interface TrainingGraphOptions {
   readonly checkpointing?: boolean;
 }
 
+const rewritten = ({ forward }: ForecastSpec, graph: Graph): Graph => forward?.run(graph) ?? graph;
+
 /** Steps of a piece of a recurrent layer, when activations are computed again: memory goes with the pieces and the steps of one. */
 const pieceSteps = 32;
 
@@ -159,7 +164,7 @@ export function trainingGraph(
   { batch, training = true, withForecast = false, mixed = false, checkpointing = false }: TrainingGraphOptions,
 ): Graph {
   const g = createGraph({ batch, training, givenDraws: spec.given?.draws ?? false });
-  const forward = g.finish({ ...lossOf(g, spec, true) });
+  const forward = rewritten(spec, g.finish({ ...lossOf(g, spec, true) }));
   const {
     parameters,
     states,
@@ -204,7 +209,12 @@ export const missedName = (parameter: string): string => `${parameter}/missed`;
 /** The loss alone, without dropout and with the kept statistics: what validation runs. */
 export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
   const g = createGraph({ batch });
-  return runPasses(g.finish({ loss: lossOf(g, spec).loss }), [simplify, foldConstants, mergeEqual, fuseBias]);
+  return runPasses(rewritten(spec, g.finish({ loss: lossOf(g, spec).loss })), [
+    simplify,
+    foldConstants,
+    mergeEqual,
+    fuseBias,
+  ]);
 }
 
 /** `forecast [batch, horizon, series·columns]`, series by series, in sensor units; parameters are still parameters (see `bindParameters`). */

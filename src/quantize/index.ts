@@ -13,6 +13,7 @@ import type { Compression, QuantizeOptions, QuantizeReport, Task } from './task.
 export { measureLatency, type Latency } from './latency.js';
 export { targets, type Target, type TargetName } from './targets.js';
 export type { Compression, QuantizeOptions, QuantizeReport } from './task.js';
+export { quantizationAware } from './aware.js';
 export type { WindowArrays } from './windows.js';
 
 export interface Quantized {

@@ -57,7 +57,7 @@ const kinds = new Map<Op, Kind>([
 ]);
 
 /** Below this many weights a layer saves nothing: an interpolation matrix, a scaler. */
-const worthwhile = 1024;
+export const worthwhile = 1024;
 const stored: readonly Precision[] = ['int8-weights', 'int4-weights', 'float16', 'float32'];
 
 /** Rows whose arithmetic takes as long as reading the weights once. */

@@ -4,6 +4,7 @@ import { rowsOf, shareFrame, type TimeSeriesFrame } from '../data/frame.js';
 import { createWindows, type Windows } from '../data/windows.js';
 import { createOrtEngine } from '../engine/ort.js';
 import { NeuroDivergentError } from '../errors.js';
+import type { Pass } from '../graph/index.js';
 import { targetRanges, type Loss } from '../losses/index.js';
 import { seriesTogether, type ForecastSpec } from '../models/assemble.js';
 import type { TrainSettings } from './defaults.js';
@@ -25,13 +26,15 @@ export interface Teaching {
   readonly forecasts: (windows: Windows) => Promise<Float32Array>;
 }
 
-export interface FitJob extends Pick<TrainJob, 'checkpoint' | 'resume'>, Omit<TrainHooks, 'engine'> {
+export interface FitJob extends Pick<TrainJob, 'start' | 'checkpoint' | 'resume'>, Omit<TrainHooks, 'engine'> {
   readonly spec: ForecastSpec;
   readonly frame: TimeSeriesFrame;
   readonly settings: TrainSettings;
   /** The last rows of each series: not learned from, but looked at to stop in time. 0 for none. */
   readonly validationSize?: number | undefined;
   readonly teaching?: Teaching | undefined;
+  /** See `ForecastSpec.forward`. */
+  readonly forward?: Pass | undefined;
   /** On this thread instead of a worker: for tests, and where there are no threads. */
   readonly inProcess?: boolean | undefined;
 }
@@ -43,7 +46,9 @@ export async function fitModel({
   settings,
   validationSize = 0,
   teaching,
+  forward,
   inProcess = false,
+  start,
   checkpoint,
   resume,
   on,
@@ -100,7 +105,7 @@ export async function fitModel({
     : untaught;
   const validation = validationSize > 0 ? windowsOf(parts.validation, 1, 0, 'validation part') : undefined;
   const lesson = teaching ? { ...spec, loss: teaching.loss(spec.loss), teacherColumns: teaching.columns } : spec;
-  const plan = planTraining(lesson, {
+  const plan = planTraining(forward ? { ...lesson, forward } : lesson, {
     batch: Math.min(settings.windowsBatchSize, windows.count),
     seed: settings.seed,
     precision: settings.precision,
@@ -108,7 +113,7 @@ export async function fitModel({
     checkpointing: settings.checkpointing,
   });
   const prompt = spec.model.prompt?.(spec.hyperparameters);
-  const job: TrainJob = { plan, windows, validation, settings, checkpoint, resume, prompt };
+  const job: TrainJob = { plan, windows, validation, settings, start, checkpoint, resume, prompt };
   return inProcess ? train(job, { engine: createOrtEngine(), on, signal }) : trainInWorker(job, { on, signal });
 }
 

@@ -22,6 +22,8 @@ export interface TrainJob {
   /** Without it there is no early stopping, and the last weights are kept. */
   readonly validation?: Windows | undefined;
   readonly settings: TrainSettings;
+  /** Where to begin, by name of parameters and states, instead of the plan's starts. */
+  readonly start?: Readonly<Record<string, Float32Array>> | undefined;
   /** A file that always holds a state to go on from. */
   readonly checkpoint?: string | undefined;
   /** Go on from that file if it is there. */
@@ -95,6 +97,7 @@ async function trainLoop(job: TrainJob, { engine, on, signal }: TrainHooks): Pro
   try {
     for (const [name, { data }] of Object.entries(training.values))
       drawStart(data, name, plan.starts[name]!, plan.seed);
+    if (job.start !== undefined) training.load(job.start);
     const run = begin(job, training);
     const { progress } = run;
     const sample = createSampler(windows.count, settings.seed);
@@ -200,7 +203,10 @@ interface Run {
 }
 
 /** A fresh run, or the one in the checkpoint. */
-function begin({ plan, settings, windows, validation, checkpoint, resume }: TrainJob, training: TrainingStep): Run {
+function begin(
+  { plan, settings, windows, validation, start = {}, checkpoint, resume }: TrainJob,
+  training: TrainingStep,
+): Run {
   const identity =
     checkpoint === undefined
       ? ''
@@ -210,6 +216,7 @@ function begin({ plan, settings, windows, validation, checkpoint, resume }: Trai
           JSON.stringify({ ...settings, threads: 0, provider: undefined, precision: undefined, mixedOnCpu: undefined }),
           ...dataOf(windows),
           ...(validation ? dataOf(validation) : []),
+          ...Object.values(start).map(bytesOf),
         );
   const saved = resume === true && checkpoint !== undefined ? loadCheckpoint(checkpoint) : undefined;
   if (saved === undefined) {
@@ -239,10 +246,12 @@ function begin({ plan, settings, windows, validation, checkpoint, resume }: Trai
 }
 
 function dataOf({ starts, frame, teacher }: Windows): Uint8Array[] {
-  const bytes = (array: Uint32Array | Float32Array): Uint8Array =>
-    new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  return [bytes(starts), ...Object.values(frame.columns).map(bytes), ...(teacher ? [bytes(teacher.values)] : [])];
+  const { columns } = frame;
+  return [bytesOf(starts), ...Object.values(columns).map(bytesOf), ...(teacher ? [bytesOf(teacher.values)] : [])];
 }
+
+const bytesOf = (array: Uint32Array | Float32Array): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 /** Notes a check: keeps the weights when they are the best so far, else counts it. */
 function judge(run: Run, step: number, validationLoss: number, training: TrainingStep): void {

@@ -101,6 +101,17 @@ describe('a student', () => {
     expect(resumed.report).toEqual(whole.report);
   });
 
+  test('learns on with INT8 in mind, from the weights it has', async () => {
+    const wide = mlp({ horizon: 6, inputLength: 24, hidden: 64, layers: 1 });
+    const { forecaster, aware } = await distill({ ...base, student: wide, teacher, aware: true });
+    const [before, after] = [forecaster.models[0]!, aware!.models[0]!];
+    expect(after.settings).toMatchObject({ maxSteps: 8, learningRate: 0.001 });
+    const weights = (model: typeof before) => model.values['model/layer0/weight']!;
+    const moved = Math.hypot(...weights(after).map((value, i) => value - weights(before)[i]!));
+    expect(moved).toBeGreaterThan(0);
+    expect(moved / Math.hypot(...weights(before))).toBeLessThan(0.1);
+  });
+
   test('of a bad teacher is reported as such, not refused', async () => {
     const confused = { ...modelTeacher(teacher.model('dlinear')), fingerprint: 'confused', predict: (_: unknown, count: number) => new Float32Array(count * 6).fill(99) }; // prettier-ignore
     const { report } = await distill({ ...base, teacher: confused });

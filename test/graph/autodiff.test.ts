@@ -129,7 +129,7 @@ describe('fakeQuantize', () => {
   const g = createGraph();
   const x = g.parameter('x', [5], { kind: 'constant', value: 0 });
   const feeds = { x: ndarray([-20, -0.26, 0.04, 0.26, 20], [5]) };
-  const y = fakeQuantize(x, scaling);
+  const y = fakeQuantize(x, 0.1, 0, { low: -128, high: 127 });
 
   test('gives what quantizing and back gives', () => {
     const [fake, real] = evaluate([y, dequantizeLinear(quantizeLinear(x, scaling), scaling)], feeds);

@@ -2,11 +2,13 @@
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { distill, onnxTeacher, type DistillInput, type DistillReport, type Teacher } from '../../distill/index.js';
+import type { TimeSeriesFrame } from '../../data/frame.js';
 import { createOrtEngine } from '../../engine/ort.js';
 import { NeuroDivergentError } from '../../errors.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
 import { dataFlagsText, readData, shellWord } from '../table.js';
-import { createTerminal, formatFigure, formatTable, printResult } from '../terminal.js';
+import { compress, holdOut } from '../ship.js';
+import { createTerminal, formatBytes, formatFigure, formatTable, printResult } from '../terminal.js';
 import { cancellable, configured, createBars, usualValidation, type TrainingFlags } from '../training.js';
 
 export interface DistillFlags extends TrainingFlags, DistillInput {
@@ -14,6 +16,8 @@ export interface DistillFlags extends TrainingFlags, DistillInput {
   readonly model: string;
   readonly horizon?: number;
   readonly cache?: string;
+  /** Where the student goes in INT8. */
+  readonly int8?: string;
 }
 
 export async function distillCommand(flags: DistillFlags): Promise<void> {
@@ -58,7 +62,7 @@ export async function distillCommand(flags: DistillFlags): Promise<void> {
   const bars = createBars(terminal);
   const runs = join(out, 'students');
   const { alpha, truth, scales, spectrum, tilt, extra, combine, seeds } = flags;
-  const { forecaster, report } = await cancellable(out, (signal) =>
+  const { forecaster, report, aware } = await cancellable(out, (signal) =>
     distill({
       ...{ alpha, truth, scales, spectrum, tilt, extra, combine, seeds },
       ...rest,
@@ -66,6 +70,7 @@ export async function distillCommand(flags: DistillFlags): Promise<void> {
       student: models[0]!,
       frame,
       validationSize,
+      aware: flags.int8 !== undefined,
       seed,
       cache: flags.cache ?? runs,
       checkpoints: runs,
@@ -74,12 +79,67 @@ export async function distillCommand(flags: DistillFlags): Promise<void> {
       on: bars.on,
     }).finally(bars.end),
   );
-  await forecaster.save(out, { overwrite });
+  const small = aware && (await smaller({ taught: forecaster, aware }, frame, validationSize));
+  await (small?.forecaster ?? forecaster).save(out, { overwrite });
+  if (small !== undefined) writeFileSync(flags.int8!, small.model);
   writeFileSync(join(out, 'distillation.json'), `${JSON.stringify(report, null, 2)}\n`);
   rmSync(runs, { recursive: true, force: true });
-  printResult(flags, { out, model: flags.model, validationRows: validationSize, ...report }, words(report));
-  terminal.say(`\nNext: nd quantize ${shellWord(out)} ${dataFlagsText(flags)} --out student.onnx`);
+  printResult(
+    flags,
+    { out, model: flags.model, validationRows: validationSize, ...report, ...(small && { int8: { file: flags.int8, ...small.int8 } }) }, // prettier-ignore
+    [words(report), ...(small ? [smallWords(small.int8)] : [])].join('\n\n'),
+  );
+  if (small === undefined)
+    terminal.say(`\nNext: nd quantize ${shellWord(out)} ${dataFlagsText(flags)} --out student.onnx`);
 }
+
+interface Int8 {
+  /** The student that lost less: as taught, or after learning on with INT8 in mind. */
+  readonly from: string;
+  readonly bytes: number;
+  /** On the validation windows, of the FP32 student as taught and of both in INT8; null for one beyond the gate. */
+  readonly fp32Mae: number;
+  readonly mae: Readonly<Record<string, number | null>>;
+}
+
+/** Both students in INT8; that with the smaller error goes on. Throws `ND_QUANTIZE_…` when neither passes the gate. */
+async function smaller(
+  students: Readonly<Record<'taught' | 'aware', Forecaster>>,
+  frame: TimeSeriesFrame,
+  validationSize: number,
+): Promise<{ forecaster: Forecaster; model: Uint8Array; int8: Int8 }> {
+  const { rest: calibration, held: validation } = holdOut(frame, validationSize, students.taught.inputLength);
+  const engine = createOrtEngine();
+  const tried = await Promise.allSettled(
+    Object.entries(students).map(async ([from, forecaster]) => {
+      const { model, report } = await compress(forecaster.models[0]!, { engine, to: 'int8', calibration, validation });
+      return { from, forecaster, model, report };
+    }),
+  );
+  const passed = tried.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const best = passed.toSorted((a, b) => a.report.mae - b.report.mae)[0];
+  if (best === undefined) throw tried.find((one) => one.status === 'rejected')!.reason;
+  const maeOf = (name: string): number | null => passed.find(({ from }) => from === name)?.report.mae ?? null;
+  const { sizeBytes: bytes } = best.report;
+  const fp32 = passed.find(({ from }) => from === 'taught') ?? best;
+  const int8 = {
+    from: best.from,
+    bytes,
+    fp32Mae: fp32.report.fp32Mae,
+    mae: { taught: maeOf('taught'), aware: maeOf('aware') },
+  };
+  return { forecaster: best.forecaster, model: best.model, int8 };
+}
+
+const smallWords = ({ from, bytes, fp32Mae, mae }: Int8): string =>
+  `${formatTable(
+    ['INT8', 'validation MAE'],
+    [
+      ['FP32', formatFigure(fp32Mae)],
+      ['as taught', formatFigure(mae['taught'] ?? null)],
+      ['trained with INT8 in mind', formatFigure(mae['aware'] ?? null)],
+    ],
+  )}\n\nKept: the student ${from === 'aware' ? 'trained with INT8 in mind' : 'as taught'}, ${formatBytes(bytes)}.`;
 
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 

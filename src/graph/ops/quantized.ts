@@ -4,11 +4,11 @@
  * there is one for every index of `axis`. https://arxiv.org/abs/1712.05877
  */
 import { ShapeError } from '../../errors.js';
-import { defineOp, type Tensor, type UnaryWith } from '../ir.js';
-import { forEachIndex, type NdArray } from '../ndarray.js';
+import { defineOp, type OpCall, type Operand, type Tensor, type UnaryWith } from '../ir.js';
+import { forEachIndex, zip, type NdArray } from '../ndarray.js';
 import type { OnnxEmitter } from '../onnx/emitter.js';
-import type { Shape } from '../shape.js';
-import { add, maximum, neg, stopGradient, sub } from './elementwise.js';
+import { broadcastShapes, type Shape } from '../shape.js';
+import { add, maximum, mul, neg, stopGradient, sub } from './elementwise.js';
 
 export interface IntegerScale {
   readonly scale: readonly number[];
@@ -99,15 +99,57 @@ export const castTo: UnaryWith<ToFloat> = defineOp({
   ],
 });
 
+interface IntegerLimits {
+  readonly low: number;
+  readonly high: number;
+}
+
 /**
- * What quantizing x and back gives, with the gradient passed straight through the rounding and stopped outside the
- * range: training with it is quantization-aware. https://arxiv.org/abs/1308.3432
+ * To integers from `low` to `high` and back, in float32 throughout: (clip(round(x / scale) + zero) - zero) · scale. Scale and
+ * zero are tensors that broadcast to x, so they may follow weights that still change.
  */
-export function fakeQuantize(x: Tensor, scaling: ToInteger & { readonly axis?: undefined }): Tensor {
-  const [low, high] = integerRange[scaling.dtype];
-  const edge = (integer: number): number => (integer - (scaling.zero?.[0] ?? 0)) * scaling.scale[0]!;
-  const clipped = neg(maximum(neg(maximum(x, edge(low))), -edge(high)));
-  return add(clipped, stopGradient(sub(dequantizeLinear(quantizeLinear(x, scaling), scaling), clipped)));
+export const throughIntegers: OpCall<[x: Tensor, scale: Operand, zero: Operand, limits: IntegerLimits]> = defineOp({
+  name: 'throughIntegers',
+  inputs: ['x', 'scale', 'zero'],
+  shape: ({ x, scale, zero }) => {
+    const shape = broadcastShapes('throughIntegers', x, broadcastShapes('throughIntegers', scale, zero));
+    if (shape.join() === x.join()) return x;
+    throw new ShapeError({
+      where: 'throughIntegers',
+      what: `scale [${scale}] and zero [${zero}] do not broadcast to x [${x}].`,
+      mend: 'Give one for the whole tensor, or one for each index of an axis.',
+    });
+  },
+  grad: 'none',
+  onnx: ({ low, high }, emit, { inputs: [x, scale, zero], outputs }) => {
+    const limit = (value: number): string => emit.constant(Float32Array.of(value), []);
+    const [steps] = emit.node('Div', [x!, scale!]);
+    const [whole] = emit.node('Round', [steps!]);
+    const [moved] = emit.node('Add', [whole!, zero!]);
+    const [clipped] = emit.node('Clip', [moved!, limit(low), limit(high)]);
+    const [back] = emit.node('Sub', [clipped!, zero!]);
+    emit.node('Mul', [back!, scale!], { outputs });
+  },
+  run: ({ x, scale, zero }, { low, high }, [shape]) => {
+    const steps = { data: zip((v, s) => roundHalfEven(Math.fround(v / s)), x, scale, shape!), shape: shape! };
+    const clipped = zip((q, z) => Math.min(high, Math.max(low, q + z)) - z, steps, zero, shape!);
+    return zip((q, s) => q * s, { data: clipped, shape: shape! }, scale, shape!);
+  },
+  samples: [
+    { shapes: [[2, 3], [], []], with: { low: -63, high: 63 } },
+    { shapes: [[2, 3], [1, 3], []], with: { low: 0, high: 255 } },
+  ],
+  domain: [0.05, 1],
+});
+
+/**
+ * The same with the gradient passed straight through the rounding and stopped outside the limits: training with it is
+ * quantization-aware. https://arxiv.org/abs/1308.3432
+ */
+export function fakeQuantize(x: Tensor, scale: Operand, zero: Operand, limits: IntegerLimits): Tensor {
+  const edge = (integer: number): Tensor => mul(sub(integer, zero), scale);
+  const clipped = neg(maximum(neg(maximum(x, edge(limits.low))), neg(edge(limits.high))));
+  return add(clipped, stopGradient(sub(throughIntegers(x, scale, zero, limits), clipped)));
 }
 
 function fitting(where: string, x: Shape, { scale, zero, axis }: IntegerScale): Shape {
