@@ -91,7 +91,7 @@ export function createProgram(): Command {
       new Option('--combine <way>', 'how several teachers become one (greedy)').choices(['greedy', 'mean', 'best']),
     )
     .option('--seeds <n>', 'students of each kind that are compared (3)', wholeNumber)
-    .option('--int8 <file>', 'learn on with INT8 in mind, and write the student as an INT8 model')
+    .option('--quantize <file>', 'learn on with INT8 in mind, and write the student as an INT8 model')
     .option('--cache <folder>', 'keep the forecasts of the teachers there for the next time')
     .action(async (_: object, command: Command) =>
       (await import('./commands/distill.js')).distillCommand(command.optsWithGlobals()),

@@ -40,10 +40,10 @@ test('nd distill makes a forecaster of the student and says what it gained, on s
   expect([again.code, jsonOf(again)['error']]).toMatchObject([7, { code: 'ND_FILE_EXISTS' }]);
 });
 
-test('nd distill --int8 writes the better of both students in INT8, and keeps it', async () => {
+test('nd distill --quantize writes the better of both students in INT8, and keeps it', async () => {
   const student = ['--model', 'mlp', '--set', 'hidden=64', '--set', 'layers=1', '--seeds', '1'];
   const args = ['distill', ...data, ...quick, ...student, '--teacher', 'teachers', '--cache', 'kept', '--out', 'e'];
-  const ended = await nd([...args, '--int8', 'e.onnx', '--json'], { cwd });
+  const ended = await nd([...args, '--quantize', 'e.onnx', '--json'], { cwd });
   expect([ended.code, ended.stderr]).toMatchObject([0, expect.stringContaining('mlp aware, seed 1')]);
   const { int8 } = jsonOf(ended) as { int8: { from: string; bytes: number; mae: Record<string, number | null> } };
   expect(readFileSync(join(cwd, 'e.onnx'))).toHaveLength(int8.bytes);

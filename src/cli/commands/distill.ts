@@ -17,7 +17,7 @@ export interface DistillFlags extends TrainingFlags, DistillInput {
   readonly horizon?: number;
   readonly cache?: string;
   /** Where the student goes in INT8. */
-  readonly int8?: string;
+  readonly quantize?: string;
 }
 
 export async function distillCommand(flags: DistillFlags): Promise<void> {
@@ -70,7 +70,7 @@ export async function distillCommand(flags: DistillFlags): Promise<void> {
       student: models[0]!,
       frame,
       validationSize,
-      aware: flags.int8 !== undefined,
+      aware: flags.quantize !== undefined,
       seed,
       cache: flags.cache ?? runs,
       checkpoints: runs,
@@ -81,12 +81,12 @@ export async function distillCommand(flags: DistillFlags): Promise<void> {
   );
   const small = aware && (await smaller({ taught: forecaster, aware }, frame, validationSize));
   await (small?.forecaster ?? forecaster).save(out, { overwrite });
-  if (small !== undefined) writeFileSync(flags.int8!, small.model);
+  if (small !== undefined) writeFileSync(flags.quantize!, small.model);
   writeFileSync(join(out, 'distillation.json'), `${JSON.stringify(report, null, 2)}\n`);
   rmSync(runs, { recursive: true, force: true });
   printResult(
     flags,
-    { out, model: flags.model, validationRows: validationSize, ...report, ...(small && { int8: { file: flags.int8, ...small.int8 } }) }, // prettier-ignore
+    { out, model: flags.model, validationRows: validationSize, ...report, ...(small && { int8: { file: flags.quantize, ...small.int8 } }) }, // prettier-ignore
     [words(report), ...(small ? [smallWords(small.int8)] : [])].join('\n\n'),
   );
   if (small === undefined)
