@@ -37,7 +37,9 @@ export async function benchCards({
   save = false,
   only,
 }: { save?: boolean; only?: readonly string[] | undefined } = {}) {
-  const kept = only ? (JSON.parse(readFileSync(file, 'utf8')) as { rows: CardRow[] }).rows : [];
+  const before = only && (JSON.parse(readFileSync(file, 'utf8')) as { machine: string; rows: CardRow[] });
+  const kept = before?.rows ?? [];
+  const here = `${cpus().length} cores of ${cpus()[0]!.model.trim()}, Node ${process.versions.node}`;
   const rows: CardRow[] = [];
   for (const model of models) {
     const known = kept.find((row) => row.model === model.id && !only!.includes(model.id));
@@ -46,7 +48,7 @@ export async function benchCards({
   }
   const report = {
     command: 'npm run bench -- cards --save',
-    machine: `${cpus().length} cores of ${cpus()[0]!.model.trim()}, Node ${process.versions.node}`,
+    machine: before && before.machine !== here ? `${before.machine}; ${only!.join(' and ')} on ${here}` : here,
     task: `inputLength ${task.inputLength}, horizon ${task.horizon}, ${batch} windows a step, ${together} series where they are forecast together`,
     rows,
   };
