@@ -41,7 +41,7 @@ test('what package.json lists exists', () => {
   for (const path of files.filter((path) => !path.startsWith('!'))) expect(existsSync(path), path).toBe(true);
 });
 
-test('a user gets the program, the demo data and the papers, and nothing else', () => {
+test('a user gets the program, the demo data, what emulates a board and the papers, and nothing else', () => {
   for (const path of [
     'package.json',
     'LICENSE',
@@ -56,7 +56,7 @@ test('a user gets the program, the demo data and the papers, and nothing else', 
   ])
     expect(packed).toContain(path);
   const wanted =
-    /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/[^.][^]*\.(js|d\.ts)|examples\/data\/[^/]+\.(csv|json|md))$/;
+    /^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/[^.][^]*\.(js|d\.ts)|targets\/arm64\/(emulate\.sh|README\.md)|examples\/data\/[^/]+\.(csv|json|md))$/;
   expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
   expect(packed.filter((path) => /(^|\/)(test|bench)\/|\.test\./.test(path))).toEqual([]);
 });

@@ -7,7 +7,7 @@ import { example, jsonOf, nd } from '../nd.js';
 
 /** The eight models of the first path, small enough to be emulated within a test. */
 const skeleton = 'dlinear,mlp,nhits,patchtst,tcn,lstm,gru,tsmixer';
-const small = ['mlp.hidden=64', 'nhits.hidden=[32,32]', 'patchtst.hidden=32', 'tcn.hidden=16', 'lstm.hidden=32', 'gru.hidden=32', 'tsmixer.series=1']; // prettier-ignore
+const small = ['mlp.hidden=64', 'nhits.hidden=[128,128]', 'patchtst.hidden=32', 'tcn.hidden=16', 'lstm.hidden=32', 'gru.hidden=32', 'tsmixer.series=1']; // prettier-ignore
 const emulated =
   spawnSync('qemu-aarch64-static', ['--version']).status === 0 && existsSync('/usr/aarch64-linux-gnu/lib/libc.so.6');
 
