@@ -68,12 +68,13 @@ describe.each(cases)('%s with %o', (id, options) => {
   const { plain, shipped } = graphs(id, options);
   const ops = topological(Object.values(shipped.outputs)).map(({ op }) => op.name);
 
-  // A step of a model that feeds back starts from a state, which the fused layers do not take.
-  test.skipIf(feedsBack(findModel(id), options))('its recurrent layers are the fused ones', () => {
-    verify(shipped);
-    expect(ops).not.toContain('gru');
-    expect(ops).not.toContain('lstm');
-  });
+  // A model that feeds back goes on from a state at each step after the window, which the fused layers do not take.
+  if (!feedsBack(findModel(id), options))
+    test('its recurrent layers are the fused ones', () => {
+      verify(shipped);
+      expect(ops).not.toContain('gru');
+      expect(ops).not.toContain('lstm');
+    });
 
   test.each([1, 3])('one graph serves %i windows at once', async (batch) => {
     const bound = (shape: readonly (number | string)[]): number[] => [batch, ...(shape.slice(1) as number[])];
