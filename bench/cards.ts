@@ -48,7 +48,7 @@ export async function benchCards({
   }
   const report = {
     command: 'npm run bench -- cards --save',
-    machine: before && before.machine !== here ? `${before.machine}; ${only!.join(' and ')} on ${here}` : here,
+    machine: before && before.machine !== here ? `${before.machine}; ${only.join(' and ')} on ${here}` : here,
     task: `inputLength ${task.inputLength}, horizon ${task.horizon}, ${batch} windows a step, ${together} series where they are forecast together`,
     rows,
   };
