@@ -103,13 +103,27 @@ export const streamSettings = wireObject(
     unit: z._default(z.nullable(z.string()), null),
     min: z._default(z.nullable(z.number()), null),
     max: z._default(z.nullable(z.number()), null),
+    /** Largest change in the stream's unit per second; faster is an alert. */
+    maxRate: z._default(z.nullable(positive), null),
+    /** So many equal readings in a row are an alert. */
+    stuckCount: z._default(z.nullable(z.int().check(z.gte(2))), null),
+    /** No reading for so long is an alert. */
+    maxSilenceMs: z._default(z.nullable(duration), null),
+    /** A forecast that crosses one of these is an alert. */
+    levels: z.prefault(
+      wireObject(
+        { above: z._default(z.nullable(z.number()), null), below: z._default(z.nullable(z.number()), null) },
+        strict,
+      ),
+      {},
+    ),
     acceptRetained: z._default(z.boolean(), false),
     /** Two cadences of the model when null. */
     latenessMs: z._default(z.nullable(duration), null),
     /** Longest gap that is imputed, in steps. */
     maxGap: z._default(count, 3),
   },
-  { strict: true, names: { latenessMs: 'lateness' } },
+  { strict: true, names: { latenessMs: 'lateness', maxSilenceMs: 'max_silence' } },
 );
 export type StreamSettings = z.output<typeof streamSettings>;
 

@@ -43,12 +43,23 @@ const defaultStream: StreamSettings = {
   unit: null,
   min: null,
   max: null,
+  maxRate: null,
+  stuckCount: null,
+  maxSilenceMs: null,
+  levels: { above: null, below: null },
   acceptRetained: false,
   latenessMs: null,
   maxGap: 3,
 };
 
-export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metrics, recall: Recall): Ingest {
+/** `outOfRange` hears of the readings that were refused for leaving their stream's range. */
+export function createIngest(
+  config: DeviceConfig,
+  clock: Clock,
+  metrics: Metrics,
+  recall: Recall,
+  outOfRange: (stream: IngestStream, timeMs: number, value: number) => void = () => undefined,
+): Ingest {
   const streams = new Map<string, IngestStream>();
   const configured = new Map(Object.entries(config.streams)); // names come from outside, and `constructor` is one too
 
@@ -107,8 +118,10 @@ export function createIngest(config: DeviceConfig, clock: Clock, metrics: Metric
         const stream = find(reading.channel === undefined ? streamName : `${streamName}_${reading.channel}`);
         const checked = typeof stream === 'string' ? stream : check(stream, reading);
         if (checked === undefined) metrics.samples.duplicate++;
-        else if (typeof checked === 'string') count(metrics.rejected, checked);
-        else {
+        else if (typeof checked === 'string') {
+          count(metrics.rejected, checked);
+          if (checked === 'out_of_range') outOfRange(stream as IngestStream, reading.timeMs, reading.value!);
+        } else {
           remember(checked.stream, checked.timeMs, checked.value);
           taken.push(checked);
         }
