@@ -1,5 +1,5 @@
 /** A device to be broken: a folder with a model in its slot, as an update leaves it, and its configuration. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packBundle } from '../src/bundle/pack.js';
@@ -10,6 +10,7 @@ import { openSlots } from '../src/runtime/slots.js';
 import { manifestOf } from '../test/runtime/fakes.js';
 
 export const stream = 'boiler';
+export const minute = 60_000;
 const steps = manifestOf().inputLength;
 
 /** A model that expects the last window again. */
@@ -54,6 +55,13 @@ export const settings = (stateDir: string, url: string, change: object = {}): Re
   streams: { [stream]: { lateness: 0 } },
   ...change,
 });
+
+/** Returns the path of the configuration file. */
+export function writeSettings(dir: string, content: Record<string, unknown>): string {
+  const path = join(dir, 'device.yaml');
+  writeFileSync(path, JSON.stringify(content));
+  return path;
+}
 
 export const prefix = 'neuro-divergent/plant1/pi7';
 

@@ -66,7 +66,7 @@ function device(arrivals: readonly Arrival[], settings: SeriesSettings): Step[] 
     { site: 's', device: 'd', state_dir: '.', mqtt: { url: 'mqtt://127.0.0.1' }, streams: { boiler: {} } },
     'T2',
   );
-  const ingest = createIngest(config, fakeClock(), createMetrics(), () => []);
+  const ingest = createIngest(config, fakeClock(), createMetrics(), { recall: () => [] });
   const series = createSeries(settings);
   return arrivals.map(({ timeMs, value }) => {
     const payload = Buffer.from(JSON.stringify({ ts: timeMs, value }));

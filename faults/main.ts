@@ -5,11 +5,12 @@
 import { parseArgs } from 'node:util';
 import { alertTraces } from './alerts.js';
 import { malformedBundles } from './bundles.js';
+import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
 import { malformedPayloads } from './payloads.js';
 import type { FaultRow, Tier } from './row.js';
 
-const rows: readonly FaultRow[] = [disorderedStreams, alertTraces, malformedPayloads, malformedBundles];
+const rows: readonly FaultRow[] = [killedWhileIngesting, disorderedStreams, alertTraces, malformedPayloads, malformedBundles];
 
 const SHOWN = 5;
 

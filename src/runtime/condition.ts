@@ -40,6 +40,7 @@ export function createCondition(kind: ConditionKind, subject: Subject, stored: W
       return watch;
     },
     observe(timeMs, value, fact) {
+      if (fact === undefined && watch.alert === undefined) return undefined;
       const verdict = {
         p: fact === undefined ? 1 : 0,
         sentence: fact ?? '',

@@ -18,11 +18,11 @@ import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
-import { conditionKinds, createCondition, crossing, inspectReading } from './condition.js';
-import type { Condition, ConditionKind, LastReading } from './condition.js';
+import { createConditions } from './conditions.js';
+import type { Raised } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createIngest } from './ingest.js';
-import type { IngestStream, NewReading } from './ingest.js';
+import type { NewReading } from './ingest.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
@@ -62,13 +62,13 @@ export async function runDevice(
   const topics = createTopics(config);
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
-  const ingest = createIngest(config, clock, metrics, (name, count) => store.newest(name, count), noteOutOfRange);
+  const conditions = createConditions(config, store, ports.newId);
+  const ingest = createIngest(config, clock, metrics, {
+    recall: (name, count) => store.newest(name, count),
+    outOfRange: conditions.outOfRange,
+  });
   const lanes = new Map<string, Lane>();
   const detectors = openDetectors(config, store, ports.newId);
-  const conditions = new Map<string, Condition>();
-  const lastReadings = new Map<string, LastReading>();
-  /** Alerts of conditions, until the message or the check that led to them is committed. */
-  let raised: { condition: Condition; alert: AlertPayload }[] = [];
   const lastArrivalMs = new Map<string, number>();
   for (const name of [...detectors.values()].flatMap(({ settings }) => settings.streams)) {
     ingest.admit(name);
@@ -98,10 +98,8 @@ export async function runDevice(
       outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true }),
   });
 
-  for (const name of Object.keys(config.streams)) {
-    for (const kind of conditionKinds) conditionOf(name, kind);
-    if (config.streams[name]!.maxSilenceMs !== null) lastArrivalMs.set(name, clock.monotonicMs());
-  }
+  for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
+    if (maxSilenceMs !== null) lastArrivalMs.set(name, clock.monotonicMs());
 
   if (store.setAside !== undefined) tell('database-set-aside', { reason: store.start, path: store.setAside });
   await updater.start();
@@ -145,13 +143,11 @@ export async function runDevice(
       steps: stepAll(lanes.get(name)),
     }));
     const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
-    for (const reading of readings) inspect(reading);
-    for (const { lane, steps: done } of steps) if (lane !== undefined) foresee(lane, done);
-    const facts = raised;
-    raised = [];
-    const alerts = [{ steps: facts }, ...steps, ...watched].some((group) =>
-      group.steps.some(({ alert }) => alert !== undefined),
-    );
+    readings.forEach(conditions.inspect);
+    for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
+    const facts = conditions.take();
+    const alerts =
+      facts.length > 0 || [...steps, ...watched].some((group) => group.steps.some(({ alert }) => alert !== undefined));
     commit(alerts ? 'full' : 'normal', () => {
       readings.forEach((reading, i) => storeReading(reading, flags[i]!));
       for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
@@ -164,49 +160,9 @@ export async function runDevice(
     for (const { condition, alert } of facts) tellAlert(condition.subject.stream, alert);
   }
 
-  function conditionOf(stream: string, kind: ConditionKind): Condition {
-    const name = `${stream}/${kind}`;
-    const stored = conditions.has(name) ? undefined : store.get(`condition/${name}`);
-    const subject = { key: `${config.device}/${name}`, stream, detector: kind, model: '', newId: ports.newId };
-    const condition =
-      conditions.get(name) ??
-      createCondition(kind, subject, stored && (JSON.parse(stored.toString()) as Condition['watch']));
-    conditions.set(name, condition);
-    return condition;
-  }
-
-  function observe(stream: string, kind: ConditionKind, timeMs: number, value: number, fact: string | undefined): void {
-    const condition = conditionOf(stream, kind);
-    const alert = condition.observe(timeMs, value, fact);
-    if (alert !== undefined) raised.push({ condition, alert });
-  }
-
-  function putFact({ condition, alert }: { condition: Condition; alert: AlertPayload }): void {
-    const { subject, kind, watch } = condition;
-    putAlert(subject.stream, alert, kind);
-    store.put(`condition/${subject.stream}/${kind}`, JSON.stringify(watch));
-  }
-
-  /** Faults of a sensor that show in its readings. */
-  function inspect({ stream: { name, settings }, timeMs, value }: NewReading): void {
-    if (value === undefined) return;
-    const { last, ...faults } = inspectReading(lastReadings.get(name), timeMs, value, settings);
-    lastReadings.set(name, last);
-    const facts = { ...faults, sensor_range: undefined, sensor_dropout: undefined };
-    for (const [kind, fact] of Object.entries(facts)) observe(name, kind as keyof typeof facts, timeMs, value, fact);
-  }
-
-  function noteOutOfRange({ name, settings }: IngestStream, timeMs: number, value: number): void {
-    const range = `${settings.min ?? '−∞'} to ${settings.max ?? '∞'}`;
-    observe(name, 'sensor_range', timeMs, value, `${value} lies outside of ${range}`);
-  }
-
-  /** Levels that the newest forecast crosses. */
-  function foresee({ settings: { subject, series, unit } }: Lane, steps: readonly Step[]): void {
-    const { bucket, forecast } = steps.findLast((step) => step.forecast !== undefined) ?? {};
-    const levels = config.streams[subject.stream]?.levels;
-    if (bucket === undefined || forecast === undefined || levels === undefined) return;
-    observe(subject.stream, 'level', bucket.startMs, bucket.value, crossing(forecast, series.cadenceMs, levels, unit));
+  function putFact({ condition, alert }: Raised): void {
+    putAlert(condition.subject.stream, alert, condition.kind);
+    conditions.remember(condition);
   }
 
   /** Returns the flags the reading is stored with. */
@@ -387,7 +343,7 @@ export async function runDevice(
     say(topics.reported, wireText(reportedPayload, updater.reported()));
     for (const [name, { watch }] of [...lanes, ...detectors])
       if (watch.alert !== undefined) say(topics.alert(name, 'anomaly'), wireText(alertPayload, watch.alert));
-    for (const { subject, kind, watch } of conditions.values())
+    for (const { subject, kind, watch } of conditions.all())
       if (watch.alert !== undefined) say(topics.alert(subject.stream, kind), wireText(alertPayload, watch.alert));
     outbox.resume();
   }
@@ -441,12 +397,9 @@ export async function runDevice(
   function findSilent(): void {
     for (const [name, { maxSilenceMs }] of Object.entries(config.streams)) {
       const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? Infinity);
-      if (maxSilenceMs === null || silentMs <= maxSilenceMs) continue;
-      const value = lastReadings.get(name)?.value ?? 0;
-      observe(name, 'sensor_dropout', clock.now(), value, `no reading for ${Math.round(silentMs / 1000)} s`);
+      if (maxSilenceMs !== null && silentMs > maxSilenceMs) conditions.silent(name, clock.now(), silentMs);
     }
-    const facts = raised;
-    raised = [];
+    const facts = conditions.take();
     if (facts.length > 0) commit('full', () => facts.forEach(putFact));
     for (const { condition, alert } of facts) tellAlert(condition.subject.stream, alert);
   }

@@ -52,13 +52,17 @@ const defaultStream: StreamSettings = {
   maxGap: 3,
 };
 
-/** `outOfRange` hears of the readings that were refused for leaving their stream's range. */
+export interface IngestHooks {
+  readonly recall: Recall;
+  /** Hears of the readings that were refused for leaving their stream's range. */
+  readonly outOfRange?: (stream: IngestStream, timeMs: number, value: number) => void;
+}
+
 export function createIngest(
   config: DeviceConfig,
   clock: Clock,
   metrics: Metrics,
-  recall: Recall,
-  outOfRange: (stream: IngestStream, timeMs: number, value: number) => void = () => undefined,
+  { recall, outOfRange }: IngestHooks,
 ): Ingest {
   const streams = new Map<string, IngestStream>();
   const configured = new Map(Object.entries(config.streams)); // names come from outside, and `constructor` is one too
@@ -120,7 +124,7 @@ export function createIngest(
         if (checked === undefined) metrics.samples.duplicate++;
         else if (typeof checked === 'string') {
           count(metrics.rejected, checked);
-          if (checked === 'out_of_range') outOfRange(stream as IngestStream, reading.timeMs, reading.value!);
+          if (checked === 'out_of_range') outOfRange?.(stream as IngestStream, reading.timeMs, reading.value!);
         } else {
           remember(checked.stream, checked.timeMs, checked.value);
           taken.push(checked);

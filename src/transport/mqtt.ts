@@ -155,13 +155,17 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     });
     current.on('connect', ({ sessionPresent }: IConnackPacket) => {
       answered = true;
-      subscribeNow(current, subscriptions).then(
-        () => {
-          if (client !== current || closed) return;
-          online = true;
-          stableTimer = setTimeout(() => (attempt = takeovers = 0), stableMs).unref();
-          onLink({ state: 'online', protocol, sessionPresent });
-        },
+      const ready = (): void => {
+        if (client !== current || closed || online) return;
+        online = true;
+        stableTimer = setTimeout(() => (attempt = takeovers = 0), stableMs).unref();
+        onLink({ state: 'online', protocol, sessionPresent });
+      };
+      const subscribed = subscribeNow(current, subscriptions);
+      // A broker that kept the session knows the subscriptions, and may send its whole backlog before the SUBACK.
+      if (sessionPresent) ready();
+      subscribed.then(
+        ready,
         (error: unknown) => {
           failure = { message: `subscribing failed: ${(error as Error).message}` };
           current.end(true);

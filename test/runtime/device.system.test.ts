@@ -29,7 +29,7 @@ import type { FileServer } from '../../src/transport/http.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
 import type { MqttLink } from '../../src/transport/mqtt.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
-import { fakeMachine, manifestOf } from './fakes.js';
+import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
 
 const minute = 60_000;
 const length = 4;
@@ -129,7 +129,13 @@ async function world(
     stateDir = join(dir, name),
     ports = {},
     detectors = {},
-  }: { stateDir?: string; ports?: Partial<Ports>; detectors?: Record<string, unknown> } = {},
+    boiler = {},
+  }: {
+    stateDir?: string;
+    ports?: Partial<Ports>;
+    detectors?: Record<string, unknown>;
+    boiler?: Record<string, unknown>;
+  } = {},
 ) {
   const heard: Heard[] = [];
   let online = (): void => undefined;
@@ -153,7 +159,7 @@ async function world(
       clock: 'trusted',
       http: { port: null },
       repository: { url: files.url, root_file: repository.rootFile },
-      streams: { boiler: { unit: '°C', lateness: 0 } },
+      streams: { boiler: { unit: '°C', lateness: 0, ...boiler } },
       detectors,
       alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
     },
@@ -299,6 +305,58 @@ describe('detectors without a model', () => {
       .toMatchObject({ id, state: 'firing' });
     await send(310, 60);
     await expect.poll(() => w.last('alert/pump/anomaly')).toMatchObject({ id, state: 'normal', event: 'resolved' });
+    await device.stop();
+  });
+});
+
+describe('conditions', () => {
+  test('faults of a sensor and levels ahead are alerts of their own kinds, which end, and outlive a restart', async () => {
+    const clock = fakeClock(startMs + 1000 * minute);
+    const w = await world('conditions', {
+      boiler: { max: 99, max_rate: 1, stuck_count: 3, max_silence: '10m', levels: { above: 80 } },
+      ports: { clock },
+    });
+    onTestFinished(() => w.close());
+    let device = w.start();
+    await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+    let at = 0;
+    const read = (value: number) => w.send('in/boiler', { ts: startMs + at++ * minute, value });
+    const alert = (kind: string) => expect.poll(() => w.last(`alert/boiler/${kind}`));
+
+    for (const value of [20, 20, 20]) await read(value);
+    await alert('sensor_stuck').toMatchObject({ event: 'opened', severity: 'warning', key: 'pi7/boiler/sensor_stuck' });
+    await read(21);
+    await alert('sensor_stuck').toMatchObject({ event: 'resolved', state: 'normal' });
+    await read(95);
+    await alert('sensor_rate').toMatchObject({ event: 'opened', reason: 'changed by 1.233 a second, more than 1' });
+    await read(120);
+    await alert('sensor_range').toMatchObject({ event: 'opened', reason: '120 lies outside of −∞ to 99' });
+    expect(device.probe.metrics.rejected).toMatchObject({ out_of_range: 1 });
+
+    await device.stop();
+    const before = w.heard.length;
+    device = w.start();
+    await expect
+      .poll(() => w.heard.slice(before).find(({ topic }) => topic === 'alert/boiler/sensor_range')?.body)
+      .toMatchObject({ event: 'opened', state: 'firing' });
+    await read(95);
+    await alert('sensor_range').toMatchObject({ event: 'resolved' });
+    await alert('sensor_rate').toMatchObject({ event: 'resolved' });
+
+    for (const value of [70, 72, 74, 76]) await read(value);
+    await w.push([{ release: 1 }], 'probation');
+    for (const value of [75, 74]) await read(value);
+    await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ p50: [72, 74, 76, 75] });
+    expect(w.last('alert/boiler/level')).toBeUndefined();
+    for (const value of [81, 76]) await read(value);
+    await alert('level').toMatchObject({ event: 'opened', reason: 'will rise above 80 °C in 4 min' });
+    for (const value of [75, 74, 75, 74, 75]) await read(value);
+    await alert('level').toMatchObject({ event: 'resolved' });
+
+    await clock.advance(11 * minute);
+    await alert('sensor_dropout').toMatchObject({ event: 'opened', reason: 'no reading for 660 s' });
+    await read(75);
+    await alert('sensor_dropout').toMatchObject({ event: 'resolved' });
     await device.stop();
   });
 });

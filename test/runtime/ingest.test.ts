@@ -15,7 +15,7 @@ function ingestOf(change: Record<string, unknown> = {}, recall: Recall = () => [
     parseConfig({ ...base, streams: { boiler: { unit: '°C', min: -50, max: 150 } }, ...change }, 'test'),
     clock,
     metrics,
-    recall,
+    { recall },
   );
   const send = (payload: unknown, stream = 'boiler', retain = false) =>
     ingest.read(stream, {

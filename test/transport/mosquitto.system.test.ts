@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
@@ -169,6 +170,24 @@ describe.skipIf(mosquitto === undefined)('with mosquitto', () => {
     await vi.waitFor(() => expect(after.messages).toMatchObject([{ text: 'late' }]), soon);
     await online(after);
     expect(after.events).toMatchObject([{ state: 'online', protocol: 5, sessionPresent: true }]);
+  });
+
+  test('a long backlog does not keep the link from speaking', async () => {
+    const { url } = await broker();
+    const before = connect(url);
+    await online(before);
+    await before.link.close();
+    const fleet = await other(url);
+    for (let i = 0; i < 300; i++) await fleet.client.publishAsync('in/boiler', String(i), { qos: 1 });
+    const could: boolean[] = [];
+    const after = connect(url, {
+      onMessage: async () => {
+        await setTimeout(2);
+        could.push(after.link.online);
+      },
+    });
+    await vi.waitFor(() => expect(could).toHaveLength(300), soon);
+    expect(could.indexOf(true)).toBeLessThan(10);
   });
 
   test('a session that the broker has forgotten is made anew, with its subscriptions', async () => {

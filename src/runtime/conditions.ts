@@ -1,0 +1,90 @@
+/** The conditions of all streams: what readings, silence and forecasts show is collected until its cause is committed. */
+import type { DeviceConfig } from '../contracts/config.js';
+import type { AlertPayload } from '../contracts/payload.js';
+import { conditionKinds, createCondition, crossing, inspectReading } from './condition.js';
+import type { Condition, ConditionKind, LastReading } from './condition.js';
+import type { IngestStream, NewReading } from './ingest.js';
+import type { Lane, Step } from './lane.js';
+import type { Store } from './store.js';
+
+export interface Raised {
+  readonly condition: Condition;
+  readonly alert: AlertPayload;
+}
+
+export interface Conditions {
+  /** Faults of a sensor that show in its readings. */
+  inspect(reading: NewReading): void;
+  /** A reading was refused for leaving the stream's range. */
+  outOfRange(stream: IngestStream, timeMs: number, value: number): void;
+  /** Levels that the newest forecast crosses. */
+  foresee(lane: Lane, steps: readonly Step[]): void;
+  /** Nothing has come for so long. */
+  silent(stream: string, nowMs: number, silentMs: number): void;
+  /** The alerts since it was last asked; each must be stored, and its condition remembered. */
+  take(): readonly Raised[];
+  /** Call it inside `store.write`. */
+  remember(condition: Condition): void;
+  all(): readonly Condition[];
+}
+
+export function createConditions(config: DeviceConfig, store: Store, newId: () => string): Conditions {
+  const known = new Map<string, Readonly<Record<ConditionKind, Condition>>>();
+  const last = new Map<string, LastReading>();
+  let raised: Raised[] = [];
+
+  function of(stream: string): Readonly<Record<ConditionKind, Condition>> {
+    const found = known.get(stream);
+    if (found !== undefined) return found;
+    const made = Object.fromEntries(conditionKinds.map((kind) => [kind, open(stream, kind)]));
+    known.set(stream, made as Record<ConditionKind, Condition>);
+    return made as Record<ConditionKind, Condition>;
+  }
+
+  function open(stream: string, kind: ConditionKind): Condition {
+    const name = `${stream}/${kind}`;
+    const stored = store.get(`condition/${name}`);
+    const subject = { key: `${config.device}/${name}`, stream, detector: kind, model: '', newId };
+    return createCondition(kind, subject, stored && (JSON.parse(stored.toString()) as Condition['watch']));
+  }
+
+  function observe(stream: string, kind: ConditionKind, timeMs: number, value: number, fact: string | undefined): void {
+    const condition = of(stream)[kind];
+    const alert = condition.observe(timeMs, value, fact);
+    if (alert !== undefined) raised.push({ condition, alert });
+  }
+
+  Object.keys(config.streams).forEach(of); // an alert of before the restart is told on connecting
+
+  return {
+    inspect({ stream: { name, settings }, timeMs, value }) {
+      if (value === undefined) return;
+      const { last: newest, ...shown } = inspectReading(last.get(name), timeMs, value, settings);
+      last.set(name, newest);
+      // A reading that is taken lies in its range and ends a silence.
+      const facts = { ...shown, sensor_range: undefined, sensor_dropout: undefined };
+      for (const [kind, fact] of Object.entries(facts)) observe(name, kind as keyof typeof facts, timeMs, value, fact);
+    },
+    outOfRange({ name, settings: { min, max } }, timeMs, value) {
+      observe(name, 'sensor_range', timeMs, value, `${value} lies outside of ${min ?? '−∞'} to ${max ?? '∞'}`);
+    },
+    foresee({ settings: { subject, series, unit } }, steps) {
+      const { bucket, forecast } = steps.findLast((step) => step.forecast !== undefined) ?? {};
+      const levels = config.streams[subject.stream]?.levels;
+      if (bucket === undefined || forecast === undefined || levels === undefined) return;
+      const fact = crossing(forecast, series.cadenceMs, levels, unit);
+      observe(subject.stream, 'level', bucket.startMs, bucket.value, fact);
+    },
+    silent(stream, nowMs, silentMs) {
+      const value = last.get(stream)?.value ?? 0;
+      observe(stream, 'sensor_dropout', nowMs, value, `no reading for ${Math.round(silentMs / 1000)} s`);
+    },
+    take() {
+      const taken = raised;
+      raised = [];
+      return taken;
+    },
+    remember: ({ subject, kind, watch }) => store.put(`condition/${subject.stream}/${kind}`, JSON.stringify(watch)),
+    all: () => [...known.values()].flatMap((kinds) => Object.values(kinds)),
+  };
+}
