@@ -10,7 +10,13 @@ import { disorderedStreams } from './disorder.js';
 import { malformedPayloads } from './payloads.js';
 import type { FaultRow, Tier } from './row.js';
 
-const rows: readonly FaultRow[] = [killedWhileIngesting, disorderedStreams, alertTraces, malformedPayloads, malformedBundles];
+const rows: readonly FaultRow[] = [
+  killedWhileIngesting,
+  disorderedStreams,
+  alertTraces,
+  malformedPayloads,
+  malformedBundles,
+];
 
 const SHOWN = 5;
 

@@ -65,7 +65,7 @@ export async function runDevice(
   const conditions = createConditions(config, store, ports.newId);
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
-    outOfRange: conditions.outOfRange,
+    outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
   });
   const lanes = new Map<string, Lane>();
   const detectors = openDetectors(config, store, ports.newId);
@@ -143,7 +143,7 @@ export async function runDevice(
       steps: stepAll(lanes.get(name)),
     }));
     const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
-    readings.forEach(conditions.inspect);
+    for (const reading of readings) conditions.inspect(reading);
     for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
     const alerts =

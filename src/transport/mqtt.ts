@@ -164,13 +164,10 @@ export function connectMqtt(options: MqttOptions): MqttLink {
       const subscribed = subscribeNow(current, subscriptions);
       // A broker that kept the session knows the subscriptions, and may send its whole backlog before the SUBACK.
       if (sessionPresent) ready();
-      subscribed.then(
-        ready,
-        (error: unknown) => {
-          failure = { message: `subscribing failed: ${(error as Error).message}` };
-          current.end(true);
-        },
-      );
+      subscribed.then(ready, (error: unknown) => {
+        failure = { message: `subscribing failed: ${(error as Error).message}` };
+        current.end(true);
+      });
     });
     current.once('close', () => {
       if (client !== current) return;

@@ -27,7 +27,11 @@ test('a condition opens with the first fact, keeps one alert while it holds, and
   });
   expect(condition.observe(2, 76, 'will rise')).toBeUndefined();
   const continued = createCondition('level', subject, condition.watch);
-  expect(continued.observe(3, 70, undefined)).toMatchObject({ event: 'resolved', reason: 'as expected again', id: 'id' });
+  expect(continued.observe(3, 70, undefined)).toMatchObject({
+    event: 'resolved',
+    reason: 'as expected again',
+    id: 'id',
+  });
   expect(continued.observe(4, 75, 'will rise')).toMatchObject({ event: 'opened' });
 });
 
