@@ -141,10 +141,9 @@ export function channelOf({ weight, axis }: Pick<Layer, 'weight' | 'axis'>): (i:
   return (i) => Math.floor(i / inner) % shape[axis]!;
 }
 
-/** Symmetric int8 for each output channel. `atLeast` keeps a channel's scale from getting too fine. */
+/** Symmetric int8 for each output channel. */
 export function quantizeWeight(
   { weight, axis }: Pick<Layer, 'weight' | 'axis'>,
-  atLeast?: (channel: number) => number,
   largest = largestWeight,
 ): QuantizedWeight {
   const data = constantValues(weight)!;
@@ -152,10 +151,7 @@ export function quantizeWeight(
   const channel = channelOf({ weight, axis });
   const scale = new Array<number>(shape[axis]!).fill(0);
   for (let i = 0; i < data.length; i++) scale[channel(i)] = Math.max(scale[channel(i)]!, Math.abs(data[i]!) / largest);
-  for (const [c, value] of scale.entries()) {
-    const chosen = Math.max(value, atLeast?.(c) ?? 0);
-    scale[c] = Math.fround(chosen === 0 ? 1 : chosen); // a channel of zeros takes any scale
-  }
+  for (const [c, value] of scale.entries()) scale[c] = Math.fround(value === 0 ? 1 : value); // a channel of zeros takes any scale
   const values = Int8Array.from(data, (value, i) =>
     Math.max(-largest, Math.min(largest, Math.round(value / scale[channel(i)]!))),
   );

@@ -3,15 +3,17 @@ import type { Engine } from '../engine/port.js';
 import {
   add,
   constant,
-  constantValues,
   conv1d,
   definePass,
   dequantizeLinear,
   dynamicProduct,
   gemm,
+  matmul,
   mergeEqual,
+  neg,
   quantizeLinear,
   runPasses,
+  sub,
   substitute,
   type Graph,
   type Node,
@@ -135,33 +137,25 @@ function dynamicNode({ op, inputs }: Node, layer: Layer): Tensor {
 
 const throughInteger = (x: Tensor, scale: ActivationScale): Tensor => dequantizeLinear(quantizeLinear(x, scale), scale);
 
-/** The node between quantize and dequantize nodes, in the pattern that runtimes turn into one integer product. */
+/**
+ * The node between quantize and dequantize nodes, in the pattern that runtimes turn into one integer product. A bias comes
+ * after it, in FP32. It is subtracted, since ONNX Runtime makes a Gemm of a product and a sum and fuses that with the
+ * activation behind it before it looks for integers: it would then dequantize all weights in every run.
+ */
 function integerNode(
   { op, inputs, attributes }: Node,
   layer: Layer,
   [input, output]: readonly ActivationScale[],
 ): Tensor {
-  const bias = op === gemm.op ? constantValues(inputs[2]!) : undefined;
-  const { values, scale } = integerWeight(layer, input!, bias);
+  const { values, scale } = quantizeWeight(layer);
   const zero = scale.map(() => 0); // may be left out by ONNX's rules, but then ONNX Runtime does not recognise the pattern
   const weight = dequantizeLinear(constant(values, layer.weight.shape as readonly number[], 'int8'), {
     scale,
     zero,
     axis: layer.axis,
   });
-  const rest = bias === undefined ? inputs.slice(2) : [integerBias(bias, input!, scale)];
-  const [y] = createNode(op, [throughInteger(inputs[0]!, input!), weight, ...rest], attributes).outputs;
+  const x = throughInteger(inputs[0]!, input!);
+  if (op === gemm.op) return sub(matmul(x, weight), neg(inputs[2]!));
+  const [y] = createNode(op, [x, weight, ...inputs.slice(2)], attributes).outputs;
   return output === undefined ? y! : throughInteger(y!, output);
-}
-
-/** A bias is counted in int32 steps of input scale times weight scale, so that scale must not be too fine for it. */
-const largestBias = 2 ** 30;
-
-export const integerWeight = (layer: Layer, input: ActivationScale, bias?: ArrayLike<number>) =>
-  quantizeWeight(layer, (channel) => Math.abs(bias?.[channel] ?? 0) / (input.scale[0] * largestBias));
-
-function integerBias(bias: ArrayLike<number>, input: ActivationScale, weightScale: readonly number[]): Tensor {
-  const scale = weightScale.map((value) => Math.fround(value * input.scale[0]));
-  const steps = Int32Array.from(bias, (value, channel) => Math.round(value / scale[channel]!));
-  return dequantizeLinear(constant(steps, [steps.length], 'int32'), { scale, axis: 0 });
 }

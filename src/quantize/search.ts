@@ -6,10 +6,10 @@ import { NeuroDivergentError } from '../errors.js';
 import { constantValues } from '../graph/index.js';
 import { median } from '../stats/quantile.js';
 import { forecastError, type ForecastError } from './error.js';
-import { channelOf, findLayers, type Layer, type Precision } from './layers.js';
+import { channelOf, findLayers, quantizeWeight, type Layer, type Precision } from './layers.js';
 import { signalToNoise } from './noise.js';
-import { activationScale, methods, type Method } from './range.js';
-import { integerWeight, observe, rewrite, type Precisions, type Scaling } from './rewrite.js';
+import { methods, type Method } from './range.js';
+import { observe, rewrite, type Precisions } from './rewrite.js';
 import { saturatingChannels } from './saturation.js';
 import type { Found, Task } from './task.js';
 import { someWindows, windowCount, type WindowArrays } from './windows.js';
@@ -67,7 +67,7 @@ export async function search(task: Task, ladders: readonly Ladder[]): Promise<Fo
   }
 
   const scaling = { histograms, method, target };
-  const saturations = countSaturating(precisions, scaling);
+  const saturations = countSaturating(precisions);
   const noise = await signalToNoise(task, layers, (graph) => rewrite(graph, precisions, scaling), calibration);
   return {
     graph: rewrite(float, precisions, scaling),
@@ -161,11 +161,11 @@ function calibrationOf({ calibration, float }: Task): WindowArrays {
 }
 
 /** Throws `ND_QUANTIZE_SATURATION` when x86 without VNNI would clip sums of some channels. */
-function countSaturating(precisions: Precisions, { histograms, method, target }: Scaling): number {
+function countSaturating(precisions: Precisions): number {
   let count = 0;
   for (const [layer, precision] of precisions) {
     if (precision !== 'int8') continue;
-    const { values, scale } = integerWeight(layer, activationScale(histograms.get(layer.nodes[0].inputs[0]!)!, method, target.activations)); // prettier-ignore
+    const { values, scale } = quantizeWeight(layer);
     count += saturatingChannels(values, scale.length, channelOf(layer));
   }
   if (count === 0) return 0;

@@ -38,12 +38,16 @@ async function quantized(graph: Graph, calibration: WindowArrays, precision: Pre
   });
 }
 
-test('every product stands between quantize and dequantize nodes, and the forecast is never quantized', async () => {
+test('every product stands between quantize and dequantize nodes, no Gemm is left to be fused in floats, and the forecast is never quantized', async () => {
   const graph = await quantized(float, windows);
   verify(graph);
-  const lines = printGraph(graph).trim().split('\n');
+  // Long biases are stored in FP16; the cast is beside the point.
+  const lines = printGraph(graph)
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('castTo'));
   const scaled = ['constant', 'dequantizeLinear'];
-  const product = ['quantizeLinear', 'dequantizeLinear', ...scaled, ...scaled, 'gemm'];
+  const product = ['quantizeLinear', 'dequantizeLinear', ...scaled, 'matmul', 'constant', 'neg', 'sub'];
   expect(lines.map((line) => line.replace(/^\S+ = (\w+).*/, '$1').replace(/^return.*/, 'return'))).toEqual([
     ...['input', 'reshape', ...product, 'relu', ...product, 'relu', ...product, 'reshape', 'return'],
   ]);

@@ -183,6 +183,9 @@ interface ModelEmitter extends OnnxEmitter {
   usesMicrosoft(): boolean;
 }
 
+/** Longer constants are written without a look whether they are there: they are weights, which differ. */
+const comparedBytes = 16_384;
+
 function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEmitter {
   let counter = 0;
   let microsoft = false;
@@ -190,9 +193,11 @@ function createEmitter(nodes: NodeProto[], initializers: TensorProto[]): ModelEm
   const fresh = (): string => `t${counter++}`;
 
   const tensor = (rawData: Uint8Array, shape: readonly number[], dataType: DataType): string => {
-    // Small constants (axes, shapes, zeros) come up again and again; they are written once.
+    // Constants (axes, shapes, zeros, scales of a step that is repeated) come up again and again; they are written once.
     const key =
-      rawData.length <= 64 ? `${dataType}|${shape.join()}|${Buffer.from(rawData).toString('hex')}` : undefined;
+      rawData.length <= comparedBytes
+        ? `${dataType}|${shape.join()}|${Buffer.from(rawData).toString('latin1')}`
+        : undefined;
     const known = key === undefined ? undefined : constants.get(key);
     if (known !== undefined) return known;
     const name = `c${counter++}`;
