@@ -66,11 +66,15 @@ test('an output that is an input, a constant or another output is a copy', () =>
   ]);
 });
 
-test('equal small constants are written once, large ones as they come', () => {
-  const g = createGraph();
-  const large = (): ReturnType<typeof constant> => constant(new Float32Array(100), [100]);
-  const y = add(add(mul(mul(g.input('x', [100]), 2), 2), large()), large());
-  expect(written(g.finish({ y })).graph!.initializer).toHaveLength(3);
+test('equal constants are written once, those as large as weights as they come', () => {
+  const initializers = (length: number): number => {
+    const g = createGraph();
+    const same = (): ReturnType<typeof constant> => constant(new Float32Array(length), [length]);
+    const y = add(add(mul(mul(g.input('x', [length]), 2), 2), same()), same());
+    return written(g.finish({ y })).graph!.initializer.length;
+  };
+  expect(initializers(100)).toBe(2);
+  expect(initializers(5000)).toBe(3);
 });
 
 test.each(opCases())('$title writes no constant that nothing reads: runtimes warn of them', ({ graph }) => {
