@@ -2,12 +2,14 @@
  * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
+ * `npm run bench -- accuracy [--models nhits,mlp] [--data etth1,m4] [--horizons 96,192] [--save] [--again] [--seconds 240]`, in parts,
  * `npm run bench -- anomaly [--data DIR] [--mode forecast|reconstruction]`, DIR laid out as ../shared/data,
  * `npm run bench -- distill [--save] [--again]`, which goes on too,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
  * `npm run bench -- [train|predict|fit] --check`, which compares with bench/baseline.json; `--save` writes it.
  */
 import { parseArgs } from 'node:util';
+import { benchAccuracy } from './accuracy.js';
 import { benchAnomaly } from './anomaly.js';
 import { benchCards } from './cards.js';
 import { findRegressions, keepRatios } from './check.js';
@@ -36,6 +38,8 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     data: { type: 'string' },
     mode: { type: 'string' },
+    horizons: { type: 'string' },
+    seed: { type: 'string' },
   },
 });
 const { peers } = values;
@@ -60,6 +64,17 @@ const compared = {
 type Compared = keyof typeof compared;
 const isCompared = (name: string | undefined): name is Compared => name !== undefined && Object.hasOwn(compared, name);
 const others = {
+  accuracy: () =>
+    benchAccuracy({
+      only: named,
+      save: values.save,
+      again: values.again,
+      ...(values.data && { data: values.data.split(',') }),
+      ...(values.horizons && { horizons: values.horizons.split(',').map(Number) }),
+      ...(values.seed && { seed: Number(values.seed) }),
+      ...(values.seconds && { budgetSeconds: Number(values.seconds) }),
+      ...(values.threads && { threads: Number(values.threads) }),
+    }),
   anomaly: () =>
     benchAnomaly({
       data: values.data ?? dataFolder(),

@@ -26,6 +26,7 @@ export const errorKinds = {
   ND_DATA_INVALID: 'data',
 
   ND_EVALUATE_LENGTHS: 'data',
+  ND_EVALUATE_PROTOCOL: 'data',
   ND_EVALUATE_ZERO_SCALE: 'data',
 
   ND_CONFIG_UNKNOWN_KEY: 'model',

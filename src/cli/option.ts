@@ -31,6 +31,11 @@ export const deviceOption = (): Option =>
     .default('any');
 
 export const addTrainingOptions = (command: Command): Command =>
+  addLearningOptions(command)
+    .option('--resume', 'go on from the checkpoint in the folder')
+    .option('--overwrite', 'replace the forecaster in the folder');
+
+export const addLearningOptions = (command: Command): Command =>
   command
     .option('--input-length <steps>', 'steps of the past to look at (three horizons)', wholeNumber)
     .option('--historic <columns>', 'columns known up to now', nameList)
@@ -50,9 +55,7 @@ export const addTrainingOptions = (command: Command): Command =>
     .option('--checkpointing', 'compute activations again in the backward pass: less memory, more time')
     .option('--threads <n>', 'threads', wholeNumber)
     .addOption(new Option('--provider <name>', 'what computes (cpu)').choices(providers))
-    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
-    .option('--resume', 'go on from the checkpoint in the folder')
-    .option('--overwrite', 'replace the forecaster in the folder');
+    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1);
 
 export const futureDataOption = (): Option =>
   new Option('--future-data <file>', 'CSV with the future columns for the steps that come next');

@@ -4,6 +4,7 @@ import { compressions } from '../quantize/task.js';
 import { version } from '../version.js';
 import {
   addDataOptions,
+  addLearningOptions,
   addTrainingOptions,
   deviceOption,
   futureDataOption,
@@ -54,15 +55,19 @@ export function createProgram(): Command {
       (await import('./commands/predict.js')).predictCommand(folder, command.optsWithGlobals()),
     );
 
-  addDataOptions(nd.command('evaluate'), 'past and truth')
-    .description('measure a forecaster beside naive, seasonal naive and ridge')
-    .argument('<folder>', 'what `nd train` wrote')
+  addLearningOptions(addDataOptions(nd.command('evaluate'), 'past and truth'))
+    .description('measure a forecaster, or models by a protocol of the literature, beside what costs nothing')
+    .argument('[folder]', 'what `nd train` wrote')
+    .option('--protocol <name>', 'ett, ratio:7,1,2 or m4: train on its training part, measure on its test part')
+    .option('--horizon <steps>', 'steps to forecast, by a protocol', wholeNumber)
+    .option('--model <names>', 'models to train by a protocol, separated by commas', nameList, ['nhits'])
+    .option('--test-data <file>', 'the test part of M4, where it is a file of its own')
     .option('--windows <n>', 'forecasts at the end of each series', wholeNumber, 20)
     .option('--step <steps>', 'steps between two of them (one horizon)', wholeNumber)
     .option('--season <steps>', 'length of a season (found from the values)', wholeNumber)
     .option('--report <file>', 'write a page with charts')
     .addOption(futureDataOption())
-    .action(async (folder: string, _: object, command: Command) =>
+    .action(async (folder: string | undefined, _: object, command: Command) =>
       (await import('./commands/evaluate.js')).evaluateCommand(folder, command.optsWithGlobals()),
     );
 

@@ -36,7 +36,7 @@ export interface TrainingFlags extends DataFlags, OutputFlags {
 export function configured(
   model: readonly string[],
   horizon: number,
-  { set, loss, scaler, seriesScaler, ...flags }: TrainingFlags,
+  { set, loss, scaler, seriesScaler, ...flags }: Omit<TrainingFlags, 'out'>,
   series = 1,
 ): Omit<ForecasterOptions, 'seed'> {
   const { models, train } = assign(model, { ...flags, horizon, series }, set);

@@ -69,6 +69,9 @@ function* fileBlocks(path: string): Generator<string> {
   }
 }
 
+/** A whole file, for tables that are small. Throws `ND_FILE_NOT_FOUND`. */
+export const fileText = (path: string): string => [...fileBlocks(path)].join('').replace(/^\uFEFF/, '');
+
 function loadBlocks(blocks: Iterable<string>, options: CsvOptions, where: string): LoadedFrame {
   const findings = createFindings();
   const reader = createReader(options, findings);
@@ -327,7 +330,7 @@ function fastRows(block: string, { separator, header }: Layout): string[][] | un
 }
 
 /** The fields of one line; a field that opens with a quote ends at the next single quote, and `""` stands for one. */
-function splitLine(line: string, separator: string): string[] {
+export function splitLine(line: string, separator: string): string[] {
   if (!line.includes('"')) return line.split(separator);
   const fields: string[] = [];
   for (let at = 0; at <= line.length;) {
@@ -351,10 +354,7 @@ function splitLine(line: string, separator: string): string[] {
  * Throws `ND_FILE_NOT_FOUND` and `DataError`.
  */
 export function readStaticCsv(path: string, names: readonly string[]): StaticTable {
-  const [header = '', ...lines] = [...fileBlocks(path)]
-    .join('')
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/);
+  const [header = '', ...lines] = fileText(path).split(/\r?\n/);
   const findings = createFindings();
   const separator = separatorOf(header);
   const known = splitLine(header, separator).map((name) => name.trim());

@@ -1,5 +1,6 @@
 /** Train, validation and test: always in this order of time, never shuffled. */
 
+import { parseFrequency } from '../time/frequency.js';
 import { rowAt, rowsOf, takeRows, type TimeSeriesFrame } from './frame.js';
 
 export interface SplitOptions {
@@ -38,4 +39,29 @@ export function splitFrame(frame: TimeSeriesFrame, { validation, test, context =
     validation: takeRows(frame, (s) => part(cuts[s]!.validationFrom, cuts[s]!.testFrom, cuts[s]!.from)),
     test: takeRows(frame, (s) => part(cuts[s]!.testFrom, cuts[s]!.to, cuts[s]!.from)),
   };
+}
+
+/** Rows of each series that learn, validate and test, from the first row on; what follows is not used. */
+export interface PartRows {
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+}
+
+/** A month of the papers has thirty days. */
+const monthMs = 30 * 86_400_000;
+
+/** 12, 4 and 4 months of the rows of the frequency; undefined where a month is no whole number of rows. */
+export function monthRows(frequency: string): PartRows | undefined {
+  const step = parseFrequency(frequency);
+  if (step.kind !== 'duration' || monthMs % step.ms !== 0) return undefined;
+  const month = monthMs / step.ms;
+  return { train: 12 * month, validation: 4 * month, test: 4 * month };
+}
+
+/** Shares of `rows`; train and test are rounded down, validation gets the rest, as in the code of Autoformer. */
+export function shareRows(rows: number, [train, validation, test]: readonly [number, number, number]): PartRows {
+  const whole = train + validation + test;
+  const [first, last] = [Math.floor((rows * train) / whole), Math.floor((rows * test) / whole)];
+  return { train: first, validation: rows - first - last, test: last };
 }

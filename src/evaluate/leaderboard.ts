@@ -1,8 +1,7 @@
 /** Which model is best: one row each, on the same windows. */
 
-import { NeuroDivergentError } from '../errors.js';
 import { type Backtest, seriesOf, trainingTarget } from './backtest.js';
-import { mae, mase, rmse, smape } from './metrics.js';
+import { mae, mase, rmse, smape, unlessZeroScale } from './metrics.js';
 import { formatTable } from './table.js';
 
 export interface LeaderboardRow {
@@ -34,15 +33,6 @@ export function leaderboard(result: Backtest, { season = 1 }: { season?: number 
     return { name, mae: mean('mae'), rmse: mean('rmse'), smape: mean('smape'), mase: mean('mase') };
   });
   return rows.sort((a, b) => a.mae - b.mae);
-}
-
-function unlessZeroScale(score: () => number): number {
-  try {
-    return score();
-  } catch (error) {
-    if (error instanceof NeuroDivergentError && error.code === 'ND_EVALUATE_ZERO_SCALE') return NaN;
-    throw error;
-  }
 }
 
 /** The leaderboard as a table for a terminal. */

@@ -69,6 +69,16 @@ function naiveError(train: Values, season: number, power: 1 | 2): number {
 export const mase = (actual: Values, forecast: Values, train: Values, season: number): number =>
   mae(actual, forecast) / naiveError(train, season, 1);
 
+/** A scaled score, NaN where the scale is zero. */
+export function unlessZeroScale(score: () => number): number {
+  try {
+    return score();
+  } catch (error) {
+    if (error instanceof NeuroDivergentError && error.code === 'ND_EVALUATE_ZERO_SCALE') return NaN;
+    throw error;
+  }
+}
+
 /** Root of the mean squared error over that of the seasonal naive forecast on `train`. Throws `ND_EVALUATE_ZERO_SCALE`. */
 export const rmsse = (actual: Values, forecast: Values, train: Values, season: number): number =>
   Math.sqrt(mse(actual, forecast) / naiveError(train, season, 2));

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { rowsOf, type TimeSeriesFrame } from '../../data/frame.js';
 import { createWindows } from '../../data/windows.js';
+import { NeuroDivergentError } from '../../errors.js';
 import { backtest, type BacktestModel } from '../../evaluate/backtest.js';
 import { fitRidge, naive, seasonalNaive, type PointForecast } from '../../evaluate/baselines.js';
 import { formatLeaderboard, leaderboard } from '../../evaluate/leaderboard.js';
@@ -12,6 +13,7 @@ import { naturalSeasons, parseFrequency } from '../../time/frequency.js';
 import { futureOf, readData, type DataFlags } from '../table.js';
 import { evaluationReport } from '../evaluation-report.js';
 import { createTerminal, printResult, type OutputFlags } from '../terminal.js';
+import type { ProtocolFlags } from './evaluate-protocol.js';
 
 export interface EvaluateFlags extends DataFlags, OutputFlags {
   readonly windows: number;
@@ -20,7 +22,23 @@ export interface EvaluateFlags extends DataFlags, OutputFlags {
   readonly report?: string;
 }
 
-export async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<void> {
+/** By the protocol that is named, or else forecasts from the end of each series. */
+export async function evaluateCommand(
+  folder: string | undefined,
+  flags: EvaluateFlags & Partial<ProtocolFlags>,
+): Promise<void> {
+  if (flags.protocol !== undefined)
+    return (await import('./evaluate-protocol.js')).evaluateByProtocol(folder, flags as ProtocolFlags, seasonOf);
+  if (folder === undefined)
+    throw new NeuroDivergentError('ND_CLI_USAGE', {
+      where: 'evaluate',
+      what: 'It is not said what is measured.',
+      mend: 'Name the folder that `nd train` wrote, or a --protocol, by which models are trained, too.',
+    });
+  return evaluateEnd(folder, flags);
+}
+
+async function evaluateEnd(folder: string, flags: EvaluateFlags): Promise<void> {
   const terminal = createTerminal(flags);
   const forecaster = await Forecaster.load(folder);
   const { inputLength, horizon } = forecaster;
