@@ -1,7 +1,7 @@
 /** Tables that are not long: a column for each series, as those of the long-horizon papers, or a row for each, as M4's. */
 import { fileText, splitLine } from './csv.js';
 import { frameFromColumns } from './from-columns.js';
-import { rowsOf, shared, type Columns, type TimeSeriesFrame } from './frame.js';
+import { rowsOf, shared, type TimeSeriesFrame } from './frame.js';
 import { createFindings, stopOnErrors } from './validate.js';
 
 /** Columns of the one series of a frame as series of their own: `target`, called `name`, and the `others`. */
@@ -21,7 +21,7 @@ export function seriesFromColumns(frame: TimeSeriesFrame, name: string, others: 
     ids: [name, ...others],
     offsets: Uint32Array.from({ length: sources.length + 1 }, (_, s) => s * rows),
     time,
-    columns: { target } as Columns,
+    columns: { target },
     available,
     frequency: frame.frequency,
   };
