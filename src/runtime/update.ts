@@ -33,6 +33,7 @@ export type UpdateEvent =
   | 'disproven'
   | 'restored'
   | 'restart'
+  | 'resume'
   | 'stop';
 
 /** Any pair that is not here cannot happen; `nextState` says so. */
@@ -59,6 +60,9 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
 
   ['activating', 'disproven', 'rolling_back'],
   ['probation', 'disproven', 'rolling_back'],
+  // An offer was refused while the model before it was, and is, on probation.
+  ['failed', 'proven', 'committed'],
+  ['failed', 'disproven', 'rolling_back'],
   ['rolling_back', 'restored', 'rolled_back'],
 
   // Killed on the way: the retained desired state comes again and everything before activation is simply repeated.
@@ -69,6 +73,13 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   ['testing', 'restart', 'idle'],
   ['activating', 'restart', 'activating'],
   ['rolling_back', 'restart', 'rolling_back'],
+
+  // The same, while another model is on probation.
+  ['offered', 'resume', 'probation'],
+  ['downloading', 'resume', 'probation'],
+  ['verifying', 'resume', 'probation'],
+  ['staged', 'resume', 'probation'],
+  ['testing', 'resume', 'probation'],
 
   ['idle', 'stop', 'idle'],
   ['committed', 'stop', 'idle'],
@@ -106,8 +117,14 @@ interface LineRecord {
   readonly floor: number;
   /** Unclean starts since activation. */
   readonly crashes: number;
-  readonly probation: { readonly untilMs: number; readonly forecasts: number };
-  /** Where activation is going; set from `activating` on. */
+  readonly probation: {
+    readonly minutes: number;
+    readonly untilMs: number;
+    readonly forecasts: number;
+    /** What it did wrong while another update was under way; judged when that has ended. */
+    readonly failure?: string;
+  };
+  /** What is activated and not proven yet; set from `activating` to the end of probation, whatever is offered meanwhile. */
   readonly candidate: Pointer | null;
 }
 
@@ -176,7 +193,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       metrics: {},
       floor: slots.pointer(line)?.release ?? 0,
       crashes: 0,
-      probation: { untilMs: 0, forecasts: 0 },
+      probation: { ...DEFAULT_PROBATION, untilMs: 0 },
       candidate: null,
     };
 
@@ -223,6 +240,17 @@ export function createUpdater(options: UpdaterOptions): Updater {
   function refuseLine(line: string, { reason, detail }: Refusal): void {
     count(options.metrics.updates.failed, reason);
     move(line, 'refuse', { code: reason, detail: detail.slice(0, 500) });
+    settle(line);
+  }
+
+  /** Ends a probation that is decided, unless an update is under way, which may replace the model anyway. */
+  function settle(line: string): void {
+    const { state, candidate, probation, floor } = recordOf(line);
+    if (candidate === null || (state !== 'probation' && state !== 'failed')) return;
+    const { release } = candidate;
+    if (probation.failure !== undefined) rolling = rolling.then(() => rollBack(line, probation.failure!));
+    else if (probation.forecasts <= 0 && clock.now() >= probation.untilMs)
+      move(line, 'proven', { release, floor: Math.max(floor, release), code: null, detail: null, candidate: null });
   }
 
   /** Reads the bundle in a slot; undefined when it is damaged or not for this machine. */
@@ -248,20 +276,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   async function rollBack(line: string, detail: string): Promise<void> {
-    const { candidate } = recordOf(line);
+    const { candidate, state } = recordOf(line);
+    if (nextState(state, 'disproven') === undefined && state !== 'rolling_back') return; // it is gone already
     const previous = candidate?.previous ?? null;
     count(options.metrics.updates.failed, 'self_test_failed');
-    move(line, 'disproven', { code: 'self_test_failed', detail: detail.slice(0, 500) });
+    move(line, 'disproven', {
+      code: 'self_test_failed',
+      detail: detail.slice(0, 500),
+      ...(candidate !== null && { release: candidate.release }),
+    });
     slots.point(line, previous && { ...previous, previous: null });
     if (previous === null || !(await bringUp(line, { ...previous, previous: null }))) options.deactivate(line);
-    move(line, 'restored', { candidate: null });
+    move(line, 'restored', { candidate: null, crashes: 0 });
   }
 
-  async function activate(line: string, candidate: Pointer, probation: DesiredModel['probation']): Promise<void> {
-    const { minutes = DEFAULT_PROBATION.minutes, forecasts = DEFAULT_PROBATION.forecasts } = probation ?? {};
+  async function activate(line: string, candidate: Pointer): Promise<void> {
     slots.point(line, candidate);
     if (await bringUp(line, candidate)) {
-      move(line, 'activated', { crashes: 0, probation: { untilMs: clock.now() + minutes * 60_000, forecasts } });
+      const { probation } = recordOf(line);
+      const untilMs = clock.now() + probation.minutes * 60_000;
+      move(line, 'activated', { crashes: 0, probation: { ...probation, untilMs } });
       options.tell('model-active', { line, release: candidate.release });
     } else await rollBack(line, 'the model did not load');
   }
@@ -288,19 +322,23 @@ export function createUpdater(options: UpdaterOptions): Updater {
       return outcome;
     }
     const { manifest, metrics } = outcome.value;
-    const slot = otherSlot(running?.slot);
+    await rolling; // a probation may have ended badly while this one was tested
+    const now = slots.pointer(line);
+    // What is not proven makes room; what is proven is never written over.
+    const unproven = recordOf(line).candidate !== null && now?.previous ? now : undefined;
+    const slot = unproven?.slot ?? otherSlot(now?.slot);
     slots.install(line, slot);
-    const { previous: _, ...previous } = running ?? { previous: null };
     const candidate: Pointer = {
       slot,
       release,
       manifestSha256: wanted.manifestSha256,
       streams: boundStreams(wanted, manifest)!,
       arm: wanted.arm ?? null,
-      previous: 'slot' in previous ? previous : null,
+      previous: unproven?.previous ?? (now === undefined ? null : withoutPrevious(now)),
     };
-    move(line, 'passed', { candidate, metrics });
-    await activate(line, candidate, wanted.probation);
+    const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
+    move(line, 'passed', { candidate, metrics, probation });
+    await activate(line, candidate);
     return accept(undefined);
   }
 
@@ -414,19 +452,24 @@ export function createUpdater(options: UpdaterOptions): Updater {
         if (stored !== undefined) records.set(line, JSON.parse(stored.toString()) as LineRecord);
         else records.set(line, { ...recordOf(line), release: slots.pointer(line)?.release ?? null });
         const { state, candidate } = recordOf(line);
-        const crashed = store.start === 'unclean' && (state === 'probation' || state === 'activating');
+        const crashed = store.start === 'unclean' && candidate !== null && state !== 'rolling_back';
         if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
+        if (candidate !== null) move(line, 'resume', { release: candidate.release });
         move(line, 'restart');
-        if (state === 'rolling_back' || recordOf(line).crashes >= MAX_CRASHES) {
+        if (state === 'rolling_back' || (candidate !== null && recordOf(line).crashes >= MAX_CRASHES)) {
           await rollBack(line, recordOf(line).detail ?? `${recordOf(line).crashes} unclean ends since activation`);
           continue;
         }
         if (state === 'activating' && candidate !== null) {
-          await activate(line, candidate, undefined);
+          await activate(line, candidate);
           continue;
         }
         const pointer = slots.pointer(line);
         if (pointer === undefined || (await bringUp(line, pointer))) continue;
+        if (candidate !== null) {
+          await rollBack(line, 'the slot does not hold the model any more');
+          continue;
+        }
         // The slot is damaged: what ran before is better than nothing, and nothing is better than not starting.
         if (pointer.previous !== null) {
           slots.point(line, { ...pointer.previous, previous: null });
@@ -467,18 +510,20 @@ export function createUpdater(options: UpdaterOptions): Updater {
     },
     observe(line, failure) {
       const record = recordOf(line);
-      if (record.state !== 'probation') return;
-      if (failure !== undefined) {
-        rolling = rolling.then(() => rollBack(line, failure));
-        return;
-      }
-      const forecasts = record.probation.forecasts - 1;
-      records.set(line, { ...record, probation: { ...record.probation, forecasts } });
-      if (forecasts > 0 || clock.now() < record.probation.untilMs) return;
-      move(line, 'proven', { floor: Math.max(record.floor, record.release ?? 0), candidate: null });
+      if (record.candidate === null) return;
+      const { probation } = record;
+      const forecasts = failure === undefined ? probation.forecasts - 1 : probation.forecasts;
+      const wrong = failure ?? probation.failure;
+      records.set(line, {
+        ...record,
+        probation: { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) },
+      });
+      settle(line);
     },
   };
 }
+
+const withoutPrevious = ({ previous: _, ...pointer }: Pointer): Omit<Pointer, 'previous'> => pointer;
 
 /** The streams a model serves, from `bind`; undefined when a binding names other roles than the manifest's target. */
 export function boundStreams(wanted: DesiredModel, manifest: Manifest | undefined): string[] | undefined {

@@ -56,7 +56,7 @@ let files: FileServer;
 let repository: Repository;
 const releases = new Map<number, string>();
 
-/** Releases: 1 and 2 are sound, 3 has golden vectors it cannot meet, 4 answers with NaN on large values. */
+/** Releases: 1, 2, 5 and 6 are sound, 3 has golden vectors it cannot meet, 4 answers with NaN on large values. */
 async function release(number: number, content: Uint8Array, answer: number): Promise<void> {
   const { schema: _s, files: _f, opset: _o, ops: _p, ...parts } = manifestOf({ release: number, name: 'boiler-naive' });
   const bundleDir = join(dir, `bundle-${number}`);
@@ -79,6 +79,8 @@ beforeAll(async () => {
   await release(1, model(0), 1);
   await release(2, model(0.5), 1.5);
   await release(3, model(0), 2);
+  await release(5, model(1), 2);
+  await release(6, model(2), 3);
 });
 afterAll(async () => {
   await files.close();
@@ -488,6 +490,50 @@ describe('a pushed model', () => {
     await w.feed(2);
     await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@1' });
     expect(device.probe.metrics.forecasts.failed).toBe(1);
+    await device.stop();
+  });
+
+  test('is judged to its end whatever is offered meanwhile, and its predecessor is never written over', async () => {
+    const w = await world('probation');
+    onTestFinished(() => w.close());
+    let device = w.start();
+    const slot = (name: string): number =>
+      (JSON.parse(readFileSync(join(w.stateDir, 'slots', 'boiler', name, 'manifest.json'), 'utf8')) as { release: number }).release; // prettier-ignore
+    await w.push([{ release: 1 }], 'probation');
+    await w.feed(12);
+    await expect.poll(() => w.reported()?.models[0]?.state).toBe('committed');
+
+    // Refused: the one on probation goes on, over a restart too, and is proven.
+    await w.push([{ release: 2, probation: { minutes: 0, forecasts: 8 } }], 'probation');
+    await w.push([{ release: 3 }], 'failed');
+    expect([slot('a'), slot('b')]).toEqual([1, 2]);
+    await w.feed(4);
+    await device.stop();
+    device = w.start();
+    await expect.poll(() => device.told).toContain('link');
+    await w.feed(12);
+    await expect
+      .poll(() => w.last('model/reported'))
+      .toMatchObject({ models: [{ state: 'committed', release: 2, slot: 'b', code: null }] });
+
+    // Replaced: the next takes the slot of the unproven one.
+    await w.push([{ release: 5, probation: { minutes: 60, forecasts: 1000 } }], 'probation');
+    expect([slot('a'), slot('b')]).toEqual([5, 2]);
+    await w.push([{ release: 6, probation: { minutes: 60, forecasts: 1000 } }], 'probation');
+    await expect
+      .poll(() => w.last('model/reported'))
+      .toMatchObject({ models: [{ release: 6, slot: 'a', previous: 2 }] });
+    expect([slot('a'), slot('b')]).toEqual([6, 2]);
+    expect(w.last('info')).toMatchObject({ models: [{ release: 6 }] });
+
+    // Damaged while on probation: what is proven comes back.
+    await device.stop();
+    writeFileSync(join(w.stateDir, 'slots', 'boiler', 'a', 'model.fp32.onnx'), 'damaged');
+    device = w.start();
+    await expect
+      .poll(() => w.last('model/reported'))
+      .toMatchObject({ models: [{ state: 'rolled_back', release: 6, slot: 'b', code: 'self_test_failed' }] });
+    await expect.poll(() => w.last('info')).toMatchObject({ models: [{ release: 2, slot: 'b' }] });
     await device.stop();
   });
 
