@@ -4,6 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { alertTraces } from './alerts.js';
+import { brokerForgets } from './broker.js';
+import { brokenConnections, stalledBroker } from './connection.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
@@ -12,6 +14,9 @@ import type { FaultRow, Tier } from './row.js';
 
 const rows: readonly FaultRow[] = [
   killedWhileIngesting,
+  brokerForgets,
+  brokenConnections,
+  stalledBroker,
   disorderedStreams,
   alertTraces,
   malformedPayloads,

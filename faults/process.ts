@@ -47,11 +47,14 @@ export function startDevice(configPath: string): RunningDevice {
   };
 }
 
-/** Polls until it holds. Throws after half a minute. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+/** Polls until it holds. Throws when that takes longer than `withinMs`. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  withinMs = PATIENCE_MS,
+): Promise<void> {
   for (const began = performance.now(); !(await holds());) {
-    if (performance.now() - began > PATIENCE_MS)
-      throw new Error(`waited ${PATIENCE_MS / 1000} s in vain until ${what}`);
+    if (performance.now() - began > withinMs) throw new Error(`waited ${withinMs / 1000} s in vain until ${what}`);
     await pause(10);
   }
 }

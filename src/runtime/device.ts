@@ -279,7 +279,7 @@ export async function runDevice(
   }
 
   function tellAlert(stream: string, { event, severity, started, ended, reason }: AlertPayload): void {
-    tell('alert', { stream, event, severity, started, ended, reason });
+    tell('alert', { stream, change: event, severity, started, ended, reason });
   }
 
   /** A full disk or a damaged page costs the record, never the service: forecasting goes on from memory. */
