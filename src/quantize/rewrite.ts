@@ -31,7 +31,7 @@ import {
   type Histogram,
   type Method,
 } from './range.js';
-import { storedWeight, type StoredBits } from './stored.js';
+import { storedWeight, storeFactors, type StoredBits } from './stored.js';
 import type { Target } from './targets.js';
 import { runWindows, withSession, type WindowArrays } from './windows.js';
 
@@ -86,7 +86,7 @@ export interface Scaling {
   readonly target: Target;
 }
 
-/** The graph with each layer at its precision, and all else that is large in FP16. */
+/** The graph with each layer at its precision, factors in eight bits, and all else that is large in FP16. */
 export function rewrite(graph: Graph, precisions: Precisions, { histograms, method, target }: Scaling): Graph {
   const stored = new Map<Tensor, Tensor>();
   const kept = new Set<Tensor>();
@@ -123,7 +123,7 @@ export function rewrite(graph: Graph, precisions: Precisions, { histograms, meth
     return layer?.nodes.some(({ op }) => op === node.op) ? dynamicNode(node, layer) : undefined;
   };
   const passes = [definePass('quantize-int8', [integerProduct, dynamicProducts]), mergeEqual];
-  return storeFp16(runPasses(substitute(graph, stored), passes), kept);
+  return storeFp16(storeFactors(runPasses(substitute(graph, stored), passes)), kept);
 }
 
 const storedBits: Partial<Record<Precision, StoredBits>> = { 'int8-weights': 8, 'int4-weights': 4 };

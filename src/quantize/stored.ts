@@ -2,7 +2,22 @@
  * Weights that are stored in few bits and computed with in FP32: blocks of neighbours share a scale. Written with the
  * plainest operators (Cast, Mul, Reshape), which runtimes work out once, at load; so it costs nothing when it runs.
  */
-import { castTo, constant, constantValues, halfConstant, mul, reshape, slice, type Tensor } from '../graph/index.js';
+import {
+  add,
+  castTo,
+  constant,
+  constantValues,
+  halfConstant,
+  mul,
+  normalizeRows,
+  reshape,
+  slice,
+  sub,
+  substitute,
+  topological,
+  type Graph,
+  type Tensor,
+} from '../graph/index.js';
 
 export type StoredBits = 4 | 8;
 
@@ -31,6 +46,41 @@ export function storedWeight(weight: Tensor, bits: StoredBits): Tensor {
   if (values.length === integers.length) return reshape(scaled, { shape });
   const flat = reshape(scaled, { shape: [integers.length] });
   return reshape(slice(flat, { axis: 0, start: 0, end: values.length }), { shape });
+}
+
+/** Fewer numbers are not worth the nodes that make them. */
+const factorsFrom = 512;
+/** Rounding must leave so much of them: the mean square over that of the error, 40 dB. Else they are FP16. */
+const factorSignal = 1e4;
+
+/** Factors and shifts of a normalization, one for each feature or step, in eight bits: one range for all, wherever it lies. */
+export function storeFactors(graph: Graph): Graph {
+  const nodes = topological(Object.values(graph.outputs));
+  const elsewhere = new Set<Tensor>(Object.values(graph.outputs));
+  for (const { op, inputs } of nodes) if (!elementwise.has(op)) for (const input of inputs) elsewhere.add(input);
+  const stored = new Map<Tensor, Tensor>();
+  for (const [tensor] of nodes.map(({ outputs }) => outputs)) {
+    const values = constantValues(tensor!);
+    if (values === undefined || values.length < factorsFrom || elsewhere.has(tensor!)) continue;
+    const factors = storedFactors(tensor!, values);
+    if (factors !== undefined) stored.set(tensor!, factors);
+  }
+  return substitute(graph, stored);
+}
+
+const elementwise: ReadonlySet<unknown> = new Set([add.op, sub.op, mul.op, normalizeRows.op]);
+
+function storedFactors(tensor: Tensor, values: ArrayLike<number>): Tensor | undefined {
+  const list = Array.from(values);
+  const low = list.reduce((a, b) => Math.min(a, b));
+  const high = list.reduce((a, b) => Math.max(a, b));
+  const step = (high - low) / 254;
+  const square = list.reduce((sum, value) => sum + value * value, 0) / list.length;
+  if (!(step > 0) || square < (factorSignal * (step * step)) / 12) return undefined;
+  const middle = (low + high) / 2;
+  const integers = Int8Array.from(list, (value) => Math.round((value - middle) / step));
+  const whole = castTo(constant(integers, tensor.shape as readonly number[], 'int8'), { dtype: 'float32' });
+  return add(mul(whole, step), middle);
 }
 
 /** The last block is filled up with zeros. The scales, `[blocks, 1]`, are FP16 times one number, so that FP16 reaches all that count. */

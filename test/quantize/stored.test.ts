@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createRandom } from '../../src/engine/random.js';
-import { constant, constantValues, createGraph, evaluate, toOnnx } from '../../src/graph/index.js';
-import { storedWeight, type StoredBits } from '../../src/quantize/stored.js';
+import { add, constant, constantValues, createGraph, evaluate, matmul, mul, toOnnx } from '../../src/graph/index.js';
+import { storedWeight, storeFactors, type StoredBits } from '../../src/quantize/stored.js';
 
 const back = (values: Float32Array, shape: readonly number[], bits: StoredBits): Float64Array => {
   const stored = storedWeight(constant(values, shape), bits);
@@ -62,4 +62,41 @@ test('the file takes 0.27 of FP32 in eight bits and 0.15 in four', () => {
   };
   expect(size(8)).toBeLessThan(0.27);
   expect(size(4)).toBeLessThan(0.15);
+});
+
+describe('factors of a normalization', () => {
+  const random = createRandom(3, 'factors');
+  const near = (middle: number, spread: number, length = 1024): Float32Array =>
+    Float32Array.from({ length }, () => middle + spread * (random() - 0.5));
+  const sizeOf = (values: Float32Array, use = mul): number => {
+    const g = createGraph();
+    const y = use(g.input('x', ['batch', values.length]), constant(values, [values.length]));
+    return toOnnx(storeFactors(g.finish({ y }))).length;
+  };
+
+  test('are stored in eight bits wherever they lie, a half step off at most', () => {
+    const values = near(1, 0.4);
+    const g = createGraph();
+    const y = add(mul(g.input('x', ['batch', 1024]), constant(values, [1024])), constant(near(0, 2), [1024]));
+    const graph = storeFactors(g.finish({ y }));
+    expect(toOnnx(graph).length).toBeLessThan(2 * 1024 + 1200);
+    const x = { shape: [1, 1024], data: new Float64Array(1024).fill(1) };
+    const [found, wanted] = [graph.outputs['y']!, y].map((tensor) => evaluate([tensor], { x })[0]!.data);
+    for (const [i, value] of wanted!.entries())
+      expect(Math.abs(found![i]! - value)).toBeLessThan((0.4 + 2) / 254 / 2 + 1e-6);
+  });
+
+  test.each([
+    ['few of them', near(1, 0.4, 256)],
+    ['equal ones', new Float32Array(1024).fill(1)],
+    ['one far from all others', near(0, 0.01).fill(100, 0, 1)],
+  ])('stay as they are: %s', (_, values) => {
+    expect(sizeOf(values)).toBeGreaterThan(4 * values.length);
+  });
+
+  test('are not the weights of a product', () => {
+    const g = createGraph();
+    const y = matmul(g.input('x', ['batch', 32]), constant(near(0, 1), [32, 32]));
+    expect(toOnnx(storeFactors(g.finish({ y }))).length).toBeGreaterThan(4096);
+  });
 });
