@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { alertTraces } from './alerts.js';
 import { brokerForgets } from './broker.js';
 import { brokenConnections, stalledBroker } from './connection.js';
+import { damagedDatabases } from './damage.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
@@ -17,6 +18,7 @@ const rows: readonly FaultRow[] = [
   brokerForgets,
   brokenConnections,
   stalledBroker,
+  damagedDatabases,
   disorderedStreams,
   alertTraces,
   malformedPayloads,

@@ -31,7 +31,7 @@ import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
 import type { Ports } from './ports.js';
 import { openSlots } from './slots.js';
-import { readingFlag } from './store.js';
+import { isDamage, readingFlag } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active } from './update.js';
 
@@ -55,7 +55,7 @@ const RING_STEPS = 50;
 export async function runDevice(
   config: DeviceConfig,
   ports: Ports,
-  signal: AbortSignal,
+  stopSignal: AbortSignal,
   onReady?: (probe: Probe) => void,
 ): Promise<void> {
   const { clock, store, machine, tell } = ports;
@@ -79,6 +79,8 @@ export async function runDevice(
   const boot = ports.newId();
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
+  const breakdown = new AbortController();
+  const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
   const updater = createUpdater({
     ...config,
@@ -101,7 +103,8 @@ export async function runDevice(
   for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
     if (maxSilenceMs !== null) lastArrivalMs.set(name, clock.monotonicMs());
 
-  if (store.setAside !== undefined) tell('database-set-aside', { reason: store.start, path: store.setAside });
+  if (store.setAside !== undefined)
+    tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
   await updater.start();
   link = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
@@ -110,7 +113,14 @@ export async function runDevice(
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
     ],
-    onMessage: receive,
+    onMessage: (message) => {
+      try {
+        receive(message);
+      } catch (error) {
+        if (isDamage(error)) breakdown.abort(error);
+        throw error;
+      }
+    },
     onLink,
   });
   onReady?.({ metrics, lanes });
@@ -125,7 +135,11 @@ export async function runDevice(
     every(PRUNE_MS, prune),
     measureLag(),
   ];
-  await Promise.all(loops);
+  await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
+  if (breakdown.signal.aborted) {
+    await link.close();
+    throw breakdown.signal.reason;
+  }
   await stop();
 
   /** A message in: parsed, judged and forecast upon, and on disk with all that came of it when this returns. */
@@ -282,12 +296,16 @@ export async function runDevice(
     tell('alert', { stream, change: event, severity, started, ended, reason });
   }
 
-  /** A full disk or a damaged page costs the record, never the service: forecasting goes on from memory. */
+  /** A full disk costs the record, never the service: forecasting goes on from memory. A damaged file is begun anew. */
   function commit(durability: 'normal' | 'full', work: () => void): void {
     try {
       store.write(work, durability);
     } catch (error) {
       metrics.databaseErrors++;
+      if (isDamage(error)) {
+        breakdown.abort(error);
+        throw error;
+      }
       tell('database-error', { detail: (error as Error).message });
     }
   }

@@ -13,7 +13,8 @@ import type { Clock } from './clock.js';
 import { runDevice } from './device.js';
 import { describeMachine } from './machine.js';
 import type { Ports } from './ports.js';
-import { openStore } from './store.js';
+import { isDamage, openStore } from './store.js';
+import type { Store } from './store.js';
 
 /** Exit codes of the service (EDGE.md §15, §17); 78 tells systemd not to restart. */
 export const deviceExit = { ok: 0, crashed: 70, badConfig: 78 } as const;
@@ -123,11 +124,20 @@ export async function runDeviceProcess(
   signal?.addEventListener('abort', stop, { once: true });
   const clock = createSystemClock(config.clock);
   mkdirSync(config.stateDir, { recursive: true });
-  const store = openStore({ path: join(config.stateDir, 'device.db'), clock, maxBytes: config.databaseBytes });
+  const open = (distrusted: boolean): Store =>
+    openStore({ path: join(config.stateDir, 'device.db'), clock, maxBytes: config.databaseBytes, distrusted });
   try {
-    await runDevice(config, realPorts(config, store, clock, tell), stopping.signal);
-    store.close();
-    return deviceExit.ok;
+    for (let store = open(false); ; store = open(true)) {
+      try {
+        await runDevice(config, realPorts(config, store, clock, tell), stopping.signal);
+        store.close();
+        return deviceExit.ok;
+      } catch (error) {
+        store.sql.close(); // and the marker stays: it ended in the middle of something
+        if (!isDamage(error) || store.start === 'damaged') throw error; // one fresh start mends a file, no more
+        tell('database-damaged', { detail: (error as Error).message });
+      }
+    }
   } catch (error) {
     // What matters is on disk; the supervisor starts us again.
     process.stderr.write(`${(error as Error).stack ?? String(error)}\n`);

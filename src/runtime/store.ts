@@ -13,6 +13,7 @@ import {
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from './clock.js';
+import { salvage } from './salvage.js';
 
 /** "nd" and the number of the file format. */
 const APPLICATION_ID = 0x6e640001;
@@ -45,6 +46,8 @@ export interface StoreOptions {
   readonly clock: Clock;
   /** Size cap of the file. */
   readonly maxBytes?: number;
+  /** The file has shown to be damaged while it was in use: it is set aside unseen. */
+  readonly distrusted?: boolean;
 }
 
 /** What was found on opening: `unclean` after a kill, `damaged` and `newer` files were set aside and a fresh one begun. */
@@ -56,6 +59,8 @@ export interface Store {
   readonly start: StoreStart;
   /** Where a damaged or newer file went. */
   readonly setAside: string | undefined;
+  /** Rows that were saved from a damaged file. */
+  readonly salvaged: number;
   /**
    * One transaction. `full` survives power loss; `normal` survives the death of the process, and power loss up to the
    * last full commit, which is at most 5 s old while data flows.
@@ -80,20 +85,23 @@ const FULL_EVERY_MS = 5000;
 const PRUNE_ROWS = 500;
 
 /** Opens or begins the file. Never refuses to start because of what a file holds: it is set aside. */
-export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOptions): Store {
+export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distrusted = false }: StoreOptions): Store {
   mkdirSync(dirname(path), { recursive: true });
   const marker = `${path}.running`;
   const existed = existsSync(path);
   let start: StoreStart = existed ? (existsSync(marker) ? 'unclean' : 'clean') : 'new';
   let setAside: string | undefined;
+  let salvaged = 0;
   let sql: Database.Database;
   try {
+    if (distrusted) throw new Error('the file is damaged');
     sql = openFile(path, maxBytes, start === 'unclean');
   } catch (cause) {
     if (!existed) throw cause; // nothing to set aside: the folder itself is the trouble
     start = cause instanceof NewerFile ? 'newer' : 'damaged';
     setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
     sql = openFile(path, maxBytes, false);
+    if (start === 'damaged') salvaged = salvage(setAside, sql, clock);
   }
   writeFileSync(marker, '');
 
@@ -122,6 +130,7 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     sql,
     start,
     setAside,
+    salvaged,
     write(work, durability = 'normal') {
       const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
       if (!full) return transaction(work);
@@ -164,6 +173,10 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024 }: StoreOp
     },
   };
 }
+
+/** Does this error say that the file is damaged? It will not get better: start again, and the file is set aside. */
+export const isDamage = (error: unknown): boolean =>
+  /^SQLITE_(?:CORRUPT|NOTADB)/.test((error as { code?: string } | undefined)?.code ?? '');
 
 /** A file written by a later version of this code. */
 class NewerFile extends Error {}

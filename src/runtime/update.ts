@@ -18,6 +18,7 @@ import type { Metrics } from './metrics.js';
 import type { SelfTest } from './self-test.js';
 import { otherSlot } from './slots.js';
 import type { Pointer, Slots } from './slots.js';
+import { isDamage } from './store.js';
 import type { Store } from './store.js';
 
 export type UpdateEvent =
@@ -270,6 +271,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       await options.activate(active);
       return true;
     } catch (error) {
+      if (isDamage(error)) throw error; // of the database, which is no fault of the model
       options.tell('model-failed', { line, release: pointer.release, detail: (error as Error).message });
       return false;
     }
@@ -426,9 +428,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = Buffer.from(bytes).toString('latin1');
     if (text === appliedText) return false; // the broker repeats the retained message on each connect
-    const attempt = await apply(bytes).catch(
-      (error: unknown) => refuse('unreachable', (error as Error).message) as Refusal,
-    );
+    const attempt = await apply(bytes).catch((error: unknown) => {
+      if (isDamage(error)) throw error;
+      return refuse('unreachable', (error as Error).message) as Refusal;
+    });
     const refusal = attempt.ok ? null : { code: attempt.reason, detail: attempt.detail.slice(0, 500) };
     const told =
       refusal !== null && [...records.values()].some(({ state, code }) => state === 'failed' && code === refusal.code);

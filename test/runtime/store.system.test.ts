@@ -106,9 +106,24 @@ describe('a file that cannot be used is set aside and the device starts', () => 
     store.close();
     writeFileSync(`${path()}.running`, '');
     const bytes = readFileSync(path());
-    bytes.fill(0x55, 4096 * 6, 4096 * 12);
+    bytes.fill(0x55, 4096 * 12, 4096 * 14);
     writeFileSync(path(), bytes);
-    expect(open().start).toBe('damaged');
+    const mended = open();
+    expect(mended.start).toBe('damaged');
+    // What could be read is there again, from the oldest reading to the damage.
+    const saved = [...mended.readings(mended.stream('a', null), 0)].map(({ value }) => value);
+    expect(mended.salvaged).toBe(saved.length + 1);
+    expect(saved.length).toBeGreaterThan(500);
+    expect(saved).toEqual(saved.map((_, i) => i));
+  });
+
+  test('one that has shown itself to be damaged, though it opens', () => {
+    const store = open();
+    store.write(() => store.append({ stream: store.stream('a', null), timeMs: 1, value: 1, flags: 0 }));
+    store.close();
+    const mended = openStore({ path: path(), clock, distrusted: true });
+    opened.push(mended);
+    expect(mended).toMatchObject({ start: 'damaged', salvaged: 2 });
   });
 
   test('an unclean end of a sound file only costs a check', () => {
