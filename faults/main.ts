@@ -7,6 +7,7 @@ import { alertTraces } from './alerts.js';
 import { brokerForgets } from './broker.js';
 import { brokenConnections, stalledBroker } from './connection.js';
 import { damagedDatabases } from './damage.js';
+import { fullDisk } from './disk.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
@@ -19,6 +20,7 @@ const rows: readonly FaultRow[] = [
   brokenConnections,
   stalledBroker,
   damagedDatabases,
+  fullDisk,
   disorderedStreams,
   alertTraces,
   malformedPayloads,

@@ -29,6 +29,8 @@ function running(child: ChildProcess): Running {
 }
 
 export interface RunningDevice extends Running {
+  /** The process is gone, whoever ended it. */
+  readonly ended: boolean;
   /** Resolves once the device has told this (and `matches`, when given). */
   told(event: string, matches?: (facts: Record<string, unknown>) => boolean): Promise<void>;
 }
@@ -42,6 +44,9 @@ export function startDevice(configPath: string): RunningDevice {
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
   return {
     ...running(child),
+    get ended() {
+      return child.exitCode !== null || child.signalCode !== null;
+    },
     told: (name, matches = () => true) =>
       until(`the device tells ${name}`, () => events.some((facts) => facts['event'] === name && matches(facts))),
   };

@@ -8,7 +8,14 @@ import { judge, newWatch } from './anomaly.js';
 import type { AlertRules, Subject, Watch } from './anomaly.js';
 import type { Forecast } from './forecaster.js';
 
-export const conditionKinds = ['sensor_range', 'sensor_rate', 'sensor_stuck', 'sensor_dropout', 'level'] as const;
+export const conditionKinds = [
+  'sensor_range',
+  'sensor_rate',
+  'sensor_stuck',
+  'sensor_dropout',
+  'level',
+  'disk_full',
+] as const;
 export type ConditionKind = (typeof conditionKinds)[number];
 
 export interface Condition {

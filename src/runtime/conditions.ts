@@ -8,7 +8,8 @@ import type { Lane, Step } from './lane.js';
 import type { Store } from './store.js';
 
 export interface Raised {
-  readonly condition: Condition;
+  readonly stream: string;
+  readonly kind: ConditionKind;
   readonly alert: AlertPayload;
 }
 
@@ -21,10 +22,12 @@ export interface Conditions {
   foresee(lane: Lane, steps: readonly Step[]): void;
   /** Nothing has come for so long. */
   silent(stream: string, nowMs: number, silentMs: number): void;
+  /** Nothing can be stored, or it can again. */
+  disk(nowMs: number, freeBytes: number, trouble: string | undefined): void;
   /** The alerts since it was last asked; each must be stored, and its condition remembered. */
   take(): readonly Raised[];
   /** Call it inside `store.write`. */
-  remember(condition: Condition): void;
+  readonly remember: (raised: Raised) => void;
   all(): readonly Condition[];
 }
 
@@ -49,12 +52,11 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
   }
 
   function observe(stream: string, kind: ConditionKind, timeMs: number, value: number, fact: string | undefined): void {
-    const condition = of(stream)[kind];
-    const alert = condition.observe(timeMs, value, fact);
-    if (alert !== undefined) raised.push({ condition, alert });
+    const alert = of(stream)[kind].observe(timeMs, value, fact);
+    if (alert !== undefined) raised.push({ stream, kind, alert });
   }
 
-  Object.keys(config.streams).forEach(of); // an alert of before the restart is told on connecting
+  [...Object.keys(config.streams), 'device'].forEach(of); // an alert of before the restart is told on connecting
 
   return {
     inspect({ stream: { name, settings }, timeMs, value }) {
@@ -79,12 +81,13 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       const value = last.get(stream)?.value ?? 0;
       observe(stream, 'sensor_dropout', nowMs, value, `no reading for ${Math.round(silentMs / 1000)} s`);
     },
+    disk: (nowMs, freeBytes, trouble) => observe('device', 'disk_full', nowMs, freeBytes, trouble),
     take() {
       const taken = raised;
       raised = [];
       return taken;
     },
-    remember: ({ subject, kind, watch }) => store.put(`condition/${subject.stream}/${kind}`, JSON.stringify(watch)),
+    remember: ({ stream, kind }) => store.put(`condition/${stream}/${kind}`, JSON.stringify(of(stream)[kind].watch)),
     all: () => [...known.values()].flatMap((kinds) => Object.values(kinds)),
   };
 }

@@ -19,7 +19,6 @@ import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
 import { createConditions } from './conditions.js';
-import type { Raised } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createIngest } from './ingest.js';
 import type { NewReading } from './ingest.js';
@@ -29,9 +28,10 @@ import { forecastMessage, healthMessage, infoMessage } from './messages.js';
 import { count, createMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
+import type { OutboxMessage } from './outbox.js';
 import type { Ports } from './ports.js';
 import { openSlots } from './slots.js';
-import { isDamage, readingFlag } from './store.js';
+import { isDamage, isFull, readingFlag } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active } from './update.js';
 
@@ -41,10 +41,18 @@ export interface Probe {
   readonly lanes: ReadonlyMap<string, Lane>;
 }
 
+interface StreamAlert {
+  readonly stream: string;
+  readonly alert: AlertPayload;
+  readonly kind: string;
+}
+
 /** Interactive work is small; what has not left by then stays in the outbox. */
 const STOP_WAIT_MS = 2000;
 const STALE_CHECK_MS = 5000;
 const PRUNE_MS = 3_600_000;
+const RESERVE_MS = 60_000;
+const DISK_FULL = 'nothing can be stored: the disk is full';
 const MIN_SILENCE_MS = 60_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
@@ -79,6 +87,7 @@ export async function runDevice(
   const boot = ports.newId();
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
+  let diskFull = false;
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
@@ -125,6 +134,8 @@ export async function runDevice(
   });
   onReady?.({ metrics, lanes });
   tell('running', { boot });
+  if (store.start === 'full') noteDisk(DISK_FULL);
+  store.reserve();
 
   const loops = [
     outbox.drain(link, signal),
@@ -133,6 +144,7 @@ export async function runDevice(
     every(STALE_CHECK_MS, endStale),
     every(STALE_CHECK_MS, findSilent),
     every(PRUNE_MS, prune),
+    every(RESERVE_MS, store.reserve),
     measureLag(),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
@@ -160,23 +172,22 @@ export async function runDevice(
     for (const reading of readings) conditions.inspect(reading);
     for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
-    const alerts =
-      facts.length > 0 || [...steps, ...watched].some((group) => group.steps.some(({ alert }) => alert !== undefined));
-    commit(alerts ? 'full' : 'normal', () => {
+    const anomalies = (stream: string, done: readonly (Step | DetectorStep)[]): StreamAlert[] =>
+      done.flatMap(({ alert }) => (alert === undefined ? [] : [{ stream, alert, kind: 'anomaly' }]));
+    const alerts = [
+      ...facts,
+      ...steps.flatMap(({ lane, steps: done }) => anomalies(lane?.settings.subject.stream ?? '', done)),
+      ...watched.flatMap(({ detector, steps: done }) => anomalies(detector.subject.stream, done)),
+    ];
+    commit(() => {
       readings.forEach((reading, i) => storeReading(reading, flags[i]!));
       for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
-      for (const { detector, steps: done } of watched) putVerdicts(detector, done);
-      facts.forEach(putFact);
-    });
+      for (const { detector, steps: done } of watched) if (done.length > 0) storeDetector(store, detector, done.length);
+      facts.forEach(conditions.remember);
+    }, alerts);
     if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
     for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
     for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
-    for (const { condition, alert } of facts) tellAlert(condition.subject.stream, alert);
-  }
-
-  function putFact({ condition, alert }: Raised): void {
-    putAlert(condition.subject.stream, alert, condition.kind);
-    conditions.remember(condition);
   }
 
   /** Returns the flags the reading is stored with. */
@@ -200,9 +211,8 @@ export async function runDevice(
     store.append({ stream: store.stream(stream.name, stream.settings.unit), timeMs, value: value ?? null, flags });
   }
 
-  /** Alerts of all steps; of the forecasts only the newest, since the others are about the past. */
+  /** Of the forecasts only the newest, since the others are about the past. */
   function putSteps(lane: Lane, steps: readonly Step[]): void {
-    for (const { alert } of steps) if (alert !== undefined) putAlert(lane.settings.subject.stream, alert);
     const newest = steps.at(-1)?.forecast;
     if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
     const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
@@ -210,21 +220,20 @@ export async function runDevice(
     if (steps.length > 0) storeLane(store, lane, sinceRings >= RING_STEPS);
   }
 
-  function putVerdicts(detector: Detector, steps: readonly DetectorStep[]): void {
-    for (const { alert } of steps) if (alert !== undefined) putAlert(detector.subject.stream, alert);
-    if (steps.length > 0) storeDetector(store, detector, steps.length);
+  function alertMessages({ stream, alert, kind }: StreamAlert): OutboxMessage[] {
+    const payload = wireText(alertPayload, alert);
+    return [
+      { topic: topics.alert(stream, kind), payload, retain: true },
+      { topic: topics.event(stream), payload, expiresInMs: 86_400_000 },
+    ];
   }
 
-  function putAlert(stream: string, alert: AlertPayload, kind = 'anomaly'): void {
-    const payload = wireText(alertPayload, alert);
+  function storeAlert({ alert }: StreamAlert): void {
     store.sql
       .prepare(
         'INSERT INTO alert(id, key, state, seq, body, updated) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, seq = excluded.seq, body = excluded.body, updated = excluded.updated',
       )
-      .run(alert.id, alert.key, alert.state, alert.seq, payload, clock.now());
-    outbox.put('alert', { topic: topics.alert(stream, kind), payload, retain: true });
-    outbox.put('alert', { topic: topics.event(stream), payload, expiresInMs: 86_400_000 });
-    count(metrics.alerts, alert.event);
+      .run(alert.id, alert.key, alert.state, alert.seq, wireText(alertPayload, alert), clock.now());
   }
 
   function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
@@ -257,8 +266,7 @@ export async function runDevice(
   function report(lane: Lane, steps: readonly Step[]): void {
     const { subject, series } = lane.settings;
     const { line } = lane.settings.active;
-    for (const { bucket, surprise, alert, failed, forecast, inferenceMs } of steps) {
-      if (alert !== undefined) tellAlert(subject.stream, alert);
+    for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
       if (failed !== undefined) metrics.forecasts.failed++;
       if (forecast !== undefined) metrics.inference.add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
@@ -268,8 +276,7 @@ export async function runDevice(
   }
 
   function reportVerdicts({ subject, settings }: Detector, steps: readonly DetectorStep[]): void {
-    for (const { timeMs, verdict, alert } of steps) {
-      if (alert !== undefined) tellAlert(subject.stream, alert);
+    for (const { timeMs, verdict } of steps) {
       if (verdict !== undefined && verdict.score !== null)
         publishScore(subject.stream, subject.detector, settings.cadenceMs, timeMs, {
           ...verdict,
@@ -292,14 +299,23 @@ export async function runDevice(
     });
   }
 
-  function tellAlert(stream: string, { event, severity, started, ended, reason }: AlertPayload): void {
-    tell('alert', { stream, change: event, severity, started, ended, reason });
-  }
-
-  /** A full disk costs the record, never the service: forecasting goes on from memory. A damaged file is begun anew. */
-  function commit(durability: 'normal' | 'full', work: () => void): void {
+  /**
+   * One transaction, on disk for good when there are alerts in it. A full disk costs the record, never the service:
+   * forecasting goes on and alerts leave from memory. A damaged file is begun anew.
+   */
+  function commit(work: () => void, alerts: readonly StreamAlert[] = []): void {
+    const messages = alerts.flatMap(alertMessages);
+    outbox.hold(messages);
     try {
-      store.write(work, durability);
+      store.write(
+        () => {
+          alerts.forEach(storeAlert);
+          for (const message of messages) outbox.put('alert', message);
+          work();
+        },
+        alerts.length > 0 ? 'full' : 'normal',
+      );
+      if (store.start !== 'full') noteDisk(undefined);
     } catch (error) {
       metrics.databaseErrors++;
       if (isDamage(error)) {
@@ -307,7 +323,21 @@ export async function runDevice(
         throw error;
       }
       tell('database-error', { detail: (error as Error).message });
+      if (isFull(error)) noteDisk(DISK_FULL);
     }
+    for (const { stream, alert } of alerts) {
+      const { event: change, severity, started, ended, reason } = alert;
+      count(metrics.alerts, change);
+      tell('alert', { stream, change, severity, started, ended, reason });
+    }
+  }
+
+  function noteDisk(trouble: string | undefined): void {
+    if ((trouble === undefined) !== diskFull) return;
+    diskFull = !diskFull;
+    conditions.disk(clock.now(), machine.diskFreeBytes() ?? 0, trouble);
+    const facts = conditions.take();
+    commit(() => facts.forEach(conditions.remember), facts);
   }
 
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
@@ -331,7 +361,7 @@ export async function runDevice(
       const forecast = lane.rehearse(readings, continued ? 0 : Math.min(affordable, config.alerts.ringSize));
       lanes.set(name, lane);
       lastArrivalMs.set(name, clock.monotonicMs());
-      commit('normal', () => {
+      commit(() => {
         if (forecast !== undefined) putForecast(lane, forecast, 0);
         storeLane(store, lane, true);
       });
@@ -343,7 +373,7 @@ export async function runDevice(
     const ended = [...lanes].filter(([, lane]) => lane.settings.active.line === line);
     for (const [name, lane] of ended) {
       const alert = lane.end('superseded', clock.now(), 'the model was changed');
-      if (alert !== undefined) commit('full', () => putAlert(name, alert));
+      if (alert !== undefined) commit(() => undefined, [{ stream: name, alert, kind: 'anomaly' }]);
       lanes.delete(name);
     }
     ended[0]?.[1].settings.forecaster.close();
@@ -418,8 +448,7 @@ export async function runDevice(
       if (maxSilenceMs !== null && silentMs > maxSilenceMs) conditions.silent(name, clock.now(), silentMs);
     }
     const facts = conditions.take();
-    if (facts.length > 0) commit('full', () => facts.forEach(putFact));
-    for (const { condition, alert } of facts) tellAlert(condition.subject.stream, alert);
+    if (facts.length > 0) commit(() => facts.forEach(conditions.remember), facts);
   }
 
   function endIfSilent(
@@ -433,16 +462,11 @@ export async function runDevice(
     if (silentMs <= Math.max(3 * cadenceMs, MIN_SILENCE_MS)) return;
     const reason = `no reading for ${Math.round(silentMs / 1000)} s`;
     const alert = watching.end('stale', watching.closedUntilMs, reason);
-    if (alert === undefined) return;
-    commit('full', () => {
-      putAlert(name, alert);
-      remember();
-    });
-    tellAlert(name, alert);
+    if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
   }
 
   function prune(): void {
-    commit('normal', () => void store.prune(clock.now() - config.retentionDays * 86_400_000));
+    commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
   }
 
   async function every(ms: number, work: () => void): Promise<void> {
@@ -462,8 +486,8 @@ export async function runDevice(
 
   /** Intake has stopped; say so, and leave. */
   async function stop(): Promise<void> {
-    for (const lane of lanes.values()) commit('normal', () => storeLane(store, lane, true));
-    for (const detector of detectors.values()) commit('normal', () => storeDetector(store, detector, 0, true));
+    for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
+    for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     const timeout = new AbortController();
     await Promise.race([
       link!.publish(topics.status, status('offline'), { qos: 1, retain: true }),

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { MqttLink } from '../transport/mqtt.js';
 import type { Clock } from './clock.js';
+import { isDamage } from './store.js';
 import type { Store } from './store.js';
 
 /** Highest first: what is sent first and dropped last, and how many rows each class may hold. */
@@ -32,6 +33,8 @@ export interface OutboxMessage {
 export type OutboxLink = Pick<MqttLink, 'publish' | 'online'>;
 
 export interface Outbox {
+  /** Alerts of the transaction that comes: should it be lost, they go out from memory. */
+  hold(messages: readonly OutboxMessage[]): void;
   /** Adds a row; call it inside `store.write`, with what caused it. */
   put(kind: OutboxClass, message: OutboxMessage): void;
   /** Sends rows, highest class and oldest first, until the signal aborts. A row is deleted only after its PUBACK. */
@@ -39,11 +42,15 @@ export interface Outbox {
   /** The link is up (again): try. */
   resume(): void;
   depth(): { messages: number; bytes: number };
+  /** Alerts that could not be stored and go out from memory. */
+  readonly stranded: number;
   /** Rows dropped over a cap, and rows that outlived their use. */
   readonly dropped: Readonly<Record<OutboxClass | 'expired', number>>;
 }
 
 const IN_FLIGHT = 32;
+/** Alerts that are held in memory while the disk takes none. */
+const STRANDED = 1000;
 
 interface Row {
   readonly id: number;
@@ -82,11 +89,29 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
   const newest = outboxClasses.map(() => 0);
   const sent = outboxClasses.map(() => 0);
   let bytes = 0;
-  for (const total of statement.totals.all()) {
-    rows[total.class] = total.rows;
-    newest[total.class] = total.newest;
-    bytes += total.bytes;
+  let held: readonly OutboxMessage[] = [];
+  let stranded: OutboxMessage[] = [];
+
+  function recount(): void {
+    rows.fill(0);
+    newest.fill(0);
+    bytes = 0;
+    for (const total of statement.totals.all()) {
+      rows[total.class] = total.rows;
+      newest[total.class] = total.newest;
+      bytes += total.bytes;
+    }
   }
+  recount();
+  store.onEnd((end) => {
+    const alerts = held;
+    if (end !== 'undone') held = [];
+    if (end === 'committed') return;
+    recount();
+    if (end === 'undone' || alerts.length === 0) return;
+    stranded = [...stranded, ...alerts].slice(-STRANDED);
+    ring();
+  });
   let lastId = Math.max(...newest); // SQLite would give the number of a deleted row again, while its PUBACK is on the way
   const dropped = { alert: 0, model: 0, forecast: 0, health: 0, expired: 0 };
   const inFlight = new Set<number>();
@@ -137,7 +162,23 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     if (taken.length === 0) return;
     const gone = taken;
     taken = [];
-    store.write(() => gone.forEach(remove));
+    try {
+      store.write(() => gone.forEach(remove));
+    } catch (error) {
+      if (isDamage(error)) throw error;
+      taken = [...gone, ...taken]; // the disk is full: later
+    }
+  }
+
+  function sendStranded(link: OutboxLink): void {
+    const messages = stranded;
+    stranded = [];
+    for (const message of messages)
+      void link
+        .publish(message.topic, message.payload, { qos: message.qos ?? 1, retain: message.retain ?? false })
+        .then((accepted) => {
+          if (!accepted) stranded.push(message);
+        });
   }
 
   /** Fills the link up to its limit, highest class first. */
@@ -160,6 +201,7 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
   }
 
   return {
+    hold: (messages) => void (held = messages),
     put(kind, { topic, payload, qos = 1, retain = false, expiresInMs }) {
       const rank = outboxClasses.indexOf(kind);
       const body = Buffer.from(payload);
@@ -189,6 +231,7 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       while (!signal.aborted) {
         const next = changed;
         removeTaken();
+        if (!paused && stranded.length > 0) sendStranded(link);
         if (!paused && inFlight.size <= IN_FLIGHT / 2) sendNext(link); // refilled by halves: one query per 16 rows
         await next;
         await setImmediate(); // one transaction for all PUBACKs of a turn of the event loop
@@ -199,6 +242,9 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     resume() {
       paused = false;
       ring();
+    },
+    get stranded() {
+      return stranded.length;
     },
     depth: () => ({ messages: rows.reduce((sum, count) => sum + count, 0), bytes }),
     dropped,

@@ -8,6 +8,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -50,8 +51,11 @@ export interface StoreOptions {
   readonly distrusted?: boolean;
 }
 
-/** What was found on opening: `unclean` after a kill, `damaged` and `newer` files were set aside and a fresh one begun. */
-export type StoreStart = 'new' | 'clean' | 'unclean' | 'damaged' | 'newer';
+/**
+ * What was found on opening: `unclean` after a kill, `damaged` and `newer` files were set aside and a fresh one begun;
+ * where the disk is `full` nothing can be opened, and it runs from memory until it is started again.
+ */
+export type StoreStart = 'new' | 'clean' | 'unclean' | 'damaged' | 'newer' | 'full';
 
 export interface Store {
   /** For the parts that own a table. */
@@ -78,8 +82,20 @@ export interface Store {
   get(key: string): Buffer | undefined;
   put(key: string, value: string | Buffer): void;
   sizeBytes(): number;
+  /** Hears of the end of each transaction: what was changed in memory with it must follow. */
+  onEnd(listener: (end: TransactionEnd) => void): void;
+  /** Keeps some room on the disk for bad times. Call it now and then. */
+  readonly reserve: () => void;
   close(): void;
 }
+
+/** `undone`: room was made and it is tried again at once; `lost`: it was thrown out of `write`. */
+export type TransactionEnd = 'committed' | 'undone' | 'lost';
+
+/** Given back when the disk is full: enough for the log of the transactions that then make room. */
+const BALLAST_BYTES = 8 * 1024 * 1024;
+/** Readings that are given up for new ones when the file may not grow. */
+const GIVEN_UP_ROWS = 5000;
 
 const FULL_EVERY_MS = 5000;
 const PRUNE_ROWS = 500;
@@ -88,6 +104,8 @@ const PRUNE_ROWS = 500;
 export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distrusted = false }: StoreOptions): Store {
   mkdirSync(dirname(path), { recursive: true });
   const marker = `${path}.running`;
+  const ballast = `${path}.ballast`;
+  if (freeBytes(path) < OPENING_BYTES) rmSync(ballast, { force: true });
   const existed = existsSync(path);
   let start: StoreStart = existed ? (existsSync(marker) ? 'unclean' : 'clean') : 'new';
   let setAside: string | undefined;
@@ -97,13 +115,14 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     if (distrusted) throw new Error('the file is damaged');
     sql = openFile(path, maxBytes, start === 'unclean');
   } catch (cause) {
-    if (!existed) throw cause; // nothing to set aside: the folder itself is the trouble
-    start = cause instanceof NewerFile ? 'newer' : 'damaged';
-    setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
-    sql = openFile(path, maxBytes, false);
-    if (start === 'damaged') salvaged = salvage(setAside, sql, clock);
+    const full = freeBytes(path) < OPENING_BYTES && !isDamage(cause);
+    if (!existed && !full) throw cause; // nothing to set aside: the folder itself is the trouble
+    start = full ? 'full' : cause instanceof NewerFile ? 'newer' : 'damaged';
+    if (!full) setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
+    sql = openFile(full ? ':memory:' : path, maxBytes, false);
+    if (start === 'damaged') salvaged = salvage(setAside!, sql, clock);
   }
-  writeFileSync(marker, '');
+  mark(marker);
 
   const statement = {
     findStream: sql.prepare<[string], { id: number }>('SELECT id FROM stream WHERE name = ?'),
@@ -118,6 +137,9 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     prune: sql.prepare(
       `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`,
     ),
+    giveUp: sql.prepare(
+      `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail ORDER BY rowid LIMIT ${GIVEN_UP_ROWS})`,
+    ),
     get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
     put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
   };
@@ -125,6 +147,34 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
   const transaction = <T>(work: () => T): T => around.immediate(work) as T;
   const streams = new Map<string, number>();
   let lastFullMs = -Infinity;
+  const listeners: ((end: TransactionEnd) => void)[] = [];
+  const tell = (end: TransactionEnd): void => listeners.forEach((listener) => listener(end));
+
+  function attempt<T>(work: () => T, durability: 'normal' | 'full'): T {
+    const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
+    if (!full) return transaction(work);
+    sql.pragma('synchronous = FULL'); // only possible outside a transaction
+    try {
+      return transaction(work);
+    } finally {
+      sql.pragma('synchronous = NORMAL');
+      lastFullMs = clock.monotonicMs();
+    }
+  }
+
+  /** At the file's own limit the oldest readings go; on a full disk the ballast, once. True when it is worth another try. */
+  function makeRoom(): boolean {
+    if (freeBytes(path) < OPENING_BYTES) {
+      const hadBallast = existsSync(ballast);
+      rmSync(ballast, { force: true });
+      return hadBallast;
+    }
+    try {
+      return transaction(() => statement.giveUp.run().changes) > 0;
+    } catch {
+      return false;
+    }
+  }
 
   return {
     sql,
@@ -132,14 +182,22 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     setAside,
     salvaged,
     write(work, durability = 'normal') {
-      const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
-      if (!full) return transaction(work);
-      sql.pragma('synchronous = FULL'); // only possible outside a transaction
       try {
-        return transaction(work);
-      } finally {
-        sql.pragma('synchronous = NORMAL');
-        lastFullMs = clock.monotonicMs();
+        const result = attempt(work, durability);
+        tell('committed');
+        return result;
+      } catch (error) {
+        const again = isFull(error) && makeRoom();
+        tell(again ? 'undone' : 'lost');
+        if (!again) throw error;
+      }
+      try {
+        const result = attempt(work, durability);
+        tell('committed');
+        return result;
+      } catch (error) {
+        tell('lost');
+        throw error;
       }
     },
     stream(name, unit) {
@@ -167,6 +225,11 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     put: (key, value) => void statement.put.run(key, Buffer.from(value)),
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    onEnd: (listener) => void listeners.push(listener),
+    reserve: () => {
+      if (existsSync(ballast) || freeBytes(path) < 4 * BALLAST_BYTES) return;
+      writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES));
+    },
     close() {
       sql.close();
       rmSync(marker, { force: true });
@@ -177,6 +240,27 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
 /** Does this error say that the file is damaged? It will not get better: start again, and the file is set aside. */
 export const isDamage = (error: unknown): boolean =>
   /^SQLITE_(?:CORRUPT|NOTADB)/.test((error as { code?: string } | undefined)?.code ?? '');
+
+/** Does this error say that the disk, or the file, takes no more? */
+export const isFull = (error: unknown): boolean =>
+  /^SQLITE_(?:FULL|IOERR)/.test((error as { code?: string } | undefined)?.code ?? '');
+
+/** Less than this on the disk, and not even an empty log can be begun. */
+const OPENING_BYTES = 256 * 1024;
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize;
+}
+
+/** It stays behind when the process is killed. On a full disk there is none, and the next start believes in a clean end. */
+function mark(marker: string): void {
+  try {
+    writeFileSync(marker, '');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+}
 
 /** A file written by a later version of this code. */
 class NewerFile extends Error {}

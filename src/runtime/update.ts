@@ -18,7 +18,7 @@ import type { Metrics } from './metrics.js';
 import type { SelfTest } from './self-test.js';
 import { otherSlot } from './slots.js';
 import type { Pointer, Slots } from './slots.js';
-import { isDamage } from './store.js';
+import { isDamage, isFull } from './store.js';
 import type { Store } from './store.js';
 
 export type UpdateEvent =
@@ -430,7 +430,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (text === appliedText) return false; // the broker repeats the retained message on each connect
     const attempt = await apply(bytes).catch((error: unknown) => {
       if (isDamage(error)) throw error;
-      return refuse('unreachable', (error as Error).message) as Refusal;
+      return refuse('unreachable', (error as Error).message);
     });
     const refusal = attempt.ok ? null : { code: attempt.reason, detail: attempt.detail.slice(0, 500) };
     const told =
@@ -521,7 +521,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
         ...record,
         probation: { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) },
       });
-      settle(line);
+      try {
+        settle(line);
+      } catch (error) {
+        if (!isFull(error)) throw error; // known in memory, and written down with the next change
+        options.tell('database-error', { detail: (error as Error).message });
+      }
     },
   };
 }

@@ -217,3 +217,36 @@ test('rows that were taken after the device stopped sending are gone too', async
   await turn();
   expect(createOutbox(store, clock).depth().messages).toBe(0);
 });
+
+test('alerts of a transaction that is lost go out from memory, again until they are taken; all counts are as before', async () => {
+  const outbox = createOutbox(store, clock);
+  put(outbox, 'forecast', 'f1');
+  expect(() => {
+    outbox.hold([{ topic: 't/alert', payload: 'a1', retain: true }]);
+    store.write(() => {
+      outbox.put('alert', { topic: 't/alert', payload: 'a1', retain: true });
+      throw new Error('the disk is full');
+    });
+  }).toThrow('full');
+  expect(outbox.stranded).toBe(1);
+  expect(outbox.depth()).toEqual({ messages: 1, bytes: 2 });
+
+  const link = handLink();
+  const drained = outbox.drain(link, stop.signal);
+  outbox.resume();
+  await turn();
+  expect(link.waiting.map(({ payload }) => payload)).toEqual(['a1', 'f1']);
+  expect(link.waiting[0]!.options).toEqual({ qos: 1, retain: true });
+  link.waiting[0]!.ack(false);
+  await turn();
+  expect(outbox.stranded).toBe(1);
+  put(outbox, 'alert', 'a2');
+  await turn();
+  expect(link.waiting.map(({ payload }) => payload).slice(2)).toEqual(['a1', 'a2']);
+  for (const { ack } of link.waiting.slice(1)) ack(true);
+  await turn();
+  expect(outbox.stranded).toBe(0);
+  expect(outbox.depth()).toEqual({ messages: 0, bytes: 0 });
+  stop.abort();
+  await drained;
+});

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -85,6 +85,32 @@ test('a transaction that fails leaves nothing behind, whatever its durability', 
   }
   expect(store.get('k')).toBeUndefined();
   expect(store.sql.pragma('synchronous', { simple: true })).toBe(1);
+});
+
+test('a file that may not grow gives up its oldest readings for new ones', () => {
+  const store = open();
+  const ends: string[] = [];
+  store.onEnd((end) => ends.push(end));
+  const stream = store.write(() => store.stream('a', null));
+  const rows = 500_000;
+  for (let i = 0; i < rows; i += 1000)
+    store.write(() => {
+      for (let j = i; j < i + 1000; j++) store.append({ stream, timeMs: j, value: j, flags: 0 });
+    });
+  expect(store.sizeBytes()).toBeLessThanOrEqual(8 * 1024 * 1024);
+  expect(ends.filter((end) => end === 'undone').length).toBeGreaterThan(0);
+  expect(ends).not.toContain('lost');
+  const kept = store.newest('a', rows);
+  expect(kept.at(-1)).toEqual({ timeMs: rows - 1, value: rows - 1 });
+  expect(kept.length).toBeGreaterThan(100_000);
+  expect(kept[0]!.timeMs).toBe(rows - kept.length);
+});
+
+test('what is held in reserve on the disk is made once', () => {
+  const store = open();
+  store.reserve();
+  store.reserve();
+  expect(statSync(join(dir, 'device.db.ballast')).size).toBe(8 * 1024 * 1024);
 });
 
 describe('a file that cannot be used is set aside and the device starts', () => {
