@@ -11,14 +11,18 @@ import { fullDisk } from './disk.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
+import { longOutage } from './outage.js';
 import { malformedPayloads } from './payloads.js';
+import { powerCuts } from './power.js';
 import type { FaultRow, Tier } from './row.js';
 
 const rows: readonly FaultRow[] = [
   killedWhileIngesting,
+  powerCuts,
   brokerForgets,
   brokenConnections,
   stalledBroker,
+  longOutage,
   damagedDatabases,
   fullDisk,
   disorderedStreams,

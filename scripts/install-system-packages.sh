@@ -6,6 +6,7 @@ set -euo pipefail
 declare -A packages=(
   [chromium]='command -v chromium'
   [mosquitto]='command -v mosquitto'
+  [strace]='command -v strace'
   [python3-venv]='python3 -c "import ensurepip"'
 )
 
