@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { alertTraces } from './alerts.js';
 import { brokerForgets } from './broker.js';
+import { clockScripts } from './clocks.js';
 import { brokenConnections, stalledBroker } from './connection.js';
 import { damagedDatabases } from './damage.js';
 import { fullDisk } from './disk.js';
@@ -25,6 +26,7 @@ const rows: readonly FaultRow[] = [
   longOutage,
   damagedDatabases,
   fullDisk,
+  clockScripts,
   disorderedStreams,
   alertTraces,
   malformedPayloads,

@@ -18,7 +18,7 @@ const lineBudgets = {
   language: 280,
   models: 7200,
   quantize: 1500,
-  runtime: 4400,
+  runtime: 4500,
   stats: 300,
   time: 350,
   train: 1150,

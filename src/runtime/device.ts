@@ -88,6 +88,7 @@ export async function runDevice(
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
+  let someHeld = true; // by the run before, maybe
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
@@ -141,6 +142,7 @@ export async function runDevice(
     outbox.drain(link, signal),
     updater.run(signal),
     every(config.healthMs, sendHealth),
+    every(STALE_CHECK_MS, stampHeld),
     every(STALE_CHECK_MS, endStale),
     every(STALE_CHECK_MS, findSilent),
     every(PRUNE_MS, prune),
@@ -154,15 +156,43 @@ export async function runDevice(
   }
   await stop();
 
-  /** A message in: parsed, judged and forecast upon, and on disk with all that came of it when this returns. */
+  /** A message in: on disk, with all that comes of it, when this returns. */
   function receive(message: MqttMessage): void {
     const began = clock.monotonicMs();
     const topic = parseTopic(message.topic);
     if (topic?.kind === 'desired') return updater.offer(message.payload);
     if (topic?.kind !== 'in') return command(message);
     if (signal.aborted) return;
+    stampHeld(); // before what comes now
 
-    const readings = ingest.read(topic.stream!, message);
+    const arrived = ingest.read(topic.stream!, message);
+    const held = arrived.filter(({ timeSource }) => timeSource === 'held');
+    if (held.length > 0) {
+      someHeld = true;
+      commit(() => held.forEach(hold));
+    }
+    take(held.length > 0 ? arrived.filter((reading) => !held.includes(reading)) : arrived, began);
+  }
+
+  function hold({ stream: { name, settings }, timeMs, value }: NewReading): void {
+    store.hold(store.stream(name, settings.unit), timeMs, value ?? null);
+  }
+
+  /** The clock can be believed from now on: what came before gets the time at which it came. */
+  function stampHeld(): void {
+    if (!someHeld || !clock.synced()) return;
+    someHeld = false;
+    const { readings, lost } = store.held();
+    const offsetMs = clock.now() - clock.monotonicMs();
+    for (let i = 0; i < lost; i++) count(metrics.rejected, 'bad_time'); // of a run of the machine that has ended
+    const stamped = readings.map(({ stream, monotonicMs, value }) =>
+      ingest.stamp(stream, monotonicMs + offsetMs, value ?? undefined),
+    );
+    take(stamped, clock.monotonicMs(), store.release);
+  }
+
+  /** Readings in; on disk, with all that comes of them and `also`, when this returns. */
+  function take(readings: readonly NewReading[], began: number, also: () => void = () => undefined): void {
     const flags = readings.map(addToLane);
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
       lane: lanes.get(name),
@@ -184,6 +214,7 @@ export async function runDevice(
       for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
       for (const { detector, steps: done } of watched) if (done.length > 0) storeDetector(store, detector, done.length);
       facts.forEach(conditions.remember);
+      also();
     }, alerts);
     if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
     for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);

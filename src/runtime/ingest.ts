@@ -12,6 +12,8 @@ import type { PastReading } from './store.js';
 
 /** Enough to know a redelivered message by. */
 export const REMEMBERED = 2048;
+/** A clock that is behind by more was set back, and is believed. */
+const WAIT_MS = 300_000;
 
 export interface IngestStream {
   readonly name: string;
@@ -24,12 +26,15 @@ export interface NewReading {
   readonly stream: IngestStream;
   readonly timeMs: number;
   readonly value: number | undefined;
-  readonly timeSource: Reading['timeSource'];
+  /** `held`: it came before the clock could be believed, and `timeMs` is monotonic until it is stamped. */
+  readonly timeSource: Reading['timeSource'] | 'held';
 }
 
 export interface Ingest {
   /** The good and new readings of a message. Never throws. */
   read(streamName: string, message: Pick<MqttMessage, 'payload' | 'retain'>): NewReading[];
+  /** A held reading, when its time is known. */
+  stamp(streamName: string, timeMs: number, value: number | undefined): NewReading;
   /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
   stream(name: string): IngestStream | RejectionReason;
   /** A model serves this stream: it is known from now on. */
@@ -65,6 +70,7 @@ export function createIngest(
   { recall, outOfRange }: IngestHooks,
 ): Ingest {
   const streams = new Map<string, IngestStream>();
+  const lastArrival = new WeakMap<IngestStream, number>();
   const configured = new Map(Object.entries(config.streams)); // names come from outside, and `constructor` is one too
 
   function admit(name: string): IngestStream {
@@ -90,16 +96,26 @@ export function createIngest(
     if (seen.size > REMEMBERED) seen.delete(seen.keys().next().value!);
   }
 
+  /** Times of arrival are times of different readings: they rise, whatever the clock does. */
+  function arrival(stream: IngestStream, timeMs: number): number {
+    const label = Math.max(Math.round(timeMs), (lastArrival.get(stream) ?? -Infinity) + 1);
+    lastArrival.set(stream, label > timeMs + WAIT_MS ? Math.round(timeMs) : label);
+    return lastArrival.get(stream)!;
+  }
+
   /** A new reading in the stream's unit, a reason, or undefined for a duplicate. */
   function check(stream: IngestStream, reading: Reading): NewReading | RejectionReason | undefined {
     const { unit, min, max } = stream.settings;
-    const { timeMs, timeSource } = reading;
+    const { timeSource } = reading;
     const value =
       reading.value === undefined || unit === null || reading.unit === undefined
         ? reading.value
         : convertUnit(reading.value, reading.unit, unit);
     if (value === undefined && reading.value !== undefined) return 'unit_mismatch';
     if (value !== undefined && ((min !== null && value < min) || (max !== null && value > max))) return 'out_of_range';
+    if (timeSource === 'arrival' && !clock.synced())
+      return { stream, timeMs: clock.monotonicMs(), value, timeSource: 'held' };
+    const timeMs = timeSource === 'arrival' ? arrival(stream, reading.timeMs) : reading.timeMs;
     if (clock.synced() && timeMs < clock.now() - config.retentionDays * 86_400_000) return 'too_old';
     if (stream.seen.has(timeMs) && Object.is(stream.seen.get(timeMs), value)) return undefined;
     return { stream, timeMs, value, timeSource };
@@ -108,6 +124,12 @@ export function createIngest(
   return {
     stream: find,
     admit,
+    stamp(streamName, timeMs, value) {
+      const stream = admit(streamName);
+      const reading = { stream, timeMs: arrival(stream, timeMs), value, timeSource: 'arrival' as const };
+      remember(stream, reading.timeMs, value);
+      return reading;
+    },
     read(streamName, { payload, retain }) {
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),
@@ -126,7 +148,7 @@ export function createIngest(
           count(metrics.rejected, checked);
           if (checked === 'out_of_range') outOfRange?.(stream as IngestStream, reading.timeMs, reading.value!);
         } else {
-          remember(checked.stream, checked.timeMs, checked.value);
+          if (checked.timeSource !== 'held') remember(checked.stream, checked.timeMs, checked.value);
           taken.push(checked);
         }
       }

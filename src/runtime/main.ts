@@ -122,7 +122,7 @@ export async function runDeviceProcess(
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   signal?.addEventListener('abort', stop, { once: true });
-  const clock = createSystemClock(config.clock);
+  const clock = createSystemClock(config.clock, { onStep: (ms) => tell('clock-step', { ms }) });
   mkdirSync(config.stateDir, { recursive: true });
   const open = (distrusted: boolean): Store =>
     openStore({ path: join(config.stateDir, 'device.db'), clock, maxBytes: config.databaseBytes, distrusted });

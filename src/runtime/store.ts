@@ -27,6 +27,7 @@ const migrations: readonly string[] = [
                        qos INTEGER NOT NULL, retain INTEGER NOT NULL, expires INTEGER, created INTEGER NOT NULL);
    CREATE TABLE alert(id TEXT PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL, body TEXT NOT NULL, updated INTEGER NOT NULL);
    CREATE TABLE kv(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;`,
+  `CREATE TABLE held(boot TEXT NOT NULL, monotonic REAL NOT NULL, stream INTEGER NOT NULL, v REAL);`,
 ];
 
 /** Bits of `tail.flags`. */
@@ -38,6 +39,12 @@ export interface StoredReading {
   /** Null for a missing value. */
   readonly value: number | null;
   readonly flags: number;
+}
+
+export interface HeldReading {
+  readonly stream: string;
+  readonly monotonicMs: number;
+  readonly value: number | null;
 }
 
 export type PastReading = Pick<StoredReading, 'timeMs' | 'value'>;
@@ -73,6 +80,11 @@ export interface Store {
   /** Row of a stream, made when it is new. */
   stream(name: string, unit: string | null): number;
   append(reading: StoredReading): void;
+  /** Keeps a reading whose time is not known yet, with the monotonic time of its arrival. */
+  hold(stream: number, monotonicMs: number, value: number | null): void;
+  /** The readings that were held in this run of the machine, in the order they came, and how many of earlier runs nobody can place. */
+  held(): { readonly readings: readonly HeldReading[]; readonly lost: number };
+  readonly release: () => void;
   /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones. */
   readings(stream: number, sinceMs: number): IterableIterator<PastReading>;
   /** The newest readings of a stream, the late ones too, oldest first. */
@@ -128,6 +140,12 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     findStream: sql.prepare<[string], { id: number }>('SELECT id FROM stream WHERE name = ?'),
     addStream: sql.prepare('INSERT INTO stream(name, unit, cadence_ms) VALUES (?, ?, 0)'),
     append: sql.prepare('INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)'),
+    hold: sql.prepare('INSERT INTO held(boot, monotonic, stream, v) VALUES (?, ?, ?, ?)'),
+    held: sql.prepare<[string], HeldReading>(
+      'SELECT name AS stream, monotonic AS monotonicMs, v AS value FROM held JOIN stream ON stream.id = held.stream WHERE boot = ? ORDER BY held.rowid',
+    ),
+    lost: sql.prepare<[string], { lost: number }>('SELECT count(*) AS lost FROM held WHERE boot <> ?'),
+    release: sql.prepare('DELETE FROM held'),
     readings: sql.prepare<[number, number], PastReading>(
       `SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`,
     ),
@@ -209,6 +227,9 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
       return row;
     },
     append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
+    hold: (stream, monotonicMs, value) => void statement.hold.run(clock.bootId, monotonicMs, stream, value),
+    held: () => ({ readings: statement.held.all(clock.bootId), lost: statement.lost.get(clock.bootId)!.lost }),
+    release: () => void statement.release.run(),
     readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
     newest(streamName, count) {
       const id = statement.findStream.get(streamName)?.id;

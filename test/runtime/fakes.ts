@@ -17,6 +17,7 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     isSynced: true,
     now: () => startMs + elapsed,
     monotonicMs: () => elapsed,
+    bootId: 'boot',
     synced: () => clock.isSynced,
     sleep: (ms, signal) =>
       new Promise((resolve) => {

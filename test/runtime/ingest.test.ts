@@ -118,3 +118,23 @@ test('retained values are taken where the stream says so', () => {
   const { send } = ingestOf({ streams: { boiler: { accept_retained: true } } });
   expect(send({ ts: now, value: 1 }, 'boiler', true)).toHaveLength(1);
 });
+
+describe('readings without a time', () => {
+  test('of one moment are different readings: their times rise', () => {
+    const { send, metrics } = ingestOf();
+    const times = [20, 20, 21].flatMap((value) => send(String(value)).map(({ timeMs }) => timeMs - clock.now()));
+    expect(times).toEqual([0, 1, 2]);
+    expect(metrics.samples.duplicate).toBe(0);
+  });
+
+  test('are held while the clock is not believed, and get their place afterwards', () => {
+    clock.isSynced = false;
+    const { send, ingest } = ingestOf();
+    const [held] = send('20');
+    expect(held).toMatchObject({ timeSource: 'held', timeMs: clock.monotonicMs(), value: 20 });
+    expect(send({ ts: now, value: 21 })).toMatchObject([{ timeSource: 'payload', timeMs: now }]);
+    clock.isSynced = true;
+    expect(ingest.stamp('boiler', now - 5000.4, 20)).toMatchObject({ timeSource: 'arrival', timeMs: now - 5000 });
+    expect(send(JSON.stringify({ ts: now - 5000, value: 20 }))).toEqual([]); // known by then
+  });
+});

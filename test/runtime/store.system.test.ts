@@ -34,7 +34,7 @@ test('a new file has the settings of its format, and is clean when opened again'
     pragma('user_version'),
     pragma('application_id'),
     pragma('synchronous'),
-  ]).toEqual(['wal', 2, 1, 0x6e640001, 1]);
+  ]).toEqual(['wal', 2, 2, 0x6e640001, 1]);
   expect(store.sizeBytes()).toBeGreaterThan(0);
   store.close();
   expect(open()).toMatchObject({ start: 'clean', setAside: undefined });
@@ -104,6 +104,27 @@ test('a file that may not grow gives up its oldest readings for new ones', () =>
   expect(kept.at(-1)).toEqual({ timeMs: rows - 1, value: rows - 1 });
   expect(kept.length).toBeGreaterThan(100_000);
   expect(kept[0]!.timeMs).toBe(rows - kept.length);
+});
+
+test('readings whose time is not known are held, those of an earlier run of the machine for nothing', () => {
+  const store = open();
+  store.write(() => {
+    const stream = store.stream('a', null);
+    store.hold(stream, 10.5, 1);
+    store.hold(stream, 11.5, null);
+    store.sql.prepare("INSERT INTO held VALUES ('another boot', 1, ?, 3)").run(stream);
+  });
+  store.close();
+  const again = open();
+  expect(again.held()).toEqual({
+    readings: [
+      { stream: 'a', monotonicMs: 10.5, value: 1 },
+      { stream: 'a', monotonicMs: 11.5, value: null },
+    ],
+    lost: 1,
+  });
+  again.write(again.release);
+  expect(again.held()).toEqual({ readings: [], lost: 0 });
 });
 
 test('what is held in reserve on the disk is made once', () => {
