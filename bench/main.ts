@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel`,
+ * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel|stream`,
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- accuracy [--models nhits,mlp] [--data etth1,m4] [--horizons 96,192] [--save] [--again] [--seconds 240]`, in parts,
@@ -22,6 +22,7 @@ import { benchMemory } from './memory.js';
 import { benchParallel } from './parallel.js';
 import { serveSteps } from './own-step.js';
 import { benchPredict } from './predict.js';
+import { benchStream } from './stream.js';
 import { benchTrain } from './train.js';
 
 const { values, positionals } = parseArgs({
@@ -86,6 +87,7 @@ const others = {
   distill: () => benchDistill({ save: values.save, again: values.again }),
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,
+  stream: benchStream,
 };
 const isOther = (name: string | undefined): name is keyof typeof others =>
   name !== undefined && Object.hasOwn(others, name);

@@ -1,5 +1,5 @@
 /** The commands of `nd` and their options. What a command does is loaded only when it is asked for. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { compressions } from '../quantize/task.js';
 import { version } from '../version.js';
 import {
@@ -135,6 +135,22 @@ export function createProgram(): Command {
     .option('--unit <unit>', 'unit of the readings, such as °C')
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/pack.js')).packCommand(folder, command.optsWithGlobals()),
+    );
+
+  nd.command('tuf-client')
+    .description('the update client alone, as the tuf-conformance suite drives it')
+    .addArgument(new Argument('<action>', 'what to do').choices(['init', 'refresh', 'download']))
+    .argument('[root]', 'the root.json to trust, for init')
+    .requiredOption('--metadata-dir <folder>', 'where trusted metadata is kept')
+    .option('--metadata-url <url>', 'where the repository serves its metadata')
+    .option('--target-name <path>', 'a target to download; again for more', (name: string, before: string[] = []) => [
+      ...before,
+      name,
+    ])
+    .option('--target-base-url <url>', 'where the repository serves its targets')
+    .option('--target-dir <folder>', 'where targets go')
+    .action(async (action: string, root: string | undefined, _: object, command: Command) =>
+      (await import('./commands/tuf-client.js')).tufClientCommand(action, root, command.optsWithGlobals()),
     );
 
   nd.command('verify')

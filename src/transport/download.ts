@@ -63,10 +63,35 @@ export async function downloadBytes(
 
 export interface ExpectedFile {
   readonly length: number;
-  readonly sha256: string;
+  /** Hexadecimal, by algorithm; each that is known must agree, and one must be known. */
+  readonly hashes: Readonly<Record<string, string>>;
 }
 
-/** A verified file on disk: exact length, then SHA-256. Resumes `<path>.part`; nothing appears at `path` before it is whole. */
+/** The algorithms of TUF's specification that a target may be vouched for with. */
+const algorithms = ['sha256', 'sha512'] as const;
+
+/** Why these bytes are not the file; undefined when they are. */
+export async function mismatch(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  { length, hashes }: ExpectedFile,
+): Promise<string | undefined> {
+  const known = algorithms.filter((algorithm) => Object.hasOwn(hashes, algorithm));
+  if (known.length === 0) return `neither ${algorithms.join(' nor ')} is declared`;
+  const running = known.map((algorithm) => ({ algorithm, hash: createHash(algorithm) }));
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.byteLength;
+    for (const { hash } of running) hash.update(chunk);
+  }
+  if (bytes !== length) return `${bytes} bytes, declared are ${length}`;
+  for (const { algorithm, hash } of running) {
+    const found = hash.digest('hex');
+    if (found !== hashes[algorithm]) return `the ${algorithm} is ${found}, declared is ${hashes[algorithm]}`;
+  }
+  return undefined;
+}
+
+/** A verified file on disk: exact length, then its hashes. Resumes `<path>.part`; nothing appears at `path` before it is whole. */
 export async function downloadFile(
   url: string,
   path: string,
@@ -105,7 +130,7 @@ export async function downloadFile(
 async function fetchRest(
   url: string,
   part: string,
-  { length, sha256 }: ExpectedFile,
+  { length, hashes }: ExpectedFile,
   limits: TransferLimits,
   signal?: AbortSignal,
   onBytes?: (bytes: number) => void,
@@ -113,7 +138,12 @@ async function fetchRest(
   const kept = (await stat(part).catch(() => undefined))?.size ?? 0;
   if (kept === length && kept > 0) return accept(undefined);
   const resume = kept > 0 && kept < length;
-  const response = await get(url, resume ? { range: `bytes=${kept}-`, 'if-range': `"${sha256}"` } : {}, limits, signal);
+  const response = await get(
+    url,
+    resume ? { range: `bytes=${kept}-`, 'if-range': `"${hashes['sha256']}"` } : {},
+    limits,
+    signal,
+  );
   const { statusCode = 0 } = response;
   if (statusCode !== 200 && statusCode !== 206) {
     response.destroy();
@@ -141,24 +171,15 @@ async function fetchRest(
   return accept(undefined);
 }
 
-/** Exact length, then hash, then the final name. */
-async function finish(part: string, path: string, { length, sha256 }: ExpectedFile): Promise<Outcome<undefined>> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of createReadStream(part) as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.byteLength;
-  }
-  const found = hash.digest('hex');
-  if (bytes === length && found === sha256) {
+/** Exact length, then hashes, then the final name. */
+async function finish(part: string, path: string, expected: ExpectedFile): Promise<Outcome<undefined>> {
+  const wrong = await mismatch(createReadStream(part) as AsyncIterable<Buffer>, expected);
+  if (wrong === undefined) {
     await rename(part, path);
     return accept(undefined);
   }
   await rm(part, { force: true }); // a wrong prefix must not be resumed
-  return refuse(
-    'hash_mismatch',
-    bytes === length ? `the SHA-256 is ${found}, declared is ${sha256}` : `${bytes} bytes, declared are ${length}`,
-  );
+  return refuse('hash_mismatch', wrong);
 }
 
 /** Sends GET; resolves with the response once its head is there. */

@@ -4,7 +4,7 @@
  * tuf-js does the verification. It is loaded only when an update arrives (125 ms, 18 MB, most of it a default fetcher
  * that is never called here: the device bundle leaves `make-fetch-happen` out, see rollup.config.js).
  */
-import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
 import { cp, mkdir, open, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
 
 import { join, posix } from 'node:path';
@@ -15,14 +15,14 @@ import { manifestSchema } from '../contracts/manifest.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import { accept, refuse } from '../contracts/reason.js';
 import { parseWire } from '../contracts/wire.js';
-import { HttpStatusError, downloadBytes, downloadFile, refuseBroken, transferDefaults } from './download.js';
+import { HttpStatusError, downloadBytes, downloadFile, mismatch, refuseBroken, transferDefaults } from './download.js';
 import type { ExpectedFile, TransferLimits } from './download.js';
 
 export interface UpdateClientOptions {
   /** Trust state of this device: the newest verified metadata. Created on first use from `pinnedRoot`. */
   readonly trustDir: string;
-  /** Base URL of the repository: `<url>/metadata`, `<url>/targets`. */
-  readonly url: string;
+  /** Base URL of the repository: `<url>/metadata`, `<url>/targets`; or each of the two. */
+  readonly url: string | { readonly metadata: string; readonly targets: string };
   /** The first `root.json`, handed over at enrolment. */
   readonly pinnedRoot: Uint8Array;
   /** Milliseconds UTC. */
@@ -56,6 +56,8 @@ export interface UpdateClient {
   refresh(): Promise<Outcome<undefined>>;
   /** A small verified target, such as `keys/fleet.json`; refreshes when that has not been done yet. */
   readTarget(path: string, maxBytes: number): Promise<Outcome<Uint8Array>>;
+  /** A verified target as a file; it is not fetched again when the file is that target already. */
+  downloadTarget(path: string, to: string): Promise<Outcome<undefined>>;
   /** The whole bundle, verified, in the staging folder. */
   downloadBundle(options: DownloadOptions): Promise<Outcome<Download>>;
 }
@@ -79,12 +81,15 @@ const verdicts: readonly (readonly [RegExp, UpdateReason])[] = [
   [/Failed to persist/, 'no_space'],
 ];
 
-/** The two things of tuf-js that its types keep private: its notion of now, and the root it trusts. */
+/** The things of tuf-js that its types keep private: its notion of now, the root it trusts, and the roles it has verified. */
 interface TrustedSet {
   referenceTime: Date;
   readonly root: { readonly signed: { readonly consistentSnapshot: boolean } };
+  readonly trustedSet: Record<string, unknown>;
 }
 const inside = (updater: Updater): TrustedSet => (updater as unknown as { readonly trustedSet: TrustedSet }).trustedSet;
+
+const topRoles = ['root', 'timestamp', 'snapshot', 'targets'];
 
 export function createUpdateClient({
   trustDir,
@@ -97,6 +102,7 @@ export function createUpdateClient({
 }: UpdateClientOptions): UpdateClient {
   const transferLimits: TransferLimits = { ...transferDefaults, ...transfer };
   const workDir = `${trustDir}.work`;
+  const base = typeof url === 'string' ? { metadata: `${url}/metadata`, targets: `${url}/targets` } : url;
   let updater: Updater | undefined;
   /** What the last fetch failed of; tuf-js passes it on as text only. */
   let fetchFailure: Refusal | undefined;
@@ -132,8 +138,8 @@ export function createUpdateClient({
     const create = (): Updater =>
       new Updater({
         metadataDir: workDir,
-        metadataBaseUrl: `${url}/metadata`,
-        targetBaseUrl: `${url}/targets`,
+        metadataBaseUrl: base.metadata,
+        targetBaseUrl: base.targets,
         fetcher: {
           downloadBytes: fetchMetadata,
           downloadFile: () => Promise.reject(new Error('targets are fetched by downloadFile of transport')),
@@ -178,29 +184,40 @@ export function createUpdateClient({
     }
     const known = updater!;
     fetchFailure = undefined;
+    // A role is known by its name, but what makes it valid are the keys of the one who delegates: verify it for each target.
+    const { trustedSet } = inside(known);
+    for (const role of Object.keys(trustedSet)) if (!topRoles.includes(role)) delete trustedSet[role];
     const info = await attempt(() => known.getTargetInfo(path));
     if (!info.ok) return info;
-    const sha256 = info.value?.hashes['sha256'];
-    if (info.value === undefined || sha256 === undefined)
-      return refuse('bad_signature', `the repository does not vouch for ${path}`);
-    const { dir, base } = posix.parse(path);
-    const name = inside(known).root.signed.consistentSnapshot ? `${sha256}.${base}` : base; // TUF 5.7.3
-    return accept({ length: info.value.length, sha256, from: `${url}/targets/${posix.join(dir, name)}` });
+    if (info.value === undefined) return refuse('bad_signature', `the repository does not vouch for ${path}`);
+    const { length, hashes } = info.value;
+    const cut = path.lastIndexOf('/') + 1;
+    const prefix = inside(known).root.signed.consistentSnapshot ? `${Object.values(hashes)[0]}.` : ''; // TUF 5.7.3
+    const parts = `${path.slice(0, cut)}${prefix}${path.slice(cut)}`.split('/').map(encodeURIComponent);
+    return accept({ length, hashes, from: `${base.targets}/${parts.join('/')}` });
   };
 
   const readTarget = async (path: string, maxBytes: number): Promise<Outcome<Uint8Array>> => {
     const target = await findTarget(path);
     if (!target.ok) return target;
-    const { length, sha256, from } = target.value;
+    const { length, from } = target.value;
     if (length > maxBytes) return refuse('too_large', `${path} has ${length} bytes, at most ${maxBytes} are taken`);
     const read = await downloadBytes(from, length, transferLimits, signal).catch((error: unknown) =>
       refuseBroken(error),
     );
     if (!read.ok) return read.reason === 'too_large' ? refuse('endless_data', read.detail) : read;
-    const found = createHash('sha256').update(read.value).digest('hex');
-    return read.value.byteLength === length && found === sha256
-      ? read
-      : refuse('hash_mismatch', `the SHA-256 of ${path} is ${found}, declared is ${sha256}`);
+    const wrong = await mismatch([read.value], target.value);
+    return wrong === undefined ? read : refuse('hash_mismatch', `${path}: ${wrong}`);
+  };
+
+  const downloadTarget = async (path: string, to: string): Promise<Outcome<undefined>> => {
+    const target = await findTarget(path);
+    if (!target.ok) return target;
+    const there =
+      existsSync(to) && (await mismatch(createReadStream(to) as AsyncIterable<Buffer>, target.value)) === undefined;
+    return there
+      ? accept(undefined)
+      : downloadFile(target.value.from, to, target.value, { limits: transferLimits, signal });
   };
 
   const downloadBundle = async ({
@@ -215,10 +232,11 @@ export function createUpdateClient({
     const named = await findTarget(`${prefix}/manifest.json`);
     if (!named.ok) return named;
     // Install only what both the repository and the fleet name.
-    if (named.value.sha256 !== manifestSha256)
+    const { sha256 } = named.value.hashes;
+    if (sha256 !== manifestSha256)
       return refuse(
         'mix_and_match',
-        `the repository has ${named.value.sha256} for ${prefix}, the fleet asked for ${manifestSha256}`,
+        `the repository has ${sha256} for ${prefix}, the fleet asked for ${manifestSha256}`,
       );
     const read = await readTarget(`${prefix}/manifest.json`, limits.manifestBytes);
     if (!read.ok) return read;
@@ -240,9 +258,9 @@ export function createUpdateClient({
     for (const file of manifest.files) {
       const target = await findTarget(`${prefix}/${file.path}`);
       if (!target.ok) return target;
-      if (target.value.sha256 !== file.sha256 || target.value.length !== file.length)
+      if (target.value.hashes['sha256'] !== file.sha256 || target.value.length !== file.length)
         return refuse('mix_and_match', `repository and manifest disagree about ${file.path}`);
-      const fetched = await downloadFile(target.value.from, join(stagingDir, file.path), file, {
+      const fetched = await downloadFile(target.value.from, join(stagingDir, file.path), target.value, {
         limits: transferLimits,
         signal,
         onBytes: onProgress && ((bytes) => onProgress(doneBytes + bytes, totalBytes)),
@@ -254,7 +272,7 @@ export function createUpdateClient({
     return accept({ manifest, manifestBytes: read.value, dir: stagingDir });
   };
 
-  return { refresh, readTarget, downloadBundle };
+  return { refresh, readTarget, downloadTarget, downloadBundle };
 }
 
 /** A copy of the trust state for tuf-js, which overwrites files in place. */
