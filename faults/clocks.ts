@@ -154,7 +154,10 @@ async function start(dir: string, world: World) {
         store,
         engine: async () => naiveEngine(4),
         connect: async (options) => {
-          onMessage = options.onMessage;
+          onMessage = async (message) => {
+            await options.onMessage(message);
+            options.commit!();
+          };
           return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
         },
         openRepository: () => Promise.reject(new Error('there is no repository')),

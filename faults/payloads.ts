@@ -36,7 +36,10 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
         store,
         engine: async () => naiveEngine(4),
         connect: async (options) => {
-          onMessage = options.onMessage;
+          onMessage = async (message) => {
+            await options.onMessage(message);
+            options.commit!();
+          };
           return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
         },
         openRepository: () => Promise.reject(new Error('there is no repository')),

@@ -32,6 +32,7 @@ export type TopicKind = keyof typeof tails;
 export function createTopics(name: DeviceName) {
   for (const part of ['base', 'site', 'device'] as const) checkSegment(part, name[part]);
   const prefix = `${name.base}/${name.site}/${name.device}`;
+  const inputs = `${prefix}/in/`;
   const under = (tail: string, what: string) => (segment: string) => `${prefix}/${tail}/${checkSegment(what, segment)}`;
   return {
     prefix,
@@ -44,6 +45,9 @@ export function createTopics(name: DeviceName) {
     /** Subscription that receives the samples of every stream. */
     allInputs: `${prefix}/in/+`,
     in: under('in', 'stream'),
+    /** The stream that samples on this topic are of; undefined for any other topic. */
+    streamOf: (topic: string): string | undefined =>
+      topic.startsWith(inputs) ? topic.slice(inputs.length) : undefined,
     forecast: under('forecast', 'stream'),
     score: under('score', 'stream'),
     event: under('event', 'stream'),

@@ -1,5 +1,5 @@
 /** The conditions of all streams: what readings, silence and forecasts show is collected until its cause is committed. */
-import type { DeviceConfig } from '../contracts/config.js';
+import type { DeviceConfig, StreamSettings } from '../contracts/config.js';
 import type { AlertPayload } from '../contracts/payload.js';
 import { conditionKinds, createCondition, crossing, inspectReading } from './condition.js';
 import type { Condition, ConditionKind, LastReading } from './condition.js';
@@ -30,6 +30,9 @@ export interface Conditions {
   readonly remember: (raised: Raised) => void;
   all(): readonly Condition[];
 }
+
+/** Nothing about a reading of most streams can be a fault. */
+const watches = ({ maxRate, stuckCount }: StreamSettings): boolean => maxRate !== null || stuckCount !== null;
 
 export function createConditions(config: DeviceConfig, store: Store, newId: () => string): Conditions {
   const known = new Map<string, Readonly<Record<ConditionKind, Condition>>>();
@@ -63,6 +66,7 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       if (value === undefined) return;
       const { last: newest, ...shown } = inspectReading(last.get(name), timeMs, value, settings);
       last.set(name, newest);
+      if (!watches(settings) && !Object.values(of(name)).some(({ watch }) => watch.alert !== undefined)) return;
       // A reading that is taken lies in its range and ends a silence.
       const facts = { ...shown, sensor_range: undefined, sensor_dropout: undefined };
       for (const [kind, fact] of Object.entries(facts)) observe(name, kind as keyof typeof facts, timeMs, value, fact);

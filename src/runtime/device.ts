@@ -12,7 +12,7 @@ import {
   statusPayload,
 } from '../contracts/payload.js';
 import type { AlertPayload } from '../contracts/payload.js';
-import { createTopics, parseTopic } from '../contracts/topic.js';
+import { createTopics } from '../contracts/topic.js';
 import { wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
@@ -39,6 +39,14 @@ import type { Active } from './update.js';
 export interface Probe {
   readonly metrics: Metrics;
   readonly lanes: ReadonlyMap<string, Lane>;
+}
+
+/** What a message brought and what came of it, judged but not yet on disk. */
+interface Pending {
+  readonly alerts: readonly StreamAlert[];
+  readonly work: () => void;
+  /** What need not survive, after the commit. */
+  readonly report: () => void;
 }
 
 interface StreamAlert {
@@ -89,6 +97,7 @@ export async function runDevice(
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
   let someHeld = true; // by the run before, maybe
+  let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
@@ -123,14 +132,8 @@ export async function runDevice(
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
     ],
-    onMessage: (message) => {
-      try {
-        receive(message);
-      } catch (error) {
-        if (isDamage(error)) breakdown.abort(error);
-        throw error;
-      }
-    },
+    onMessage: orBreakdown(receive),
+    commit: orBreakdown(flush),
     onLink,
   });
   onReady?.({ metrics, lanes });
@@ -156,22 +159,47 @@ export async function runDevice(
   }
   await stop();
 
-  /** A message in: on disk, with all that comes of it, when this returns. */
+  /** A damaged file shows wherever it is touched. */
+  function orBreakdown<T extends readonly unknown[]>(work: (...given: T) => void): (...given: T) => void {
+    return (...given) => {
+      try {
+        work(...given);
+      } catch (error) {
+        if (isDamage(error)) breakdown.abort(error);
+        throw error;
+      }
+    };
+  }
+
+  /** A message in: on disk, with all that comes of it, after the next `flush`. */
   function receive(message: MqttMessage): void {
     const began = clock.monotonicMs();
-    const topic = parseTopic(message.topic);
-    if (topic?.kind === 'desired') return updater.offer(message.payload);
-    if (topic?.kind !== 'in') return command(message);
+    const name = topics.streamOf(message.topic);
+    if (name === undefined) return message.topic === topics.desired ? updater.offer(message.payload) : command(message);
     if (signal.aborted) return;
-    stampHeld(); // before what comes now
+    if (someHeld) stampHeld(); // before what comes now
 
-    const arrived = ingest.read(topic.stream!, message);
+    const arrived = ingest.read(name, message);
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
-      commit(() => held.forEach(hold));
+      pending.push({ alerts: [], work: () => held.forEach(hold), report: () => undefined });
     }
     take(held.length > 0 ? arrived.filter((reading) => !held.includes(reading)) : arrived, began);
+  }
+
+  /** What messages brought goes to disk in one transaction, since a commit costs more than a reading. */
+  function flush(): void {
+    if (pending.length === 0) return;
+    const taken = pending;
+    pending = [];
+    commit(
+      () => {
+        for (const { work } of taken) work();
+      },
+      taken.flatMap(({ alerts }) => alerts),
+    );
+    for (const { report } of taken) report();
   }
 
   function hold({ stream: { name, settings }, timeMs, value }: NewReading): void {
@@ -182,6 +210,7 @@ export async function runDevice(
   function stampHeld(): void {
     if (!someHeld || !clock.synced()) return;
     someHeld = false;
+    flush();
     const { readings, lost } = store.held();
     const offsetMs = clock.now() - clock.monotonicMs();
     for (let i = 0; i < lost; i++) count(metrics.rejected, 'bad_time'); // of a run of the machine that has ended
@@ -189,9 +218,10 @@ export async function runDevice(
       ingest.stamp(stream, monotonicMs + offsetMs, value ?? undefined),
     );
     take(stamped, clock.monotonicMs(), store.release);
+    flush();
   }
 
-  /** Readings in; on disk, with all that comes of them and `also`, when this returns. */
+  /** Readings in; on disk, with all that comes of them and `also`, after the next `flush`. */
   function take(readings: readonly NewReading[], began: number, also: () => void = () => undefined): void {
     const flags = readings.map(addToLane);
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
@@ -209,16 +239,22 @@ export async function runDevice(
       ...steps.flatMap(({ lane, steps: done }) => anomalies(lane?.settings.subject.stream ?? '', done)),
       ...watched.flatMap(({ detector, steps: done }) => anomalies(detector.subject.stream, done)),
     ];
-    commit(() => {
-      readings.forEach((reading, i) => storeReading(reading, flags[i]!));
-      for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
-      for (const { detector, steps: done } of watched) if (done.length > 0) storeDetector(store, detector, done.length);
-      facts.forEach(conditions.remember);
-      also();
-    }, alerts);
-    if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
-    for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
-    for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
+    pending.push({
+      alerts,
+      work() {
+        readings.forEach((reading, i) => storeReading(reading, flags[i]!));
+        for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
+        for (const { detector, steps: done } of watched)
+          if (done.length > 0) storeDetector(store, detector, done.length);
+        facts.forEach(conditions.remember);
+        also();
+      },
+      report() {
+        if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
+        for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
+        for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
+      },
+    });
   }
 
   /** Returns the flags the reading is stored with. */
@@ -401,6 +437,7 @@ export async function runDevice(
   }
 
   function deactivate(line: string): void {
+    flush();
     const ended = [...lanes].filter(([, lane]) => lane.settings.active.line === line);
     for (const [name, lane] of ended) {
       const alert = lane.end('superseded', clock.now(), 'the model was changed');
@@ -517,6 +554,7 @@ export async function runDevice(
 
   /** Intake has stopped; say so, and leave. */
   async function stop(): Promise<void> {
+    flush();
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     const timeout = new AbortController();

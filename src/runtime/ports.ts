@@ -7,7 +7,7 @@ import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
 
 /** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
-export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessage' | 'onLink'>;
+export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
 
 export interface Ports {
   readonly clock: Clock;

@@ -166,7 +166,10 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
   const streams = new Map<string, number>();
   let lastFullMs = -Infinity;
   const listeners: ((end: TransactionEnd) => void)[] = [];
-  const tell = (end: TransactionEnd): void => listeners.forEach((listener) => listener(end));
+  const tell = (end: TransactionEnd): void => {
+    if (end !== 'committed') streams.clear(); // some may have been undone
+    for (const listener of listeners) listener(end);
+  };
 
   function attempt<T>(work: () => T, durability: 'normal' | 'full'): T {
     const full = durability === 'full' || clock.monotonicMs() - lastFullMs >= FULL_EVERY_MS;
@@ -219,11 +222,10 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
       }
     },
     stream(name, unit) {
-      const row =
-        streams.get(name) ??
-        statement.findStream.get(name)?.id ??
-        Number(statement.addStream.run(name, unit).lastInsertRowid);
-      if (!sql.inTransaction) streams.set(name, row); // inside one it may yet be undone
+      const known = streams.get(name);
+      if (known !== undefined) return known;
+      const row = statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid);
+      streams.set(name, row);
       return row;
     },
     append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),

@@ -58,8 +58,13 @@ export interface MqttOptions {
   readonly will?: { readonly topic: string; readonly payload: string; readonly qos: 0 | 1; readonly retain: boolean };
   /** Made on each connect, before `online` is told. */
   readonly subscriptions: readonly Subscription[];
-  /** Commits the message; PUBACK follows its return (or its promise). When it throws, the link is cut and the broker delivers again. */
+  /**
+   * Takes the message; PUBACK follows its return (or its promise), and `commit`, if there is one. When either throws, the
+   * link is cut and the broker delivers again.
+   */
   readonly onMessage: (message: MqttMessage) => void | Promise<void>;
+  /** Makes durable what `onMessage` took since the last time: once for all messages that came together. */
+  readonly commit?: () => void;
   readonly onLink: (event: LinkEvent) => void;
   /** In [0, 1); for tests of the backoff. */
   readonly random?: () => number;
@@ -131,17 +136,35 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     client = current;
     let failure: { readonly message: string; readonly code?: unknown } | undefined;
     let answered = false;
+    const giveUp = (error: unknown): void => {
+      failure = { message: `a message was not stored: ${(error as Error).message}` };
+      current.end(true); // no PUBACK: the broker delivers it again
+    };
+
+    let committing = false;
+    /** Whatever is written from now on, PUBACKs above all, leaves after the commit at the end of this turn of the loop. */
+    const commitSoon = (commit: () => void): void => {
+      if (committing) return;
+      committing = true;
+      current.stream.cork();
+      setImmediate(() => {
+        committing = false;
+        try {
+          commit();
+          current.stream.uncork();
+        } catch (error) {
+          giveUp(error);
+        }
+      });
+    };
 
     current.handleMessage = ({ topic, payload, retain, dup }: IPublishPacket, acknowledge) => {
       const message = { topic, payload: payload as Uint8Array, retain, duplicate: dup };
-      const giveUp = (error: unknown): void => {
-        failure = { message: `a message was not stored: ${(error as Error).message}` };
-        current.end(true); // no PUBACK: the broker delivers it again
-      };
       try {
-        const committed = options.onMessage(message);
-        if (committed === undefined) acknowledge();
-        else committed.then(() => acknowledge(), giveUp);
+        const taken = options.onMessage(message);
+        if (options.commit !== undefined) commitSoon(options.commit);
+        if (taken === undefined) acknowledge();
+        else taken.then(() => acknowledge(), giveUp);
       } catch (error) {
         giveUp(error);
       }

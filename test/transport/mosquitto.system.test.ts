@@ -190,6 +190,28 @@ describe.skipIf(mosquitto === undefined)('with mosquitto', () => {
     expect(could.indexOf(true)).toBeLessThan(10);
   });
 
+  test('messages that come together are committed once, and then acknowledged', async () => {
+    const { url } = await broker();
+    const before = connect(url);
+    await online(before);
+    await before.link.close();
+    const fleet = await other(url);
+    const wanted = Array.from({ length: 300 }, (_, i) => String(i));
+    for (const value of wanted) await fleet.client.publishAsync('in/boiler', value, { qos: 1 });
+    let commits = 0;
+    const after = connect(url, { commit: () => void commits++ });
+    await vi.waitFor(() => expect(after.messages).toHaveLength(300), soon);
+    expect(after.messages.map(({ text }) => text)).toEqual(wanted);
+    expect(commits).toBeLessThan(150);
+    await after.link.publish('out/end', ''); // whose PUBACK comes after the broker has read ours
+    await after.link.close();
+
+    const last = connect(url);
+    await online(last);
+    await fleet.client.publishAsync('in/boiler', 'new', { qos: 1 });
+    await vi.waitFor(() => expect(last.messages.map(({ text }) => text)).toEqual(['new']), soon);
+  });
+
   test('a session that the broker has forgotten is made anew, with its subscriptions', async () => {
     const { url } = await broker();
     const before = connect(url);

@@ -122,6 +122,26 @@ describe('with a real broker', () => {
     await vi.waitFor(() => expect(calls).toBe(2), 5000);
   });
 
+  test('when the commit fails, all that came with it is delivered again', async () => {
+    const { url } = await broker();
+    const taken: string[] = [];
+    let commits = 0;
+    const device = connect(url, {
+      onMessage: ({ payload }) => void taken.push(Buffer.from(payload).toString()),
+      commit: () => {
+        if (++commits === 1) throw new Error('disk full');
+      },
+    });
+    await online(device);
+    const fleet = await other(url);
+    await fleet.client.publishAsync('in/boiler', '1', { qos: 1 });
+    await vi.waitFor(() => expect(taken).toEqual(['1', '1']), 5000);
+    await online(device);
+    expect(device.events).toContainEqual(
+      expect.objectContaining({ state: 'offline', reason: 'a message was not stored: disk full' }),
+    );
+  });
+
   test('messages that came while the device was away wait for it', async () => {
     const { url } = await broker();
     const before = connect(url);
