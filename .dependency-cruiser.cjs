@@ -7,7 +7,7 @@ const arrows = {
   graph: [],
   time: [],
   stats: [],
-  engine: [],
+  engine: ['contracts'],
   losses: ['graph'],
   language: ['contracts'],
   models: ['graph', 'losses', 'language'],

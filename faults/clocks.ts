@@ -152,6 +152,7 @@ async function start(dir: string, world: World) {
       {
         clock,
         store,
+        providers: async () => ['cpu'],
         engine: async () => naiveEngine(4),
         connect: async (options) => {
           onMessage = async (message) => {

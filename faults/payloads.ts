@@ -34,6 +34,7 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
       {
         clock,
         store,
+        providers: async () => ['cpu'],
         engine: async () => naiveEngine(4),
         connect: async (options) => {
           onMessage = async (message) => {

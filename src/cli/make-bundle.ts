@@ -2,6 +2,7 @@
 import { packBundle, type Bundle } from '../bundle/pack.js';
 import type { Precision } from '../contracts/manifest.js';
 import { writeSafetensors, type StoredTensor } from '../contracts/safetensors.js';
+import type { Provider } from '../contracts/provider.js';
 import type { Engine, FloatTensor } from '../engine/port.js';
 import { version } from '../version.js';
 
@@ -14,6 +15,8 @@ export interface BundleParts {
   readonly model: string;
   /** ONNX bytes by precision. The first is the one devices run. */
   readonly models: Readonly<Partial<Record<Precision, Uint8Array>>>;
+  /** What computes on the devices it is for, the best first; every precision runs on each. */
+  readonly providers?: readonly Provider[];
   readonly inputLength: number;
   readonly horizon: number;
   /** Columns of the model's last axis: [] for a single point. */
@@ -71,12 +74,14 @@ export async function makeBundle(parts: BundleParts, engine: Engine): Promise<Bu
       version: `1.${parts.release}.0`,
       created: parts.createdMs,
       minRuntime: version,
-      targets: precisions.map((precision) => ({
-        arch: ['x64', 'arm64'],
-        provider: 'cpu',
-        precision,
-        files: [`model.${precision}.onnx`, 'golden.safetensors'],
-      })),
+      targets: (parts.providers ?? ['cpu']).flatMap((provider) =>
+        precisions.map((precision) => ({
+          arch: ['x64' as const, 'arm64' as const],
+          provider,
+          precision,
+          files: [`model.${precision}.onnx`, 'golden.safetensors'],
+        })),
+      ),
       inputs: [
         { role: 'target', kind: 'target', unit: parts.unit, cadenceMs: parts.cadenceMs, agg: 'mean', impute: 'linear' },
       ],

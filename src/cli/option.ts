@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Aggregation } from '../data/from-columns.js';
 import { seriesScalerNames } from '../data/series-scaler.js';
-import { providers } from '../engine/port.js';
+import { providers } from '../contracts/provider.js';
 import { targetNames } from '../quantize/targets.js';
 
 const aggregations: readonly Aggregation[] = ['mean', 'last', 'first', 'sum', 'min', 'max'];

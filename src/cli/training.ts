@@ -1,7 +1,7 @@
 /** What the commands that train have in common: their flags, how much validates, bars, and how they are stopped. */
 import { rowsOf, type TimeSeriesFrame } from '../data/frame.js';
 import type { SeriesScalerName } from '../data/series-scaler.js';
-import type { Provider } from '../engine/port.js';
+import type { Provider } from '../contracts/provider.js';
 import { NeuroDivergentError } from '../errors.js';
 import type { ForecasterOptions } from '../forecaster/forecaster.js';
 import type { ScalerName } from '../models/index.js';

@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { NeuroDivergentError } from '../errors.js';
 import { limits } from './limit.js';
+import { providers } from './provider.js';
 import { segmentPattern } from './topic.js';
 import { readWire, wireObject } from './wire.js';
 
@@ -153,6 +154,18 @@ export const deviceConfigSchema = wireObject(
         {
           host: z._default(z.string(), '127.0.0.1'),
           port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464),
+        },
+        strict,
+      ),
+      {},
+    ),
+    /** What computes, in order of preference: a bundle runs on the first that is here and that it has a file for. */
+    engine: z.prefault(
+      wireObject(
+        {
+          providers: z._default(z.array(z.enum(providers)).check(z.minLength(1)), ['cpu']),
+          /** Without a graphics card that works, do not start. */
+          requireGpu: z._default(z.boolean(), false),
         },
         strict,
       ),

@@ -27,7 +27,15 @@ export const infoPayload = wireObject({
   cpu: z.string(),
   provider: z.string(),
   streams: z.array(z.string()),
-  models: z.array(wireObject({ line: z.string(), release: z.int(), slot: z.string(), precision: z.string() })),
+  models: z.array(
+    wireObject({
+      line: z.string(),
+      release: z.int(),
+      slot: z.string(),
+      provider: z.optional(z.string()),
+      precision: z.string(),
+    }),
+  ),
   limits: counters,
   capabilities: z.array(z.string()),
 });

@@ -1,7 +1,7 @@
 /** What ONNX Runtime throws, as errors of ours: its own words name neither the model nor the cure, so they are a detail. */
 import { NeuroDivergentError, type ErrorCode } from '../errors.js';
 import { modelName } from './onnx-file.js';
-import type { Provider } from './port.js';
+import type { Provider } from '../contracts/provider.js';
 
 /** What this build of ONNX Runtime can compute with; what is not bundled needs libraries of its own. */
 export interface Backend {
@@ -75,5 +75,5 @@ export function providerMissing(cause: unknown, provider: Provider, backends: re
 /** The words, without the place in ONNX Runtime's sources that they may begin with. */
 export const messageOf = (cause: unknown): string =>
   (cause instanceof Error ? cause.message : String(cause))
-    .replace(/\/onnxruntime_src\/\S+ .*?\) (?=[A-Z])/s, '')
+    .replace(/\/onnxruntime_src\/\S+ .*?[)\]] (?=[A-Z]|\[ONNX)/gs, '')
     .trim();

@@ -5,12 +5,13 @@
  * promise and a turn of the event loop, 3 µs of the 10 a small model takes (ENGINE.md §6).
  */
 import { createRequire } from 'node:module';
+import type { Provider } from '../contracts/provider.js';
 import { NeuroDivergentError } from '../errors.js';
 import { fenced, fenceName, isFence } from './fence.js';
 import { createRunCheck, type Declared } from './fit.js';
 import { modelName } from './onnx-file.js';
 import { loadFault, messageOf, providerMissing, runFault, type Backend } from './ort-fault.js';
-import type { Engine, FloatTensor, Provider, Session } from './port.js';
+import type { Engine, FloatTensor, Session } from './port.js';
 
 /** What the binding takes for a tensor; its own class is not needed. */
 interface OrtTensor {
@@ -77,6 +78,29 @@ export function createOrtEngine({ provider = 'cpu' }: { provider?: Provider } = 
     load: async (model, { threads = 1, provider: own = provider, writesOnly = false, leastMemory = false } = {}) =>
       openSession(model, { threads, provider: own, writesOnly, leastMemory }),
   };
+}
+
+/** A model of one node, `y = -x`, 64 bytes of ONNX: which providers load it shows what computes here. */
+const probe = Buffer.from(
+  'CAo6NgoLCgF4EgF5IgNOZWcSBXByb2JlWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQFQ==',
+  'base64',
+);
+
+/** Of the providers, those that compute on this machine. Throws `ND_ENGINE_PROVIDER_MISSING` when `requireGpu` and none is a graphics card. */
+export function usableProviders(wanted: readonly Provider[], requireGpu = false): readonly Provider[] {
+  const options = { threads: 1, writesOnly: false, leastMemory: false };
+  let missing = providerMissing(new Error('none is named'), 'cuda', loadBinding().listSupportedBackends());
+  const usable = wanted.filter((provider) => {
+    try {
+      openSession(probe, { ...options, provider }).close();
+      return true;
+    } catch (error) {
+      missing = error as NeuroDivergentError;
+      return false;
+    }
+  });
+  if (!requireGpu || usable.some((provider) => provider !== 'cpu')) return usable;
+  throw missing;
 }
 
 interface Opening {

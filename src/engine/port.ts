@@ -1,14 +1,12 @@
 /** What the rest of the code asks of an engine: load a model, run it on float32 tensors, let it go. */
 
+import type { Provider } from '../contracts/provider.js';
+
 /** A dense row-major float32 tensor. */
 export interface FloatTensor {
   readonly data: Float32Array;
   readonly dims: readonly number[];
 }
-
-/** What computes: the processor, or a graphics card through CUDA or TensorRT, which leave to the processor what they lack. */
-export const providers = ['cpu', 'cuda', 'tensorrt'] as const;
-export type Provider = (typeof providers)[number];
 
 export interface SessionOptions {
   /** Threads inside one operator; 1 on devices, where more only costs (ENGINE.md §5). */

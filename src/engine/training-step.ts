@@ -5,7 +5,8 @@
 import { NeuroDivergentError } from '../errors.js';
 import { createKernels } from './kernel.js';
 import { afterGoodStep, afterOverflow, firstScale, noScale, type LossScale } from './loss-scale.js';
-import type { Engine, FloatTensor, Provider } from './port.js';
+import type { Provider } from '../contracts/provider.js';
+import type { Engine, FloatTensor } from './port.js';
 import { seedWords } from './random.js';
 
 export interface TensorPlan {

@@ -110,7 +110,7 @@ export async function runDevice(
     activate,
     deactivate,
     slots: openSlots(config.stateDir),
-    arch: machine.arch,
+    able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url,
     openRepository: ports.openRepository,
@@ -465,7 +465,7 @@ export async function runDevice(
   }
 
   function publishInfo(): void {
-    const info = infoMessage(config, machine, [...lanes.keys()], [...models.values()], engine?.name ?? 'none');
+    const info = infoMessage(config, machine, [...lanes.keys()], [...models.values()]);
     void link?.publish(topics.info, wireText(infoPayload, info), { qos: 1, retain: true });
   }
 

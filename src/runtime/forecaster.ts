@@ -2,17 +2,24 @@
 import type { Engine, Session } from '../engine/port.js';
 import { NeuroDivergentError } from '../errors.js';
 import type { Manifest } from '../contracts/manifest.js';
+import type { Provider } from '../contracts/provider.js';
 import type { Window } from './series.js';
 
-/** A bundle's manifest, and the precision and file that this machine runs. */
+/** What a machine can run: its processor's name in Node, and what computes there, in order of preference. */
+export interface Able {
+  readonly arch: string;
+  readonly providers: readonly Provider[];
+}
+
+/** A bundle's manifest, and the provider, precision and file that this machine runs. */
 export interface Choice {
   readonly manifest: Manifest;
+  readonly provider: Provider;
   readonly precision: Manifest['targets'][number]['precision'];
   readonly modelFile: string;
 }
 
 export interface Forecaster extends Choice {
-  readonly engine: string;
   /** Throws what `Session.run` throws; undefined when the model answered with something that is no number. */
   forecast(window: Window): Forecast | undefined;
   close(): void;
@@ -30,19 +37,22 @@ export interface Forecast {
   readonly imputed: number;
 }
 
-/** The first target of the bundle that this machine can run; undefined when there is none. */
-export function chooseTarget(manifest: Manifest, arch: string): Choice | undefined {
-  for (const target of manifest.targets) {
-    if (!(target.arch as readonly string[]).includes(arch) || target.provider !== 'cpu') continue;
-    const modelFile = manifest.files.find(({ path, role }) => role === 'model' && target.files.includes(path))?.path;
-    if (modelFile !== undefined) return { manifest, precision: target.precision, modelFile };
+/** The first target of the bundle for the best provider of this machine; undefined when there is none. */
+export function chooseTarget(manifest: Manifest, { arch, providers }: Able): Choice | undefined {
+  for (const provider of providers) {
+    const wanted = provider === 'tensorrt' ? ['tensorrt', 'cuda'] : [provider]; // it runs the same files
+    for (const target of manifest.targets) {
+      if (!(target.arch as readonly string[]).includes(arch) || !wanted.includes(target.provider)) continue;
+      const modelFile = manifest.files.find(({ path, role }) => role === 'model' && target.files.includes(path))?.path;
+      if (modelFile !== undefined) return { manifest, provider, precision: target.precision, modelFile };
+    }
   }
   return undefined;
 }
 
 /** Loads a model from its bytes. Throws what `Engine.load` throws, and `ND_ENGINE_FAILED` when the graph's inputs are none we can feed. */
 export async function createForecaster(engine: Engine, choice: Choice, model: Uint8Array): Promise<Forecaster> {
-  const session = await engine.load(model, { threads: 1 });
+  const session = await engine.load(model, { threads: 1, provider: choice.provider });
   const unknown = session.inputNames.filter((name) => name !== 'past' && name !== 'mask');
   if (unknown.length > 0 || !session.inputNames.includes('past') || !session.outputNames.includes('forecast')) {
     session.close();
@@ -54,7 +64,6 @@ export async function createForecaster(engine: Engine, choice: Choice, model: Ui
   }
   return {
     ...choice,
-    engine: engine.name,
     forecast: (window) => run(session, choice.manifest, window),
     close: () => session.close(),
   };

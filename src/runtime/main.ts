@@ -140,7 +140,8 @@ export async function runDeviceProcess(
     }
   } catch (error) {
     // What matters is on disk; the supervisor starts us again.
-    process.stderr.write(`${(error as Error).stack ?? String(error)}\n`);
+    const known = error instanceof NeuroDivergentError;
+    process.stderr.write(`${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
     tell('crashed', { detail: (error as Error).message });
     return deviceExit.crashed;
   } finally {
@@ -155,8 +156,14 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
     path === undefined ? undefined : readFileSync(path, 'utf8');
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
   const { mqtt, repository } = config;
+  const { providers, requireGpu } = config.engine;
   return {
     clock,
+    async providers() {
+      if (!requireGpu && providers.every((name) => name === 'cpu')) return providers;
+      const { usableProviders } = await import('../engine/ort.js');
+      return usableProviders(providers, requireGpu);
+    },
     store,
     engine,
     tell,

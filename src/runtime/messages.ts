@@ -53,7 +53,6 @@ export function infoMessage(
   machine: Machine,
   streams: readonly string[],
   models: readonly Active[],
-  provider: string,
 ): InfoPayload {
   return {
     v: 1,
@@ -61,12 +60,13 @@ export function infoMessage(
     node: machine.node,
     arch: machine.arch,
     cpu: machine.cpu,
-    provider,
+    provider: models.map(({ provider }) => provider).find((provider) => provider !== 'cpu') ?? 'cpu',
     streams: [...streams],
-    models: models.map(({ line, pointer, precision }) => ({
+    models: models.map(({ line, pointer, provider, precision }) => ({
       line,
       release: pointer.release,
       slot: pointer.slot,
+      provider,
       precision,
     })),
     limits: { streams: config.maxStreams, messageBytes: limits.messageBytes, databaseBytes: config.databaseBytes },

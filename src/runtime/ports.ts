@@ -1,4 +1,5 @@
 /** What a device is handed: everything outside of it. A test hands in small fakes, `main.ts` the real ones. */
+import type { Provider } from '../contracts/provider.js';
 import type { Engine } from '../engine/port.js';
 import type { MqttLink, MqttOptions } from '../transport/mqtt.js';
 import type { UpdateClient } from '../transport/update-client.js';
@@ -12,6 +13,8 @@ export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessag
 export interface Ports {
   readonly clock: Clock;
   readonly store: Store;
+  /** What computes on this machine, of what its configuration names. Throws `ND_ENGINE_PROVIDER_MISSING` for a card it requires. */
+  readonly providers: () => Promise<readonly Provider[]>;
   /** Loaded when the first model needs it. */
   readonly engine: () => Promise<Engine>;
   readonly connect: (options: LinkOptions) => Promise<MqttLink>;

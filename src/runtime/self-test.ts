@@ -30,7 +30,7 @@ export async function runSelfTest(
   engine: Engine,
   clock: Clock,
 ): Promise<Outcome<SelfTestResult>> {
-  const { manifest, precision, modelFile } = choice;
+  const { manifest, provider, precision, modelFile } = choice;
   const goldenFile = manifest.files.find(({ role }) => role === 'golden')?.path;
   const tolerance = manifest.golden.tolerance[precision];
   if (goldenFile === undefined || tolerance === undefined)
@@ -40,7 +40,7 @@ export async function runSelfTest(
     const cases = [...new Set(Object.keys(tensors).map((name) => name.split('/')[0]!))].sort();
     if (cases.length < manifest.golden.cases)
       return refuse('self_test_failed', `${cases.length} golden cases, ${manifest.golden.cases} declared`);
-    const session = await engine.load(readFileSync(join(dir, modelFile)), { threads: 1 });
+    const session = await engine.load(readFileSync(join(dir, modelFile)), { threads: 1, provider });
     try {
       let difference = 0;
       let largest = 0;

@@ -12,6 +12,7 @@ import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import type { UpdateClient } from '../transport/update-client.js';
 import type { Clock } from './clock.js';
 import { chooseTarget } from './forecaster.js';
+import type { Able } from './forecaster.js';
 import type { Choice } from './forecaster.js';
 import { count } from './metrics.js';
 import type { Metrics } from './metrics.js';
@@ -145,7 +146,7 @@ export interface UpdaterOptions {
   readonly site: string;
   readonly device: string;
   readonly runtimeVersion: string;
-  readonly arch: string;
+  readonly able: Able;
   readonly repositoryUrl: string | undefined;
   readonly store: Store;
   readonly slots: Slots;
@@ -257,7 +258,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   /** Reads the bundle in a slot; undefined when it is damaged or not for this machine. */
   function activeOf(line: string, pointer: Pointer): Active | undefined {
     const manifest = slots.read(line, pointer);
-    const choice = manifest && chooseTarget(manifest, options.arch);
+    const choice = manifest && chooseTarget(manifest, options.able);
     return (
       choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: recordOf(line).metrics['p95Ms'] }
     );
@@ -357,7 +358,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       floor: recordOf(line).floor,
       previous: running?.previous?.release,
       runtimeVersion: options.runtimeVersion,
-      arch: options.arch,
+      arch: options.able.arch,
     };
 
     move(line, 'accept');
@@ -368,14 +369,14 @@ export function createUpdater(options: UpdaterOptions): Updater {
       stagingDir: slots.stagingDir(line),
       accept: (manifest) => {
         const checked = checkRelease(manifest, checks);
-        return checked.ok ? checkServable(manifest, wanted, options.arch) : checked;
+        return checked.ok ? checkServable(manifest, wanted, options.able) : checked;
       },
     });
     if (!download.ok) return download;
     const { manifest, dir } = download.value;
     move(line, 'fetched');
 
-    const choice = chooseTarget(manifest, options.arch)!; // `checkServable` has seen it
+    const choice = chooseTarget(manifest, options.able)!; // `checkServable` has seen it
     const { checkModel } = await import('../bundle/onnx.js');
     const model = checkModel(readFileSync(join(dir, choice.modelFile)), manifest);
     if (!model.ok) return model;
@@ -542,10 +543,11 @@ export function boundStreams(wanted: DesiredModel, manifest: Manifest | undefine
 }
 
 /** Is this a model for this machine, its streams and this runtime? */
-function checkServable(manifest: Manifest, wanted: DesiredModel, arch: string): Outcome<Manifest> {
+function checkServable(manifest: Manifest, wanted: DesiredModel, able: Able): Outcome<Manifest> {
   if (manifest.inputs.length !== 1 || manifest.inputs[0]!.kind !== 'target')
     return refuse('unsupported', 'this runtime serves models of one target input');
-  if (chooseTarget(manifest, arch) === undefined) return refuse('unsupported', `no target for the CPU of ${arch}`);
+  if (chooseTarget(manifest, able) === undefined)
+    return refuse('unsupported', `no target for ${able.providers.join(', ')} of ${able.arch}`);
   if (boundStreams(wanted, manifest) === undefined)
     return refuse('malformed', `bind must name a stream for “${manifest.inputs[0]!.role}”`);
   return accept(manifest);

@@ -1,6 +1,6 @@
 /** How training is set up: one schema of options, and one table of what models want otherwise (FORECASTING.md §2). */
 import { z } from 'zod';
-import { providers } from '../engine/port.js';
+import { providers } from '../contracts/provider.js';
 import { NeuroDivergentError } from '../errors.js';
 
 export const scheduleNames = ['none', 'step', 'cosine'] as const;

@@ -1,6 +1,6 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { createOrtEngine } from '../../src/engine/ort.js';
+import { createOrtEngine, usableProviders } from '../../src/engine/ort.js';
 import type { Session } from '../../src/engine/port.js';
 import { add, broadcastTo, castTo, createGraph, mean, mul, toOnnx } from '../../src/graph/index.js';
 import { ModelProtoSchema, type ModelProto } from '../../src/graph/onnx/onnx_pb.js';
@@ -114,6 +114,19 @@ describe('the ONNX Runtime engine', () => {
       });
     },
   );
+});
+
+test('of the providers, those are usable that load a model here; a required card that is missing is named', async () => {
+  const works = async (provider: 'cuda' | 'tensorrt'): Promise<boolean> =>
+    engine.load(twoOutputs(), { provider }).then(
+      () => true,
+      () => false,
+    );
+  const cards = [...((await works('tensorrt')) ? ['tensorrt'] : []), ...((await works('cuda')) ? ['cuda'] : [])];
+  expect(usableProviders(['tensorrt', 'cuda', 'cpu'])).toEqual([...cards, 'cpu']);
+  expect(usableProviders(['cpu'])).toEqual(['cpu']);
+  expect(() => usableProviders(['cpu'], true)).toThrow('[ND_ENGINE_PROVIDER_MISSING]');
+  if (cards.length === 0) expect(() => usableProviders(['cuda', 'cpu'], true)).toThrow('[ND_ENGINE_PROVIDER_MISSING]');
 });
 
 test('a session that only writes fills the memory it is given and makes no copies of it', async () => {

@@ -179,6 +179,7 @@ async function world(
         clock,
         store,
         machine: fakeMachine,
+        providers: async () => ['cpu'],
         engine: async () => createOrtEngine(),
         connect: async (options) =>
           connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
@@ -376,7 +377,7 @@ describe('a pushed model', () => {
       models: [{ line: 'boiler', release: 1, slot: 'a', previous: null, code: null }],
     });
     expect(w.last('info')).toMatchObject({
-      provider: 'ort-cpu',
+      provider: 'cpu',
       streams: ['boiler'],
       models: [{ release: 1, precision: 'fp32' }],
     });

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import Database from 'better-sqlite3';
+import { usableProviders } from '../../src/engine/ort.js';
 import { packBundle } from '../../src/bundle/pack.js';
 import { writeSafetensors } from '../../src/contracts/safetensors.js';
 import { add, createGraph, toOnnx } from '../../src/graph/index.js';
@@ -221,11 +222,42 @@ test('something unforeseen ends with 70, told on stderr', async () => {
   expect(device.stderr()).toMatch(/nowhere\.pem/);
 });
 
+test.each([
+  ['a card it requires', true, ['cuda', 'cpu']],
+  ['a card it would like', false, ['cuda', 'cpu']],
+  ['nothing but the processor, and a card it requires', true, ['cpu']],
+])('a device that is told of %s', async (name, requireGpu, providers) => {
+  const card = providers.includes('cuda') && usableProviders(['cuda']).length > 0;
+  const config = join(dir, `${name.length}.json`);
+  writeFileSync(
+    config,
+    JSON.stringify({
+      site: 'plant1',
+      device: 'pi7',
+      state_dir: `gpu${name.length}`,
+      engine: { providers, require_gpu: requireGpu },
+      mqtt: { url: 'mqtt://127.0.0.1:1' },
+    }),
+  );
+  const device = run(config);
+  if (requireGpu && !card) {
+    expect(await device.exit).toBe(70);
+    expect(device.stderr()).toMatch(/^provider cuda: .*\[ND_ENGINE_PROVIDER_MISSING\]$/m);
+    return;
+  }
+  await device.event('running');
+  device.child.kill('SIGTERM');
+  expect(await device.exit).toBe(0);
+});
+
 describe('the self-test in a child process', () => {
   const job = (name: string, modelFile = 'model.fp32.onnx') => {
     const slots = openSlots(join(dir, name));
     const manifest = slots.read('boiler', slots.pointer('boiler')!)!;
-    return { dir: slots.dir('boiler', 'a'), choice: { manifest, precision: 'fp32' as const, modelFile } };
+    return {
+      dir: slots.dir('boiler', 'a'),
+      choice: { manifest, provider: 'cpu' as const, precision: 'fp32' as const, modelFile },
+    };
   };
   const child = (): string => built('runtime/self-test-process.js');
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { updateStates } from '../../src/contracts/payload.js';
 import { chooseTarget, createForecaster } from '../../src/runtime/forecaster.js';
+import type { Able } from '../../src/runtime/forecaster.js';
 import { runSelfTest } from '../../src/runtime/self-test.js';
 import { boundStreams, nextState, updateTable } from '../../src/runtime/update.js';
 import type { UpdateEvent } from '../../src/runtime/update.js';
@@ -37,6 +38,8 @@ describe('the table of update states', () => {
   });
 });
 
+const pc = { arch: 'x64', providers: ['cpu'] } as const;
+
 test('bindings name streams for the role of the target, once each', () => {
   const wanted = { line: 'boiler', release: 1, manifestSha256: '', urls: [], mode: 'active' as const };
   const manifest = manifestOf();
@@ -52,12 +55,32 @@ test('bindings name streams for the role of the target, once each', () => {
 
 describe('a forecaster', () => {
   const window = { past: Float32Array.of(1, 2, 3, 4), mask: Float32Array.of(1, 1, 1, 1), imputed: 0, nextMs: 100 };
-  const choice = (change = {}) => chooseTarget(manifestOf(change), 'x64')!;
+  const choice = (change = {}) => chooseTarget(manifestOf(change), pc)!;
 
   test('takes the first target this machine can run', () => {
     expect(choice()).toMatchObject({ precision: 'fp32', modelFile: 'model.fp32.onnx' });
-    expect(chooseTarget(manifestOf(), 'riscv64')).toBeUndefined();
-    expect(chooseTarget(manifestOf({ files: [] }), 'x64')).toBeUndefined();
+    expect(chooseTarget(manifestOf(), { ...pc, arch: 'riscv64' })).toBeUndefined();
+    expect(chooseTarget(manifestOf({ files: [] }), pc)).toBeUndefined();
+  });
+
+  test('prefers the provider that the machine prefers, and gives TensorRT the files of CUDA', () => {
+    const target = (provider: string, precision: 'fp16' | 'fp32') => ({
+      arch: ['x64' as const],
+      provider,
+      precision,
+      files: [`model.${precision}.onnx`, 'golden.safetensors'],
+    });
+    const file = (path: string) => ({ path, role: 'model' as const, sha256: '', length: 1 });
+    const manifest = manifestOf({
+      targets: [target('cpu', 'fp32'), target('cuda', 'fp16')],
+      files: [file('model.fp32.onnx'), file('model.fp16.onnx')],
+    });
+    const choose = (...providers: Able['providers']) => chooseTarget(manifest, { ...pc, providers });
+    expect(choose('cuda', 'cpu')).toMatchObject({ provider: 'cuda', precision: 'fp16', modelFile: 'model.fp16.onnx' });
+    expect(choose('tensorrt', 'cpu')).toMatchObject({ provider: 'tensorrt', precision: 'fp16' });
+    expect(choose('cpu', 'cuda')).toMatchObject({ provider: 'cpu', precision: 'fp32' });
+    expect(choose('cuda')).toMatchObject({ precision: 'fp16' });
+    expect(chooseTarget(manifestOf(), { ...pc, providers: ['cuda'] })).toBeUndefined();
   });
 
   test('brings the bundle’s half-widths, never zero', async () => {
@@ -117,7 +140,7 @@ describe('a forecaster', () => {
 });
 
 test('a bundle without golden vectors for its precision fails the self-test, and so does a missing file', async () => {
-  const job = (change = {}) => ({ dir: '/nowhere', choice: chooseTarget(manifestOf(change), 'x64')! });
+  const job = (change = {}) => ({ dir: '/nowhere', choice: chooseTarget(manifestOf(change), pc)! });
   expect(await runSelfTest(job(), naiveEngine(4), fakeClock())).toMatchObject({
     ok: false,
     detail: 'no golden vectors for fp32',

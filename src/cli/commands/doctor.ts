@@ -32,7 +32,7 @@ const checks: readonly Check[] = [
   {
     name: 'ONNX Runtime',
     run: async () => {
-      const { createOrtEngine } = await import('../../engine/ort.js');
+      const { createOrtEngine, usableProviders } = await import('../../engine/ort.js');
       const { constant, createGraph, matmul, toOnnx } = await import('../../graph/index.js');
       const g = createGraph();
       const x = g.input('x', [1, 2]);
@@ -41,7 +41,7 @@ const checks: readonly Check[] = [
       const { y } = session.run({ x: { data: Float32Array.of(3, 4), dims: [1, 2] } });
       session.close();
       if (y?.data[0] !== 11) throw new Error(`3·1 + 4·2 gave ${y?.data[0]}`);
-      return `${engine.name}, runs`;
+      return `runs; computes with ${usableProviders(['cpu', 'cuda', 'tensorrt']).join(', ')}`;
     },
     mend: 'Reinstall onnxruntime-node; it ships for Linux x64 and ARM64, Windows, and macOS ARM64.',
   },

@@ -44,11 +44,12 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
         : (await compress(model, { engine, to, target: targets[flags.device], calibration, validation: heldOut, maxLoss })).model; // prettier-ignore
   }
   const dataset = data === '-' ? 'standard input' : basename(data);
-  const parts: Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'unit' | 'createdMs'> = {
+  const parts: Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'providers' | 'unit' | 'createdMs'> = {
     dir: out,
     line,
     release,
     models,
+    providers: targets[flags.device].half ? ['cuda', 'cpu'] : ['cpu'],
     unit,
     createdMs: Date.now(),
   };
