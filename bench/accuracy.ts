@@ -54,12 +54,15 @@ interface AccuracyRow {
   readonly seed: number;
   /** The last one that changed `src`. */
   readonly commit: string;
+  /** Where, and on how many threads: a budget of time allows other steps elsewhere. */
+  readonly machine: string;
 }
 
 interface Kept {
   readonly command: string;
-  readonly machine: string;
   readonly rows: readonly AccuracyRow[];
+  /** MSE and MAE of the papers, by model and horizon. */
+  readonly published: typeof published;
 }
 
 export interface AccuracyOptions {
@@ -86,6 +89,7 @@ export async function benchAccuracy({
 }: AccuracyOptions = {}) {
   const commit = execFileSync('git', ['log', '-1', '--format=%h', '--', 'src'], { encoding: 'utf8' }).trim();
   const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Kept) : undefined;
+  const machine = `${cpus()[0]!.model.trim()}, ${threads} thread${threads === 1 ? '' : 's'}`;
   let rows: readonly AccuracyRow[] = kept?.rows ?? [];
   const terminal = createTerminal();
   const asked = (model: string): boolean => only === undefined || only.includes(model);
@@ -94,7 +98,7 @@ export async function benchAccuracy({
   /** Makes a row unless it is there, and keeps it at once. */
   const row = async (
     key: Pick<AccuracyRow, 'task' | 'horizon' | 'model'>,
-    make: () => Promise<Omit<AccuracyRow, 'seconds' | 'seed' | 'commit' | keyof typeof key>>,
+    make: () => Promise<Omit<AccuracyRow, 'seconds' | 'seed' | 'commit' | 'machine' | keyof typeof key>>,
   ): Promise<void> => {
     if (!asked(key.model)) return;
     const same = (other: AccuracyRow): boolean =>
@@ -104,7 +108,7 @@ export async function benchAccuracy({
     const made = await make();
     const seconds = Math.round((performance.now() - start) / 1000);
     const errors = Object.fromEntries(Object.entries(made.errors).map(([name, value]) => [name, rounded(value)]));
-    const done: AccuracyRow = { ...key, ...made, errors, seconds, seed, commit };
+    const done: AccuracyRow = { ...key, ...made, errors, seconds, seed, commit, machine };
     rows = [...rows.filter((other) => !same(other)), done];
     terminal.say(JSON.stringify(done));
     if (save) writeFileSync(file, `${JSON.stringify(report(rows), null, 2)}\n`);
@@ -141,9 +145,16 @@ export async function benchAccuracy({
 
 const report = (rows: readonly AccuracyRow[]): Kept => ({
   command: 'npm run bench -- accuracy --save',
-  machine: `${cpus().length} cores of ${cpus()[0]!.model.trim()}, Node ${process.versions.node}`,
-  rows,
+  rows: rows.toSorted(
+    (a, b) =>
+      tasks.indexOf(a.task) - tasks.indexOf(b.task) || a.horizon - b.horizon || rankOf(a.model) - rankOf(b.model),
+  ),
+  published,
 });
+
+/** Baselines first, ensembles last. */
+const order: readonly string[] = ['naive2', 'seasonal naive', 'ridge', ...modelOrder, 'ensemble'];
+const rankOf = (model: string): number => order.indexOf(model);
 
 interface Run {
   readonly seed: number;

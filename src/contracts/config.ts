@@ -176,6 +176,21 @@ export const deviceConfigSchema = wireObject(
       z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)),
       null,
     ),
+    /** `{}` makes entities in Home Assistant of what the device says; null for none. */
+    homeAssistant: z._default(
+      z.nullable(
+        wireObject(
+          {
+            /** Home Assistant's own setting of that name. */
+            prefix: z._default(segment, 'homeassistant'),
+            /** What it calls the device; its MQTT name when null. */
+            name: z._default(z.nullable(z.string().check(z.minLength(1), z.maxLength(100))), null),
+          },
+          strict,
+        ),
+      ),
+      null,
+    ),
     streams: z._default(z.record(segment, streamSettings), {}),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),

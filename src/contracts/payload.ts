@@ -84,6 +84,7 @@ export const forecastPayload = wireObject({
   quality: wireObject({ imputed: finite, late: z.int(), reason: z.optional(z.string()) }),
   /** Inference time. */
   ms: finite,
+  /** The last step of the horizon, small enough for Home Assistant's attributes. */
   ha: z.optional(wireObject({ v: gap, lo: gap, hi: gap, at: z.string() })),
 });
 export type ForecastPayload = z.output<typeof forecastPayload>;

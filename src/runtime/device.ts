@@ -20,6 +20,7 @@ import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
 import { createConditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
+import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import type { NewReading } from './ingest.js';
 import type { Lane, Step } from './lane.js';
@@ -62,6 +63,7 @@ const PRUNE_MS = 3_600_000;
 const RESERVE_MS = 60_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
 const MIN_SILENCE_MS = 60_000;
+const HOME_SPREAD_MS = 10_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
 /** Rings of scores are stored every so many steps; a kill loses at most these. */
@@ -79,6 +81,7 @@ export async function runDevice(
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
   const conditions = createConditions(config, store, ports.newId);
+  const home = createHome(config, store);
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
@@ -115,8 +118,10 @@ export async function runDevice(
     repositoryUrl: config.repository?.url,
     openRepository: ports.openRepository,
     selfTest: ports.selfTest,
-    report: (reported) =>
-      outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true }),
+    report(reported) {
+      outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true });
+      home.report(link, reported);
+    },
   });
 
   for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
@@ -131,6 +136,7 @@ export async function runDevice(
       { filter: topics.allInputs, qos: 1, skipRetained: true },
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
+      ...(home.statusTopic === undefined ? [] : [{ filter: home.statusTopic, qos: 1 as const, skipRetained: true }]),
     ],
     onMessage: orBreakdown(receive),
     commit: orBreakdown(flush),
@@ -175,7 +181,10 @@ export async function runDevice(
   function receive(message: MqttMessage): void {
     const began = clock.monotonicMs();
     const name = topics.streamOf(message.topic);
-    if (name === undefined) return message.topic === topics.desired ? updater.offer(message.payload) : command(message);
+    if (name === undefined) {
+      if (message.topic === topics.desired) return updater.offer(message.payload);
+      return message.topic === home.statusTopic ? void homeStarted(message) : command(message);
+    }
     if (signal.aborted) return;
     if (someHeld) stampHeld(); // before what comes now
 
@@ -457,6 +466,7 @@ export async function runDevice(
     say(topics.status, status('online'));
     publishInfo();
     say(topics.reported, wireText(reportedPayload, updater.reported()));
+    home.report(link, updater.reported());
     for (const [name, { watch }] of [...lanes, ...detectors])
       if (watch.alert !== undefined) say(topics.alert(name, 'anomaly'), wireText(alertPayload, watch.alert));
     for (const { subject, kind, watch } of conditions.all())
@@ -467,6 +477,29 @@ export async function runDevice(
   function publishInfo(): void {
     const info = infoMessage(config, machine, [...lanes.keys()], [...models.values()]);
     void link?.publish(topics.info, wireText(infoPayload, info), { qos: 1, retain: true });
+    announce();
+  }
+
+  /** For Home Assistant. */
+  function announce(): void {
+    const forecasts = [...lanes].map(([stream, { settings }]) => ({
+      stream,
+      unit: settings.unit,
+      cadenceMs: settings.series.cadenceMs,
+      horizon: settings.active.manifest.horizon,
+    }));
+    const watched = [...detectors].map(([name, { settings }]) => ({ name, cadenceMs: settings.cadenceMs }));
+    home.announce(link, { forecasts, detectors: watched }).catch((error: unknown) => {
+      if (isDamage(error)) breakdown.abort(error);
+      tell('database-error', { detail: (error as Error).message });
+    });
+  }
+
+  /** It asks all devices at once; they answer one after another. */
+  async function homeStarted({ payload }: MqttMessage): Promise<void> {
+    if (Buffer.from(payload).toString() !== 'online') return;
+    await clock.sleep(Math.random() * HOME_SPREAD_MS, signal);
+    if (!signal.aborted) announce();
   }
 
   function status(state: 'online' | 'offline'): string {

@@ -44,7 +44,12 @@ export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastF
     arm: facts.arm,
     quality: { imputed: forecast.imputed, late: facts.late },
     ms: facts.inferenceMs,
-    ha: { v: p50[0]!, lo: lo[0]!, hi: hi[0]!, at: new Date(forecast.startMs).toISOString() },
+    ha: {
+      v: p50.at(-1)!,
+      lo: lo.at(-1)!,
+      hi: hi.at(-1)!,
+      at: new Date(forecast.startMs + (p50.length - 1) * series.cadenceMs).toISOString(),
+    },
   };
 }
 

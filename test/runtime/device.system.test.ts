@@ -88,6 +88,9 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
+/** Waits of seconds take none. */
+const soon = (ms: number, signal: AbortSignal): Promise<void> => clock.sleep(Math.min(ms, 50), signal);
+
 let seq = 0;
 const desired = (models: Partial<DesiredModel>[], change: { seq?: number; device?: string } = {}): Uint8Array =>
   signDesired(
@@ -132,11 +135,13 @@ async function world(
     ports = {},
     detectors = {},
     boiler = {},
+    homeAssistant = null,
   }: {
     stateDir?: string;
     ports?: Partial<Ports>;
     detectors?: Record<string, unknown>;
     boiler?: Record<string, unknown>;
+    homeAssistant?: Record<string, unknown> | null;
   } = {},
 ) {
   const heard: Heard[] = [];
@@ -163,6 +168,7 @@ async function world(
       repository: { url: files.url, root_file: repository.rootFile },
       streams: { boiler: { unit: '°C', lateness: 0, ...boiler } },
       detectors,
+      home_assistant: homeAssistant,
       alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
     },
     'test',
@@ -362,6 +368,33 @@ describe('conditions', () => {
     await alert('sensor_dropout').toMatchObject({ event: 'resolved' });
     await device.stop();
   });
+});
+
+test('Home Assistant hears of the device, of the model when it runs, and again when it has restarted', async () => {
+  const w = await world('home', {
+    homeAssistant: { prefix: 'home-prefix' },
+    ports: { clock: { ...clock, sleep: soon } },
+  });
+  onTestFinished(() => w.close());
+  const told: { cmps: Record<string, unknown> }[] = [];
+  const assistant = connectMqtt({
+    url: broker.url,
+    clientId: 'home-assistant',
+    subscriptions: [{ filter: 'home-prefix/device/+/config' }],
+    onMessage: ({ payload }) => void told.push(parse(payload) as { cmps: Record<string, unknown> }),
+    onLink: () => undefined,
+  });
+  onTestFinished(() => assistant.close());
+  const device = w.start();
+  await expect.poll(() => told.at(-1)?.cmps).toHaveProperty('model');
+  expect(told.at(-1)!.cmps).not.toHaveProperty('boiler_fc');
+  await w.push([{}], 'probation');
+  await expect.poll(() => told.at(-1)?.cmps).toHaveProperty('boiler_fc');
+  expect(w.last('model/ha')).toEqual({ installed_version: 'boiler@1', latest_version: 'boiler@1', in_progress: false });
+  const before = told.length;
+  await assistant.publish('home-prefix/status', 'online');
+  await expect.poll(() => told.length).toBeGreaterThan(before);
+  await device.stop();
 });
 
 describe('a pushed model', () => {
