@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { NeuroDivergentError } from '../errors.js';
 import { limits } from './limit.js';
+import { mappingSettings } from './mapping.js';
 import { providers } from './provider.js';
 import { segmentPattern } from './topic.js';
 import { readWire, wireObject } from './wire.js';
@@ -192,6 +193,8 @@ export const deviceConfigSchema = wireObject(
       null,
     ),
     streams: z._default(z.record(segment, streamSettings), {}),
+    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md). */
+    mappings: z._default(z.array(mappingSettings).check(z.maxLength(500)), []),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),
     maxStreams: z._default(count, limits.streams),

@@ -1,6 +1,8 @@
 /** Sensor payloads (EDGE.md §3): bytes in, readings and counted reasons out. Nothing here throws. */
 import { limits } from './limit.js';
-import type { RejectionReason } from './reason.js';
+import type { TimeFormat } from './mapping.js';
+import { accept, refuse } from './reason.js';
+import type { Outcome, RejectionReason } from './reason.js';
 import { parseJson } from './wire.js';
 
 /** One sample. `value` undefined is a missing value, said so by the sensor. */
@@ -37,6 +39,24 @@ export interface ReadingOptions {
   readonly acceptRetained?: boolean;
   /** `future` is judged only with a synced clock. */
   readonly clockSynced?: boolean;
+  /** How a message of another maker is to be read; ours when undefined. */
+  readonly shape?: Shape | undefined;
+  /** Handed in, since it is large and seldom needed. */
+  readonly decodeCbor?: Decode | undefined;
+}
+
+export type Decode = (payload: Uint8Array) => Outcome<unknown, RejectionReason>;
+
+/** The part of a mapping that says how its messages are read (mapping.ts has what each is). */
+export interface Shape {
+  readonly format?: 'json' | 'text' | 'cbor' | null;
+  readonly path?: string | null;
+  readonly tsPath?: string | null;
+  readonly tsFormat?: TimeFormat;
+  readonly unit?: string | null;
+  readonly scale?: number;
+  readonly offset?: number;
+  readonly onOff?: boolean;
 }
 
 const oldestMs = Date.UTC(2020, 0, 1);
@@ -47,18 +67,53 @@ const numberText = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?$/i;
 /** A calendar time with an offset; without one the instant is unknown. */
 const isoText = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})$/;
 
-/** Reads one message: `{"ts","value"}`, `{"ts","values":{…}}`, `{"samples":[[ts,v]…]}`, or a bare number as text. */
+/**
+ * Reads one message: `{"ts","value"}`, `{"ts","values":{…}}`, `{"samples":[[ts,v]…]}`, or a bare number as text; in the
+ * shape of a mapping, the value at its path.
+ */
 export function parseReading(payload: Uint8Array, options: ReadingOptions): ReadResult {
+  const { format = null, path = null, tsPath = null, unit = null } = options.shape ?? {};
   if (options.retained && !options.acceptRetained) return reject('retained', 'the broker had kept this message');
   if (payload.byteLength > limits.messageBytes) return reject('too_large', `${payload.byteLength} bytes`);
-  if (nestsTooDeep(payload)) return reject('too_large', `nested deeper than ${limits.jsonDepth}`);
-  const json = parseJson(payload);
-  if (json.ok && isRecord(json.value)) return readObject(json.value, options);
-  // Plain text: a number, or a word for "missing"; JSON numbers and strings are the same thing here.
-  const text = json.ok ? json.value : decode(payload);
-  const noNumber = typeof text === 'string' ? /^\s*[{[]/.test(text) : text === undefined || Array.isArray(text);
-  if (noNumber) return reject('undecodable', json.ok ? 'a list' : json.detail);
-  return collect([{ value: text }], options);
+  const message = decodeMessage(payload, format, options.decodeCbor);
+  if (!message.ok) return reject(message.reason, message.detail);
+  if (path !== null) {
+    const value = at(message.value, path);
+    if (value === undefined) return reject('undecodable', `nothing at ${path}`);
+    const time = tsPath === null ? undefined : (at(message.value, tsPath) ?? undefined);
+    return collect([{ time, value, ...(unit !== null && { unit }) }], options);
+  }
+  if (isRecord(message.value)) return readObject(message.value, options);
+  if (message.value === undefined || Array.isArray(message.value)) return reject('undecodable', 'a list');
+  return collect([{ value: message.value, ...(unit !== null && { unit }) }], options);
+}
+
+/** The decoded message. Without a format it is JSON, or plain text: a number, or a word for "missing". */
+function decodeMessage(
+  payload: Uint8Array,
+  format: Shape['format'],
+  decodeCbor: Decode | undefined,
+): Outcome<unknown, RejectionReason> {
+  if (format === 'cbor') return decodeCbor?.(payload) ?? refuse('undecodable', 'CBOR, for which there is no decoder');
+  const tooDeep = format !== 'text' && nestsTooDeep(payload);
+  if (tooDeep) return refuse('too_large', `nested deeper than ${limits.jsonDepth}`);
+  const json = format === 'text' ? undefined : parseJson(payload);
+  if (json?.ok === true) return json;
+  const text = decode(payload);
+  if (format === 'json' || text === undefined || /^\s*[{[]/.test(text))
+    return refuse('undecodable', json?.detail ?? 'not UTF-8');
+  return accept(text);
+}
+
+/** What a JSON pointer (RFC 6901) points to; undefined for nothing. */
+export function at(value: unknown, path: string): unknown {
+  let here = value;
+  for (const part of path.split('/').slice(1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, key)) return undefined;
+    here = (here as Record<string, unknown>)[key];
+  }
+  return here;
 }
 
 interface Row {
@@ -73,7 +128,7 @@ function readObject(message: Record<string, unknown>, options: ReadingOptions): 
   const { v, ts: time, value, values, samples, unit, seq } = message;
   if (v !== undefined && v !== 1) return reject('unsupported_version', `v is ${JSON.stringify(v)}`);
   const common = {
-    ...(typeof unit === 'string' && { unit }),
+    ...(typeof unit === 'string' ? { unit } : (options.shape?.unit ?? null) !== null && { unit: options.shape!.unit! }),
     ...(Number.isSafeInteger(seq) && { seq: seq as number }),
   };
   if (Array.isArray(samples)) {
@@ -93,12 +148,14 @@ function readObject(message: Record<string, unknown>, options: ReadingOptions): 
 }
 
 /** Judges each row alone. */
-function collect(rows: readonly Row[], { nowMs, clockSynced = true }: ReadingOptions): ReadResult {
+function collect(rows: readonly Row[], { nowMs, clockSynced = true, shape = {} }: ReadingOptions): ReadResult {
+  const { tsFormat = 'auto', scale = 1, offset = 0, onOff = false } = shape;
   const readings: Reading[] = [];
   const rejected: Rejected[] = [];
   for (const { time, value: raw, ...rest } of rows) {
-    const timeMs = time === undefined ? nowMs : readTime(time);
-    const value = readValue(raw);
+    const timeMs = time === undefined ? nowMs : readTime(time, tsFormat);
+    const read = readValue(onOff ? (switchWords.get(String(raw).toLowerCase()) ?? raw) : raw);
+    const value = typeof read === 'number' ? read * scale + offset : read;
     if (timeMs === undefined) rejected.push({ reason: 'bad_time', detail: show(time) });
     else if (value === notANumber) rejected.push({ reason: 'not_a_number', detail: show(raw) });
     else if (time !== undefined && timeMs < oldestMs) rejected.push({ reason: 'too_old', detail: show(time) });
@@ -116,6 +173,10 @@ function collect(rows: readonly Row[], { nowMs, clockSynced = true }: ReadingOpt
 }
 
 const notANumber = Symbol('not a number');
+const switchWords = new Map([
+  ...['true', 'on', 'open'].map((word) => [word, 1] as const),
+  ...['false', 'off', 'closed'].map((word) => [word, 0] as const),
+]);
 
 /** A finite number, undefined for a missing value, or the mark of neither. */
 function readValue(raw: unknown): number | undefined | typeof notANumber {
@@ -129,15 +190,18 @@ function readValue(raw: unknown): number | undefined | typeof notANumber {
   return Number.isFinite(value) ? value : notANumber;
 }
 
-/** ISO 8601 with an offset, or a number whose size tells its unit (EDGE.md §4): s, ms, µs, ns. */
-function readTime(raw: unknown): number | undefined {
-  if (typeof raw === 'number' && Number.isFinite(raw) && raw >= 0) {
-    if (raw < 1e11) return Math.round(raw * 1e3);
-    if (raw < 1e14) return Math.round(raw);
-    if (raw < 1e17) return Math.round(raw / 1e3);
-    return raw < 1e20 ? Math.round(raw / 1e6) : undefined;
+const unitMs = { s: 1e3, ms: 1, us: 1e-3, ns: 1e-6 } as const;
+
+/** ISO 8601 with an offset, or a number in a unit; `auto` goes by its size (EDGE.md §4). */
+function readTime(raw: unknown, format: TimeFormat): number | undefined {
+  const number = typeof raw === 'string' && numberText.test(raw) && format in unitMs ? Number(raw) : raw;
+  if (typeof number === 'number' && format !== 'iso') {
+    if (!Number.isFinite(number) || number < 0 || number >= 1e20) return undefined;
+    const unit =
+      format === 'auto' ? (number < 1e11 ? 's' : number < 1e14 ? 'ms' : number < 1e17 ? 'us' : 'ns') : format;
+    return Math.round(number * unitMs[unit]);
   }
-  if (typeof raw !== 'string' || !isoText.test(raw)) return undefined;
+  if (typeof raw !== 'string' || format in unitMs || !isoText.test(raw)) return undefined;
   const timeMs = Date.parse(raw);
   return Number.isNaN(timeMs) ? undefined : timeMs;
 }

@@ -22,6 +22,8 @@ export interface Conditions {
   foresee(lane: Lane, steps: readonly Step[]): void;
   /** Nothing has come for so long. */
   silent(stream: string, nowMs: number, silentMs: number): void;
+  /** Another maker's software says that the sensor is gone. */
+  offline(stream: string, nowMs: number): void;
   /** Nothing can be stored, or it can again. */
   disk(nowMs: number, freeBytes: number, trouble: string | undefined): void;
   /** The alerts since it was last asked; each must be stored, and its condition remembered. */
@@ -84,6 +86,9 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
     silent(stream, nowMs, silentMs) {
       const value = last.get(stream)?.value ?? 0;
       observe(stream, 'sensor_dropout', nowMs, value, `no reading for ${Math.round(silentMs / 1000)} s`);
+    },
+    offline(stream, nowMs) {
+      observe(stream, 'sensor_dropout', nowMs, last.get(stream)?.value ?? 0, 'its availability says that it is gone');
     },
     disk: (nowMs, freeBytes, trouble) => observe('device', 'disk_full', nowMs, freeBytes, trouble),
     take() {

@@ -13,6 +13,7 @@ import {
 } from '../contracts/payload.js';
 import type { AlertPayload } from '../contracts/payload.js';
 import { createTopics } from '../contracts/topic.js';
+import type { Shape } from '../contracts/reading.js';
 import { wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
@@ -22,6 +23,7 @@ import { createConditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
+import { createMapper } from './mapper.js';
 import type { NewReading } from './ingest.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
@@ -85,7 +87,10 @@ export async function runDevice(
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
+    decodeCbor: (payload) => codec.decodeCbor(payload),
   });
+  const mapper = createMapper(config.mappings);
+  for (const stream of mapper.streams) ingest.admit(stream);
   const lanes = new Map<string, Lane>();
   const detectors = openDetectors(config, store, ports.newId);
   const lastArrivalMs = new Map<string, number>();
@@ -130,12 +135,14 @@ export async function runDevice(
   if (store.setAside !== undefined)
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
   await updater.start();
+  const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
   link = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
+      ...mapper.subscriptions,
       ...(home.statusTopic === undefined ? [] : [{ filter: home.statusTopic, qos: 1 as const, skipRetained: true }]),
     ],
     onMessage: orBreakdown(receive),
@@ -177,18 +184,24 @@ export async function runDevice(
     };
   }
 
-  /** A message in: on disk, with all that comes of it, after the next `flush`. */
   function receive(message: MqttMessage): void {
+    const { topic, payload } = message;
+    const name = topics.streamOf(topic);
+    if (name !== undefined) return readInto(name, message);
+    if (topic === topics.desired) return updater.offer(payload);
+    if (topic === home.statusTopic) return void homeStarted(message);
+    if (topic.startsWith(`${topics.prefix}/`)) return command(message);
+    for (const { stream, mapping } of mapper.routes(topic)) readInto(stream, message, mapping);
+    for (const stream of mapper.offline(topic, payload)) conditions.offline(stream, clock.now());
+    raiseFacts();
+  }
+
+  /** A message in: on disk, with all that comes of it, after the next `flush`. */
+  function readInto(name: string, message: MqttMessage, shape?: Shape): void {
     const began = clock.monotonicMs();
-    const name = topics.streamOf(message.topic);
-    if (name === undefined) {
-      if (message.topic === topics.desired) return updater.offer(message.payload);
-      return message.topic === home.statusTopic ? void homeStarted(message) : command(message);
-    }
-    if (signal.aborted) return;
     if (someHeld) stampHeld(); // before what comes now
 
-    const arrived = ingest.read(name, message);
+    const arrived = ingest.read(name, message, shape);
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
@@ -412,8 +425,7 @@ export async function runDevice(
     if ((trouble === undefined) !== diskFull) return;
     diskFull = !diskFull;
     conditions.disk(clock.now(), machine.diskFreeBytes() ?? 0, trouble);
-    const facts = conditions.take();
-    commit(() => facts.forEach(conditions.remember), facts);
+    raiseFacts();
   }
 
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
@@ -548,6 +560,10 @@ export async function runDevice(
       const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? Infinity);
       if (maxSilenceMs !== null && silentMs > maxSilenceMs) conditions.silent(name, clock.now(), silentMs);
     }
+    raiseFacts();
+  }
+
+  function raiseFacts(): void {
     const facts = conditions.take();
     if (facts.length > 0) commit(() => facts.forEach(conditions.remember), facts);
   }
@@ -585,11 +601,8 @@ export async function runDevice(
     }
   }
 
-  /** Intake has stopped; say so, and leave. */
+  /** Say so, and leave; what comes until the link is closed is taken still, since it will be acknowledged. */
   async function stop(): Promise<void> {
-    flush();
-    for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
-    for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     const timeout = new AbortController();
     await Promise.race([
       link!.publish(topics.status, status('offline'), { qos: 1, retain: true }),
@@ -597,6 +610,9 @@ export async function runDevice(
     ]);
     timeout.abort();
     await link!.close();
+    flush();
+    for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
+    for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     for (const { settings } of lanes.values()) settings.forecaster.close();
     tell('stopped', { boot });
   }

@@ -1,7 +1,7 @@
 /** Messages to readings of known streams: what is taken, what is a duplicate, what is refused and why (EDGE.md §3, §17). */
 import type { DeviceConfig, StreamSettings } from '../contracts/config.js';
 import { convertUnit, parseReading } from '../contracts/reading.js';
-import type { Reading } from '../contracts/reading.js';
+import type { Decode, Reading, Shape } from '../contracts/reading.js';
 import type { RejectionReason } from '../contracts/reason.js';
 import { isSegment } from '../contracts/topic.js';
 import type { MqttMessage } from '../transport/mqtt.js';
@@ -31,8 +31,12 @@ export interface NewReading {
 }
 
 export interface Ingest {
-  /** The good and new readings of a message. Never throws. */
-  read(streamName: string, message: Pick<MqttMessage, 'payload' | 'retain'>): NewReading[];
+  /** The good and new readings of a message, in our shapes or in that of a mapping. Never throws. */
+  read(
+    streamName: string,
+    message: Pick<MqttMessage, 'payload' | 'retain' | 'contentType'>,
+    shape?: Shape,
+  ): NewReading[];
   /** A held reading, when its time is known. */
   stamp(streamName: string, timeMs: number, value: number | undefined): NewReading;
   /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
@@ -44,6 +48,7 @@ export interface Ingest {
 /** The newest stored readings of a stream, oldest first: what a broker sends again after a kill is known by them. */
 export type Recall = (streamName: string, count: number) => readonly PastReading[];
 
+const cborShape: Shape = { format: 'cbor' };
 const defaultStream: StreamSettings = {
   unit: null,
   min: null,
@@ -61,13 +66,14 @@ export interface IngestHooks {
   readonly recall: Recall;
   /** Hears of the readings that were refused for leaving their stream's range. */
   readonly outOfRange?: (stream: IngestStream, timeMs: number, value: number) => void;
+  readonly decodeCbor?: Decode;
 }
 
 export function createIngest(
   config: DeviceConfig,
   clock: Clock,
   metrics: Metrics,
-  { recall, outOfRange }: IngestHooks,
+  { recall, outOfRange, decodeCbor }: IngestHooks,
 ): Ingest {
   const streams = new Map<string, IngestStream>();
   const lastArrival = new WeakMap<IngestStream, number>();
@@ -130,12 +136,14 @@ export function createIngest(
       remember(stream, reading.timeMs, value);
       return reading;
     },
-    read(streamName, { payload, retain }) {
+    read(streamName, { payload, retain, contentType }, shape) {
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),
         retained: retain,
         acceptRetained: configured.get(streamName)?.acceptRetained ?? false,
         clockSynced: clock.synced(),
+        shape: shape ?? (contentType === 'application/cbor' ? cborShape : undefined),
+        decodeCbor,
       });
       for (const { reason } of rejected) count(metrics.rejected, reason);
 

@@ -11,6 +11,8 @@ export interface MqttMessage {
   readonly retain: boolean;
   /** It may have been delivered before. */
   readonly duplicate: boolean;
+  /** As the sender declared it (MQTT 5). */
+  readonly contentType?: string | undefined;
 }
 
 export interface Subscription {
@@ -158,8 +160,9 @@ export function connectMqtt(options: MqttOptions): MqttLink {
       });
     };
 
-    current.handleMessage = ({ topic, payload, retain, dup }: IPublishPacket, acknowledge) => {
-      const message = { topic, payload: payload as Uint8Array, retain, duplicate: dup };
+    current.handleMessage = ({ topic, payload, retain, dup, properties }: IPublishPacket, acknowledge) => {
+      const contentType = properties?.contentType;
+      const message = { topic, payload: payload as Uint8Array, retain, duplicate: dup, contentType };
       try {
         const taken = options.onMessage(message);
         if (options.commit !== undefined) commitSoon(options.commit);

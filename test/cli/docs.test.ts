@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import type { Command } from 'commander';
 import { expect, test } from 'vitest';
+import { parseConfig } from '../../src/contracts/config.js';
 import { createProgram } from '../../src/cli/program.js';
 
 const manual = readFileSync('docs/cli.md', 'utf8');
@@ -29,4 +31,17 @@ test('docs/cli.md names no option that does not exist', () => {
   );
   const named = [...manual.matchAll(/(?<=[`\s])--[a-z][a-z-]*/g)].map(([word]) => word);
   expect(named.filter((word) => ![...known, '--help', '--version'].includes(word))).toEqual([]);
+});
+
+const pages = [...readdirSync('docs/guides').map((name) => `docs/guides/${name}`), 'docs/anomalies.md'];
+const settings = pages.flatMap((page) =>
+  [...readFileSync(page, 'utf8').matchAll(/^```yaml\n(.*?)^```/gms)]
+    .map(([, text]) => text!)
+    .filter((text) => !text.includes('triggers:'))
+    .map((text, i) => [`${page}, ${i + 1}`, text] as const),
+);
+
+test.each(settings)('the configuration of %s is one that a device takes', (where, text) => {
+  const whole = { site: 'a', device: 'b', state_dir: '.', mqtt: { url: 'mqtt://127.0.0.1' } };
+  expect(() => parseConfig({ ...whole, ...(parse(text) as object) }, where)).not.toThrow();
 });

@@ -136,12 +136,14 @@ async function world(
     detectors = {},
     boiler = {},
     homeAssistant = null,
+    mappings = [],
   }: {
     stateDir?: string;
     ports?: Partial<Ports>;
     detectors?: Record<string, unknown>;
     boiler?: Record<string, unknown>;
     homeAssistant?: Record<string, unknown> | null;
+    mappings?: readonly Record<string, unknown>[];
   } = {},
 ) {
   const heard: Heard[] = [];
@@ -169,6 +171,7 @@ async function world(
       streams: { boiler: { unit: '°C', lateness: 0, ...boiler } },
       detectors,
       home_assistant: homeAssistant,
+      mappings,
       alerts: { threshold: 0.01, ring_minimum: 20, clear_threshold: 0.05, cooldown: '1m', repeat: 0 },
     },
     'test',
@@ -368,6 +371,35 @@ describe('conditions', () => {
     await alert('sensor_dropout').toMatchObject({ event: 'resolved' });
     await device.stop();
   });
+});
+
+test('a sensor of another maker: its readings are stored, and that it is gone is an alert until it speaks again', async () => {
+  const w = await world('foreign', {
+    mappings: [
+      { preset: 'zigbee2mqtt', name: 'kitchen', path: '/temperature', stream: 'kitchen', scale: 2 },
+      { topic: 'cbor/+', format: 'cbor', stream: 'boiler' },
+    ],
+  });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  const say = (topic: string, payload: string | Uint8Array, retain = false) =>
+    w.client.publish(topic, payload, { retain });
+  await say('zigbee2mqtt/kitchen', JSON.stringify({ temperature: 21.5, last_seen: startMs }));
+  await say('cbor/x', Buffer.from('a2627473fb' + '0000000000000000' + '6576616c756503', 'hex')); // before 2020
+  await say('cbor/x', Buffer.from('a16576616c756503', 'hex'));
+  await say(`${w.prefix}/in/boiler`, Buffer.from('9f', 'hex'));
+  await expect.poll(() => device.store.newest('boiler', 9).map(({ value }) => value)).toEqual([3]);
+  expect(device.store.newest('kitchen', 9)).toMatchObject([{ timeMs: startMs, value: 43 }]);
+  await expect.poll(() => device.probe.metrics.rejected).toMatchObject({ too_old: 1, undecodable: 1 });
+
+  await say('zigbee2mqtt/kitchen/availability', '{"state":"offline"}', true);
+  await expect
+    .poll(() => w.last('alert/kitchen/sensor_dropout'))
+    .toMatchObject({ state: 'firing', reason: 'its availability says that it is gone' });
+  await say('zigbee2mqtt/kitchen', JSON.stringify({ temperature: 21.5, last_seen: startMs + minute }));
+  await expect.poll(() => w.last('alert/kitchen/sensor_dropout')).toMatchObject({ state: 'normal' });
+  await device.stop();
 });
 
 test('Home Assistant hears of the device, of the model when it runs, and again when it has restarted', async () => {

@@ -1,0 +1,84 @@
+/** Topics of other makers to streams of ours. Which topics there are is known from the configuration alone. */
+import { withPreset } from '../contracts/mapping.js';
+import type { Mapping, MappingSettings } from '../contracts/mapping.js';
+import { at } from '../contracts/reading.js';
+import { parseJson } from '../contracts/wire.js';
+import type { Subscription } from '../transport/mqtt.js';
+
+/** A message is readings of this stream. */
+export interface Route {
+  readonly stream: string;
+  readonly mapping: Mapping;
+}
+
+export interface Mapper {
+  readonly subscriptions: readonly Subscription[];
+  /** Streams that are named without a `$1`: they are known before they speak. */
+  readonly streams: readonly string[];
+  /** What a message on this topic is readings of. */
+  routes(topic: string): readonly Route[];
+  /** Streams whose sensor is gone, by what this message says. */
+  offline(topic: string, payload: Uint8Array): readonly string[];
+}
+
+/** Topics are remembered, up to so many. */
+const REMEMBERED = 2000;
+
+export function createMapper(settings: readonly MappingSettings[]): Mapper {
+  const mappings = settings.map(withPreset).map((mapping) => ({
+    mapping,
+    pattern: patternOf(mapping.topic),
+    leaves: mapping.availability.map((one) => ({ ...one, pattern: patternOf(one.topic) })),
+    spoke: new Set<string>(),
+  }));
+  const known = new Map<string, readonly Route[]>();
+
+  function find(topic: string): readonly Route[] {
+    return mappings.flatMap(({ mapping, pattern, spoke }) => {
+      const found = pattern.exec(topic);
+      if (found === null) return [];
+      const stream = streamOf(mapping.stream, found);
+      if (spoke.size < REMEMBERED) spoke.add(stream);
+      return [{ stream, mapping }];
+    });
+  }
+
+  return {
+    subscriptions: [
+      ...new Set(mappings.map(({ mapping }) => mapping.topic)),
+      ...new Set(mappings.flatMap(({ leaves }) => leaves.map(({ topic }) => topic))),
+    ].map((filter) => ({ filter, qos: 1 })),
+    streams: mappings.map(({ mapping }) => mapping.stream).filter((stream) => !stream.includes('$')),
+    routes(topic) {
+      const before = known.get(topic);
+      if (before !== undefined) return before;
+      const routes = find(topic);
+      if (known.size < REMEMBERED) known.set(topic, routes);
+      return routes;
+    },
+    offline: (topic, payload) =>
+      mappings.flatMap(({ mapping, leaves, spoke }) =>
+        leaves.flatMap(({ pattern, path, offline }) => {
+          const found = pattern.exec(topic);
+          if (found === null || stateOf(payload, path) !== offline) return [];
+          // A topic that names no sensor is about all of them.
+          return found.length === 1 && mapping.stream.includes('$') ? [...spoke] : [streamOf(mapping.stream, found)];
+        }),
+      ),
+  };
+}
+
+const patternOf = (filter: string): RegExp =>
+  new RegExp(`^${filter.replace(/[.*?^${}()|[\]\\]/g, '\\$&').replaceAll('+', '([^/]+)')}$`);
+
+/** Only what a stream's name may hold gets into it. */
+const streamOf = (template: string, found: RegExpExecArray): string =>
+  template
+    .replace(/\$([1-9])/g, (_, n: string) => (found[Number(n)] ?? '').replace(/[^A-Za-z0-9_-]/g, '_'))
+    .slice(0, 64);
+
+/** The state in a message: at the path when it is JSON, else all of it. */
+function stateOf(payload: Uint8Array, path: string | null): unknown {
+  const json = path === null ? undefined : parseJson(payload);
+  return json?.ok === true ? at(json.value, path!) : Buffer.from(payload).toString().trim();
+}
