@@ -21,8 +21,10 @@ import {
 } from '@tufjs/models';
 import type { FleetKeys } from '../contracts/desired.js';
 import { fleetKeysSchema } from '../contracts/desired.js';
+import { limits } from '../contracts/limit.js';
 import { refuse } from '../contracts/reason.js';
-import { wireText } from '../contracts/wire.js';
+import { manifestSchema, type Manifest } from '../contracts/manifest.js';
+import { parseWire, wireText } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
 import { sha256, writeWhole } from './folder.js';
 import type { SigningKey } from './key.js';
@@ -172,6 +174,32 @@ export async function refreshRepository(options: RepositoryOptions): Promise<voi
 export async function nextRelease(options: RepositoryOptions & { readonly line: string }): Promise<number> {
   const { targets } = await readState(places(options).servedDir);
   return newestRelease(targets.signed.targets, options.line) + 1;
+}
+
+/** A bundle that was published, with the roles of its inputs; the newest release of its line when none is named. Throws `ND_FILE_NOT_FOUND`. */
+export async function publishedBundle({
+  line,
+  release,
+  ...options
+}: RepositoryOptions & { readonly line: string; readonly release?: number | undefined }): Promise<
+  Published & { readonly inputs: Manifest['inputs'] }
+> {
+  const { servedDir } = places(options);
+  const { targets } = (await readState(servedDir)).targets.signed;
+  const wanted = release ?? newestRelease(targets, line);
+  const path = `${line}/${wanted}/${manifestFile}`;
+  const hash = targets[path]?.hashes['sha256'];
+  if (hash === undefined) {
+    const lines = [...new Set(Object.keys(targets).filter((name) => name.endsWith(manifestFile)).map((name) => name.split('/').slice(0, 2).join(', release ')))]; // prettier-ignore
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+      where: options.dir,
+      what: `${release === undefined ? `No release of ${line}` : `Release ${release} of ${line}`} is published here.`,
+      mend: `Publish it with \`nd repo publish\`, or name one that is: ${lines.join('; ') || 'there is none'}.`,
+    });
+  }
+  const bytes = await readFile(join(servedDir, 'targets', line, String(wanted), `${hash}.${manifestFile}`));
+  const manifest = orThrow(parseWire(manifestSchema, bytes, limits.manifestBytes), path);
+  return { line, release: wanted, manifestSha256: hash, inputs: manifest.inputs };
 }
 
 const places = ({ dir, keysDir = join(dir, 'keys') }: RepositoryOptions) => ({

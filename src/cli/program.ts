@@ -194,6 +194,38 @@ export function createProgram(): Command {
       (await import('./commands/repo.js')).verifyCommand(folder, command.optsWithGlobals()),
     );
 
+  repo
+    .command('assign')
+    .argument('<folder>', 'the repository')
+    .argument('<device>', 'SITE/DEVICE')
+    .description('sign what a device shall run, and tell the broker')
+    .requiredOption('--line <name>', 'family of the model')
+    .option('--release <n>', 'release of the line; the newest when not given', wholeNumber)
+    .option('--stream <names>', 'streams of the device that it serves; those of before when not given', nameList)
+    .addOption(
+      new Option('--mode <mode>', 'what becomes of it').choices(['active', 'shadow', 'stop']).default('active'),
+    )
+    .option('--allow-rollback-to <n>', 'allow this release below one that has run', wholeNumber)
+    .option('--days <n>', 'how long it may be taken', wholeNumber, 7)
+    .option('--base <name>', 'first level of the topics', 'neuro-divergent')
+    .option('--broker <url>', 'publish it there, retained')
+    .option('--username <name>', 'user at the broker')
+    .option('--password-file <file>', 'file with its password')
+    .option('--ca-file <file>', 'certificates for mqtts, PEM')
+    .option('--out <file>', 'write the signed message')
+    .action(async (folder: string, device: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).assignCommand(folder, device, command.optsWithGlobals()),
+    );
+  repo
+    .command('serve')
+    .argument('<folder>', 'the repository')
+    .description('serve what devices fetch, over HTTP')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <n>', 'port; 0 for any that is free', wholeNumber, 8080)
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).serveCommand(folder, command.optsWithGlobals()),
+    );
+
   nd.command('run')
     .description('run the device: readings in, forecasts and alerts out')
     .requiredOption('--config <file>', 'YAML or JSON configuration')

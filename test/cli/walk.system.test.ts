@@ -2,7 +2,9 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startBroker } from '../../src/transport/broker.js';
+import { connectMqtt } from '../../src/transport/mqtt.js';
 import { example, jsonOf, nd } from './nd.js';
 
 let dir: string;
@@ -87,6 +89,69 @@ describe('what a new user does, one command after the other', () => {
     expect(jsonOf(await run('repo', 'verify', 'bundle', '--json'))).toEqual({ kind: 'bundle', findings: [] });
     expect(await run('repo', 'refresh', 'repo')).toMatchObject({ code: 0 });
     expect(jsonOf(await run('repo', 'verify', 'repo', '--json'))).toEqual({ kind: 'repository', findings: [] });
+  });
+
+  test('nd repo serve and assign: a device that runs fetches the model, and forecasts', async () => {
+    const broker = await startBroker();
+    onTestFinished(() => broker.close());
+    let served = '';
+    let stopServing = (): void => undefined;
+    const serving = nd(['repo', 'serve', 'repo', '--port', '0', '--json'], {
+      cwd: dir,
+      watch: (child) => {
+        child.stdout!.on('data', (chunk: Buffer) => (served += chunk.toString()));
+        stopServing = () => void child.kill('SIGINT');
+      },
+    });
+    await expect.poll(() => served, { timeout: 20_000 }).toContain('\n');
+    const { url } = JSON.parse(served) as { url: string };
+    await writeFile(
+      join(dir, 'device.yaml'),
+      [
+        'site: plant1',
+        'device: pi7',
+        'state_dir: device-state',
+        'clock: trusted',
+        `mqtt: { url: "${broker.url}" }`,
+        'http: { port: null }',
+        `repository: { url: "${url}", root_file: repo/public/metadata/1.root.json }`,
+        'streams: { office: { unit: °F } }',
+      ].join('\n'),
+    );
+    const assigned = ['repo', 'assign', 'repo', 'plant1/pi7', '--line', 'office', '--stream', 'office'];
+    expect(jsonOf(await run(...assigned, '--broker', broker.url, '--out', 'desired.json', '--json'))).toMatchObject({
+      topic: 'neuro-divergent/plant1/pi7/model/desired',
+      models: [{ line: 'office', release: 1, mode: 'active', bind: [{ target: 'office' }] }],
+    });
+    expect(existsSync(join(dir, 'desired.json'))).toBe(true);
+    let stopDevice = (): void => undefined;
+    const device = nd(['run', '--config', 'device.yaml', '--events'], {
+      cwd: dir,
+      watch: (child) => (stopDevice = () => void child.kill('SIGINT')),
+    });
+    let reported = '';
+    const ear = connectMqtt({
+      url: broker.url,
+      clientId: 'ear',
+      subscriptions: [{ filter: 'neuro-divergent/plant1/pi7/model/reported' }],
+      onMessage: ({ payload }) => void (reported = Buffer.from(payload).toString()),
+      onLink: () => undefined,
+    });
+    onTestFinished(() => ear.close());
+    await expect.poll(() => reported, { timeout: 30_000 }).toMatch(/"state":"probation".*"release":1/);
+    stopDevice();
+    stopServing();
+    expect(await device).toMatchObject({ code: 0 });
+    expect(await serving).toMatchObject({ code: 0 });
+  }, 90_000);
+
+  test.each([
+    ['a device that is none', 'pi7', [], 'ND_CLI_USAGE'],
+    ['a release that is not there', 'plant1/pi7', ['--release', '9'], 'ND_FILE_NOT_FOUND'],
+  ])('nd repo assign refuses %s', async (_, device, more, code) => {
+    const { code: exit, stderr } = await run('repo', 'assign', 'repo', device, '--line', 'office', '--stream', 'office', ...more); // prettier-ignore
+    expect(stderr).toContain(code);
+    expect(exit).not.toBe(0);
   });
 
   test('a tampered bundle and an unsigned repository are refused with their code', async () => {

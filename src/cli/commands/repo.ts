@@ -1,9 +1,18 @@
 /** `nd repo`: the signed repository that devices take models from. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { initRepository, publish, refreshRepository, verifyRepository } from '../../bundle/repository.js';
+import { assign } from '../../bundle/assign.js';
+import {
+  initRepository,
+  openRepository,
+  publish,
+  refreshRepository,
+  verifyRepository,
+} from '../../bundle/repository.js';
 import { verifyBundle } from '../../bundle/verify.js';
-import { errorKinds, exitCode } from '../../errors.js';
+import { createTopics } from '../../contracts/topic.js';
+import { errorKinds, exitCode, NeuroDivergentError } from '../../errors.js';
+import { serveFiles } from '../../transport/http.js';
 import { printResult, type OutputFlags } from '../terminal.js';
 
 export async function initCommand(dir: string, flags: OutputFlags): Promise<void> {
@@ -39,4 +48,114 @@ export async function verifyCommand(dir: string, flags: OutputFlags): Promise<vo
   );
   const [first] = findings;
   if (first !== undefined) process.exitCode = exitCode[errorKinds[first.code]];
+}
+
+export interface AssignFlags extends OutputFlags {
+  readonly line: string;
+  readonly release?: number;
+  readonly stream?: readonly string[];
+  readonly mode: 'active' | 'shadow' | 'stop';
+  readonly allowRollbackTo?: number;
+  readonly days: number;
+  readonly base: string;
+  readonly broker?: string;
+  readonly username?: string;
+  readonly passwordFile?: string;
+  readonly caFile?: string;
+  readonly out?: string;
+}
+
+const PATIENCE_MS = 15_000;
+
+/** What a device should run, signed: into a file, or to the broker, which keeps it for the device. */
+export async function assignCommand(dir: string, name: string, flags: AssignFlags): Promise<void> {
+  const [site = '', device = '', ...rest] = name.split('/');
+  if (rest.length > 0 || device === '')
+    throw new NeuroDivergentError('ND_CLI_USAGE', {
+      where: 'repo assign',
+      what: `“${name}” is no device.`,
+      mend: 'Write SITE/DEVICE, as in plant1/pi7.',
+    });
+  const { line, release, stream: streams = [], mode, allowRollbackTo, days, base, broker, out } = flags;
+  const topic = createTopics({ base, site, device }).desired;
+  const { desired, envelope } = await assign({ dir, site, device, line, release, streams, mode, allowRollbackTo, lifetimeDays: days }); // prettier-ignore
+  if (out !== undefined) writeFileSync(out, envelope);
+  if (broker !== undefined) await tell(broker, topic, envelope, flags);
+  const models = desired.models.map((one) => ({
+    line: one.line,
+    release: one.release,
+    mode: one.mode,
+    bind: one.bind,
+  }));
+  const where = [
+    ...(broker === undefined ? [] : [`${broker} keeps it for the device`]),
+    ...(out === undefined ? [] : [`written to ${out}`]),
+  ];
+  printResult(
+    flags,
+    { topic, seq: desired.seq, expires: desired.expires, models, out, broker },
+    `${name} shall run ${models.map((one) => `${one.line}, release ${one.release} (${one.mode})`).join('; ')}; ` +
+      (where.join(', ') || `publish it, retained, on ${topic}: repeat with --broker or --out`) +
+      `. It holds until ${new Date(desired.expires).toISOString()}.`,
+  );
+}
+
+async function tell(
+  url: string,
+  topic: string,
+  payload: Uint8Array,
+  { username, passwordFile, caFile }: AssignFlags,
+): Promise<void> {
+  const { connectMqtt } = await import('../../transport/mqtt.js');
+  let reason = 'it did not answer';
+  const link = connectMqtt({
+    url,
+    clientId: `nd-assign-${process.pid}`,
+    ...(username !== undefined && { username }),
+    ...(passwordFile !== undefined && { password: readFileSync(passwordFile, 'utf8').trimEnd() }),
+    ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
+    allowInsecure: 'private',
+    subscriptions: [],
+    onMessage: () => undefined,
+    onLink: (event) => {
+      if (event.state !== 'online') reason = event.reason;
+    },
+  });
+  try {
+    const began = performance.now();
+    while (performance.now() - began < PATIENCE_MS) {
+      if (link.online && (await link.publish(topic, payload, { qos: 1, retain: true }))) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  } finally {
+    await link.close();
+  }
+  throw new NeuroDivergentError('ND_BUNDLE_UNREACHABLE', {
+    where: url,
+    what: `The broker did not take it: ${reason}.`,
+    mend: 'Start the broker, or correct its address, user, password and access list.',
+  });
+}
+
+export interface ServeFlags extends OutputFlags {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Until it is interrupted. */
+export async function serveCommand(dir: string, { host, port, ...flags }: ServeFlags): Promise<void> {
+  const { servedDir } = await openRepository({ dir });
+  const server = await serveFiles({ dir: servedDir, host, port }).catch((cause: unknown) => {
+    throw new NeuroDivergentError('ND_CLI_USAGE', {
+      where: `${host}:${port}`,
+      what: `It cannot be listened on: ${(cause as Error).message}.`,
+      mend: 'Choose another --port, or --host.',
+      cause,
+    });
+  });
+  printResult(flags, { url: server.url, servedDir }, `${server.url} serves ${servedDir}. Ctrl-C ends it.`);
+  await new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
+  });
+  await server.close();
 }
