@@ -7,6 +7,8 @@ declare -A packages=(
   [chromium]='command -v chromium'
   [mosquitto]='command -v mosquitto'
   [strace]='command -v strace'
+  [qemu-user-static]='command -v qemu-aarch64-static'
+  [g++-aarch64-linux-gnu]='test -e /usr/aarch64-linux-gnu/lib/libc.so.6'
   [python3-venv]='python3 -c "import ensurepip"'
 )
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
-  bundle: 1050,
-  cli: 4700,
+  bundle: 1150,
+  cli: 4850,
   contracts: 1500,
   data: 2150,
   distill: 1000,
