@@ -21,6 +21,8 @@ const shared = { loss: 'mse', scaler: 'identity', valCheckSteps: 100, patience: 
 const alone = { ...shared, windowsBatchSize: 128, learningRate: 1e-3, maxSteps: 1000 } as const;
 /** Windows of all seven. */
 const together = { ...shared, windowsBatchSize: 32, learningRate: 1e-4, maxSteps: 2000 } as const;
+/** Trained on the mean absolute error to its end: on ETTh1 better in both errors than on the squared one with an early stop. */
+const annealed = { ...alone, loss: 'mae', schedule: 'cosine', patience: -1 } as const;
 const slow = { ...alone, windowsBatchSize: 64, maxSteps: 500, valCheckSteps: 50 } as const;
 
 const whole = 2880;
@@ -33,8 +35,8 @@ const others = {
 } satisfies Record<string, AccuracySetting>;
 
 const settings: Readonly<Record<string, AccuracySetting>> = {
-  dlinear: { inputLength: 336, train: { ...alone, windowsBatchSize: 256, learningRate: 5e-4, maxSteps: 4000 }, validationRows: whole }, // prettier-ignore
-  nlinear: { inputLength: 336, train: { ...alone, windowsBatchSize: 256, learningRate: 5e-4, maxSteps: 4000 }, validationRows: whole }, // prettier-ignore
+  dlinear: { inputLength: 336, train: { ...annealed, windowsBatchSize: 256, learningRate: 5e-3, scaler: 'revin', maxSteps: 1500 }, validationRows: whole }, // prettier-ignore
+  nlinear: { inputLength: 336, train: { ...annealed, windowsBatchSize: 256, learningRate: 5e-3, maxSteps: 1500 }, validationRows: whole }, // prettier-ignore
   patchtst: {
     inputLength: 336,
     hyperparameters: { hidden: 16, heads: 4, feedForward: 128, dropout: 0.3, subtractLast: false },
@@ -42,10 +44,10 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
     validationRows: whole,
   },
   nhits: {
-    inputLength: 480,
-    hyperparameters: { pool: [16, 8, 1], downsample: [24, 12, 1], dropout: 0.3 },
-    train: { ...alone, scaler: 'standard', learningRate: 3e-4, valCheckSteps: 50 },
-    validationRows: whole,
+    inputLength: 96,
+    hyperparameters: { pool: [8, 4, 1], downsample: [24, 12, 1], hidden: [256, 256] },
+    train: { ...annealed, scaler: 'standard', learningRate: 3e-4, valCheckSteps: 50 },
+    validationRows: some,
   },
   itransformer: {
     inputLength: 96,
@@ -55,14 +57,14 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
   },
   tsmixer: {
     inputLength: 512,
-    hyperparameters: { blocks: 6, hidden: 512 },
-    train: { ...together, maxSteps: 3000 },
+    hyperparameters: { blocks: 2, hidden: 64 },
+    train: { ...annealed, windowsBatchSize: 32, learningRate: 5e-4, maxSteps: 1500 },
     validationRows: whole,
   },
   tide: {
-    inputLength: 720,
-    hyperparameters: { hidden: 256, encoderLayers: 2, decoderLayers: 2, decoderOutput: 8 },
-    train: { ...alone, scaler: 'standard', learningRate: 1e-4, windowsBatchSize: 256, maxSteps: 3000 },
+    inputLength: 512,
+    hyperparameters: { hidden: 128, encoderLayers: 1, decoderLayers: 1, decoderOutput: 8 },
+    train: { ...annealed, scaler: 'revin', learningRate: 5e-4, maxSteps: 1500 },
     validationRows: whole,
   },
   timesnet: {
@@ -91,7 +93,7 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
   mlpmultivariate: { inputLength: 96, train: { ...together, scaler: 'standard' }, validationRows: some },
   stemgnn: { inputLength: 96, train: { ...together, scaler: 'standard', maxSteps: 200, learningRate: 1e-3 }, validationRows: 240 }, // prettier-ignore
   hint: { inputLength: 96, hyperparameters: { base: 'nhits' }, train: { ...together, scaler: 'standard' }, validationRows: some }, // prettier-ignore
-  mlp: { inputLength: 336, train: { ...alone, scaler: 'standard', learningRate: 3e-4 }, validationRows: some },
+  mlp: { inputLength: 336, train: { ...annealed, scaler: 'standard', learningRate: 3e-4, maxSteps: 800 }, validationRows: some }, // prettier-ignore
   nbeats: { inputLength: 336, train: { ...alone, scaler: 'standard', learningRate: 3e-4 }, validationRows: some },
   nbeatsx: { inputLength: 336, train: { ...alone, scaler: 'standard', learningRate: 3e-4 }, validationRows: some },
   ...Object.fromEntries(
