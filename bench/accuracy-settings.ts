@@ -44,10 +44,10 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
     validationRows: whole,
   },
   nhits: {
-    inputLength: 96,
+    inputLength: 144,
     hyperparameters: { pool: [8, 4, 1], downsample: [24, 12, 1], hidden: [256, 256] },
-    train: { ...annealed, scaler: 'standard', learningRate: 3e-4, valCheckSteps: 50 },
-    validationRows: some,
+    train: { ...annealed, scaler: 'standard', learningRate: 5e-4, maxSteps: 800 },
+    validationRows: whole,
   },
   itransformer: {
     inputLength: 96,
@@ -94,8 +94,8 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
   stemgnn: { inputLength: 96, train: { ...together, scaler: 'standard', maxSteps: 200, learningRate: 1e-3 }, validationRows: 240 }, // prettier-ignore
   hint: { inputLength: 96, hyperparameters: { base: 'nhits' }, train: { ...together, scaler: 'standard' }, validationRows: some }, // prettier-ignore
   mlp: { inputLength: 336, train: { ...annealed, scaler: 'standard', learningRate: 3e-4, maxSteps: 800 }, validationRows: some }, // prettier-ignore
-  nbeats: { inputLength: 336, train: { ...alone, scaler: 'standard', learningRate: 3e-4 }, validationRows: some },
-  nbeatsx: { inputLength: 336, train: { ...alone, scaler: 'standard', learningRate: 3e-4 }, validationRows: some },
+  nbeats: { inputLength: 96, train: { ...annealed, scaler: 'standard', learningRate: 3e-4, maxSteps: 800, valCheckSteps: 50 }, validationRows: some }, // prettier-ignore
+  nbeatsx: { inputLength: 96, train: { ...annealed, scaler: 'standard', learningRate: 3e-4, maxSteps: 800, valCheckSteps: 50 }, validationRows: some }, // prettier-ignore
   ...Object.fromEntries(
     ['autoformer', 'fedformer', 'informer', 'vanillatransformer', 'tft', 'xlstm', 'dilatedrnn', 'deepar'].map(
       (model) => [model, { inputLength: 96, train: { ...slow, scaler: 'standard' }, validationRows: 240 }],
