@@ -16,17 +16,17 @@ import { quantize } from '../src/quantize/index.js';
 import { planTraining, startingValues } from '../src/train/plan.js';
 import { minimum, percentile } from './statistics.js';
 
-const inputLength = 96;
+export const inputLength = 96;
 const horizon = 24;
 const cadenceMs = 60_000;
 const stream = 'boiler';
-const scenario = { title: 'bench', csv: '', stream, unit: '°C', cadenceMs, inputLength, horizon, windows: [] };
+export const scenario = { title: 'bench', csv: '', stream, unit: '°C', cadenceMs, inputLength, horizon, windows: [] };
 const windowCount = 64;
 const patienceMs = 300_000;
 
 export interface DeviceRow {
   readonly what: string;
-  readonly unit: 'ms' | 'MB';
+  readonly unit: 'ms' | 'MB' | '%';
   readonly value: number;
   readonly target: number | null;
 }
@@ -102,7 +102,7 @@ export async function benchDevice({
 }
 
 /** N-HiTS in INT8, as the demo ships it, with random weights: it costs what a trained one costs. Returns the folder of its bundle. */
-async function packUntrained(dir: string): Promise<string> {
+export async function packUntrained(dir: string, cadence = cadenceMs): Promise<string> {
   const model = findModel('nhits');
   const loss = mae();
   const spec = { model, hyperparameters: model.parse({ inputLength, horizon }), loss, scaler: 'standard' } as const;
@@ -134,7 +134,7 @@ async function packUntrained(dir: string): Promise<string> {
     horizon,
     quantiles: [],
     unit: scenario.unit,
-    cadenceMs,
+    cadenceMs: cadence,
     golden: [{ past: first(windows.past), mask: first(windows.mask) }],
     calibration: { coverage: 0.9, halfWidths: new Array<number>(horizon).fill(2) },
     metrics: { dataset: 'none', mae: 0, coverage: null },
@@ -144,10 +144,10 @@ async function packUntrained(dir: string): Promise<string> {
 }
 
 /** A daily wave and something that looks like noise. */
-const valueAt = (i: number): number => 20 + 5 * Math.sin((i * Math.PI) / 48) + Math.sin(i * 7919);
+export const valueAt = (i: number): number => 20 + 5 * Math.sin((i * Math.PI) / 48) + Math.sin(i * 7919);
 
 /** What Linux says of a process. */
-function memoryOf(pid: number): { rssMb: number; anonymousMb: number; peakMb: number } {
+export function memoryOf(pid: number): { rssMb: number; anonymousMb: number; peakMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const megabytes = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
@@ -155,7 +155,7 @@ function memoryOf(pid: number): { rssMb: number; anonymousMb: number; peakMb: nu
 }
 
 /** User and system time of all threads; Linux counts in hundredths of a second. */
-function cpuMsOf(pid: number): number {
+export function cpuMsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }

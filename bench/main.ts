@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|parallel|stream`,
+ * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|many|parallel|stream`,
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- accuracy [--models nhits,mlp] [--data etth1,m4] [--horizons 96,192] [--save] [--again] [--seconds 240]`, in parts,
@@ -18,6 +18,7 @@ import { dataFolder } from './data.js';
 import { benchDevice } from './device.js';
 import { benchDistill } from './distill.js';
 import { benchFit } from './fit.js';
+import { benchMany } from './many.js';
 import { benchMemory } from './memory.js';
 import { benchParallel } from './parallel.js';
 import { serveSteps } from './own-step.js';
@@ -85,6 +86,7 @@ const others = {
   compress: () => benchCompress({ only: named, save: values.save, again: values.again, peers }),
   device: benchDevice,
   distill: () => benchDistill({ save: values.save, again: values.again }),
+  many: () => benchMany(),
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,
   stream: benchStream,

@@ -7,6 +7,8 @@ import { isSegment } from '../contracts/topic.js';
 import type { MqttMessage } from '../transport/mqtt.js';
 import type { Clock } from './clock.js';
 import { count } from './metrics.js';
+import { createRemembered } from './remembered.js';
+import type { Remembered } from './remembered.js';
 import type { Metrics } from './metrics.js';
 import type { PastReading } from './store.js';
 
@@ -18,8 +20,7 @@ const WAIT_MS = 300_000;
 export interface IngestStream {
   readonly name: string;
   readonly settings: StreamSettings;
-  /** Times and values of the newest readings, oldest first. */
-  readonly seen: Map<number, number | undefined>;
+  readonly seen: Remembered;
 }
 
 export interface NewReading {
@@ -82,7 +83,8 @@ export function createIngest(
   function admit(name: string): IngestStream {
     const known = streams.get(name);
     if (known !== undefined) return known;
-    const seen = new Map(recall(name, REMEMBERED).map(({ timeMs, value }) => [timeMs, value ?? undefined]));
+    const seen = createRemembered(REMEMBERED);
+    for (const { timeMs, value } of recall(name, REMEMBERED)) seen.put(timeMs, value ?? undefined);
     const stream = { name, settings: configured.get(name) ?? defaultStream, seen };
     streams.set(name, stream);
     return stream;
@@ -94,12 +96,6 @@ export function createIngest(
     if (configured.has(name)) return admit(name);
     if (!config.autoStreams || !isSegment(name)) return 'unknown_stream';
     return streams.size < config.maxStreams ? admit(name) : 'stream_limit';
-  }
-
-  function remember({ seen }: IngestStream, timeMs: number, value: number | undefined): void {
-    seen.delete(timeMs);
-    seen.set(timeMs, value);
-    if (seen.size > REMEMBERED) seen.delete(seen.keys().next().value!);
   }
 
   /** Times of arrival are times of different readings: they rise, whatever the clock does. */
@@ -123,7 +119,7 @@ export function createIngest(
       return { stream, timeMs: clock.monotonicMs(), value, timeSource: 'held' };
     const timeMs = timeSource === 'arrival' ? arrival(stream, reading.timeMs) : reading.timeMs;
     if (clock.synced() && timeMs < clock.now() - config.retentionDays * 86_400_000) return 'too_old';
-    if (stream.seen.has(timeMs) && Object.is(stream.seen.get(timeMs), value)) return undefined;
+    if (Object.is(stream.seen.find(timeMs), value)) return undefined;
     return { stream, timeMs, value, timeSource };
   }
 
@@ -133,7 +129,7 @@ export function createIngest(
     stamp(streamName, timeMs, value) {
       const stream = admit(streamName);
       const reading = { stream, timeMs: arrival(stream, timeMs), value, timeSource: 'arrival' as const };
-      remember(stream, reading.timeMs, value);
+      stream.seen.put(reading.timeMs, value);
       return reading;
     },
     read(streamName, { payload, retain, contentType }, shape) {
@@ -156,7 +152,7 @@ export function createIngest(
           count(metrics.rejected, checked);
           if (checked === 'out_of_range') outOfRange?.(stream as IngestStream, reading.timeMs, reading.value!);
         } else {
-          if (checked.timeSource !== 'held') remember(checked.stream, checked.timeMs, checked.value);
+          if (checked.timeSource !== 'held') checked.stream.seen.put(checked.timeMs, checked.value);
           taken.push(checked);
         }
       }
