@@ -1,5 +1,5 @@
 /** A device to be broken: a folder with a model in its slot, as an update leaves it, and its configuration. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packBundle } from '../src/bundle/pack.js';
@@ -65,9 +65,12 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
 
 export const prefix = 'neuro-divergent/plant1/pi7';
 
+/** For rows that ask nothing of a disk, which syncs slowly. */
+export const memoryFolder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /** A folder that is gone after the work. */
-export async function inFolder<T>(work: (dir: string) => T | Promise<T>): Promise<T> {
-  const dir = mkdtempSync(join(tmpdir(), 'nd-faults-'));
+export async function inFolder<T>(work: (dir: string) => T | Promise<T>, under = tmpdir()): Promise<T> {
+  const dir = mkdtempSync(join(under, 'nd-faults-'));
   try {
     return await work(dir);
   } finally {

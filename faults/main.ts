@@ -9,6 +9,7 @@ import { clockScripts } from './clocks.js';
 import { brokenConnections, stalledBroker } from './connection.js';
 import { damagedDatabases } from './damage.js';
 import { fullDisk } from './disk.js';
+import { updateAttacks } from './attacks.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
@@ -31,6 +32,7 @@ const rows: readonly FaultRow[] = [
   alertTraces,
   malformedPayloads,
   malformedBundles,
+  updateAttacks,
 ];
 
 const SHOWN = 5;
