@@ -15,6 +15,7 @@ import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
 import { longOutage } from './outage.js';
 import { malformedPayloads } from './payloads.js';
+import { plantedBundles } from './planted.js';
 import { powerCuts } from './power.js';
 import type { FaultRow, Tier } from './row.js';
 
@@ -33,6 +34,7 @@ const rows: readonly FaultRow[] = [
   malformedPayloads,
   malformedBundles,
   updateAttacks,
+  plantedBundles,
 ];
 
 const SHOWN = 5;

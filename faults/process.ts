@@ -29,6 +29,7 @@ function running(child: ChildProcess): Running {
 }
 
 export interface RunningDevice extends Running {
+  readonly pid: number;
   /** The process is gone, whoever ended it. */
   readonly ended: boolean;
   /** Resolves once the device has told this (and `matches`, when given). */
@@ -44,6 +45,7 @@ export function startDevice(configPath: string): RunningDevice {
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
   return {
     ...running(child),
+    pid: child.pid!,
     get ended() {
       return child.exitCode !== null || child.signalCode !== null;
     },
