@@ -3,6 +3,7 @@
  * and counts failures; any failure makes the exit code 1. docs/reliability.md says what each row means.
  */
 import { parseArgs } from 'node:util';
+import { accessControl } from './access.js';
 import { alertTraces } from './alerts.js';
 import { brokerForgets } from './broker.js';
 import { clockScripts } from './clocks.js';
@@ -35,6 +36,7 @@ const rows: readonly FaultRow[] = [
   malformedBundles,
   updateAttacks,
   plantedBundles,
+  accessControl,
 ];
 
 const SHOWN = 5;
