@@ -1,11 +1,12 @@
 /** A device to be broken: a folder with a model in its slot, as an update leaves it, and its configuration. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packBundle } from '../src/bundle/pack.js';
 import type { Bundle } from '../src/bundle/pack.js';
 import { writeSafetensors } from '../src/contracts/safetensors.js';
 import { add, createGraph, toOnnx } from '../src/graph/index.js';
+import type { GraphBuilder, Tensor } from '../src/graph/index.js';
 import { openSlots } from '../src/runtime/slots.js';
 import { manifestOf } from '../test/runtime/fakes.js';
 
@@ -13,24 +14,38 @@ export const stream = 'boiler';
 export const minute = 60_000;
 const steps = manifestOf().inputLength;
 
-/** A model that expects the last window again. */
-const model = (): Uint8Array => {
+export interface ModelTraits {
+  /** What the graph answers, by name; the last window again when not given. */
+  readonly outputs?: (past: Tensor, graph: GraphBuilder) => Readonly<Record<string, Tensor>>;
+  /** What golden vectors promise for a window of ones. */
+  readonly promised?: Readonly<Record<string, readonly number[]>>;
+  readonly p95Ms?: number;
+}
+
+const ones = Array.from({ length: steps }, () => 1);
+const tensor = (values: readonly number[]) => ({
+  dtype: 'F32' as const,
+  shape: [1, values.length, 1],
+  data: Float32Array.from(values),
+});
+
+export function packModel(
+  dir: string,
+  release = 1,
+  { outputs = (past) => ({ forecast: add(past, 0) }), promised = { forecast: ones }, p95Ms = 20 }: ModelTraits = {},
+): Promise<Bundle> {
+  const { schema: _s, files: _f, opset: _o, ops: _p, budget, ...manifest } = manifestOf({ release });
   const g = createGraph();
-  return toOnnx(g.finish({ forecast: add(g.input('past', ['batch', steps, 1]), 0) }));
-};
-
-const ones = { dtype: 'F32' as const, shape: [1, steps, 1], data: new Float32Array(steps).fill(1) };
-
-export function packModel(dir: string, release = 1): Promise<Bundle> {
-  const { schema: _s, files: _f, opset: _o, ops: _p, ...manifest } = manifestOf({ release });
+  const content = toOnnx(g.finish(outputs(g.input('past', ['batch', steps, 1]), g)));
+  const golden = Object.entries(promised).map(([name, values]) => [`c0/out/fp32/${name}`, tensor(values)] as const);
   return packBundle({
     dir,
-    manifest,
+    manifest: { ...manifest, budget: { ...budget, p95Ms } },
     files: {
-      'model.fp32.onnx': { role: 'model', content: model() },
+      'model.fp32.onnx': { role: 'model', content },
       'golden.safetensors': {
         role: 'golden',
-        content: writeSafetensors({ 'c0/in/past': ones, 'c0/out/fp32/forecast': ones }),
+        content: writeSafetensors({ 'c0/in/past': tensor(ones), ...Object.fromEntries(golden) }),
       },
       'card.md': { role: 'card', content: 'Expects the last window again.' },
     },
@@ -65,9 +80,12 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
 
 export const prefix = 'neuro-divergent/plant1/pi7';
 
+/** For rows that ask nothing of a disk, which syncs slowly. */
+export const memoryFolder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /** A folder that is gone after the work. */
-export async function inFolder<T>(work: (dir: string) => T | Promise<T>): Promise<T> {
-  const dir = mkdtempSync(join(tmpdir(), 'nd-faults-'));
+export async function inFolder<T>(work: (dir: string) => T | Promise<T>, under = tmpdir()): Promise<T> {
+  const dir = mkdtempSync(join(under, 'nd-faults-'));
   try {
     return await work(dir);
   } finally {

@@ -3,17 +3,20 @@
  * and counts failures; any failure makes the exit code 1. docs/reliability.md says what each row means.
  */
 import { parseArgs } from 'node:util';
+import { accessControl } from './access.js';
 import { alertTraces } from './alerts.js';
 import { brokerForgets } from './broker.js';
 import { clockScripts } from './clocks.js';
 import { brokenConnections, stalledBroker } from './connection.js';
 import { damagedDatabases } from './damage.js';
 import { fullDisk } from './disk.js';
+import { updateAttacks } from './attacks.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
 import { longOutage } from './outage.js';
 import { malformedPayloads } from './payloads.js';
+import { plantedBundles } from './planted.js';
 import { powerCuts } from './power.js';
 import type { FaultRow, Tier } from './row.js';
 
@@ -31,6 +34,9 @@ const rows: readonly FaultRow[] = [
   alertTraces,
   malformedPayloads,
   malformedBundles,
+  updateAttacks,
+  plantedBundles,
+  accessControl,
 ];
 
 const SHOWN = 5;

@@ -29,6 +29,7 @@ function running(child: ChildProcess): Running {
 }
 
 export interface RunningDevice extends Running {
+  readonly pid: number;
   /** The process is gone, whoever ended it. */
   readonly ended: boolean;
   /** Resolves once the device has told this (and `matches`, when given). */
@@ -44,6 +45,7 @@ export function startDevice(configPath: string): RunningDevice {
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
   return {
     ...running(child),
+    pid: child.pid!,
     get ended() {
       return child.exitCode !== null || child.signalCode !== null;
     },
@@ -73,20 +75,19 @@ export interface Mosquitto extends Running {
   start(): Promise<void>;
 }
 
-/** Debian's broker on a free port, without persistence. Throws where it is not installed. */
-export async function createMosquitto(dir: string): Promise<Mosquitto> {
+/** Debian's broker on a free port of loopback; open to all and without persistence when not told otherwise. Throws where it is not installed. */
+export async function createMosquitto(
+  dir: string,
+  rules: readonly string[] = ['listener', 'allow_anonymous true', 'max_queued_messages 0'],
+): Promise<Mosquitto> {
   const program = findProgram('mosquitto');
   if (program === undefined)
     throw new Error('mosquitto is not installed: run scripts/install-system-packages.sh as root');
   const port = await freePort();
   mkdirSync(dir, { recursive: true });
   const config = join(dir, 'mosquitto.conf');
-  const lines = [
-    `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
-    'max_queued_messages 0',
-    `user ${userInfo().username}`,
-  ];
+  const here = rules.map((rule) => rule.replace(/^listener.*/, `listener ${port} 127.0.0.1`));
+  const lines = [...here, `user ${userInfo().username}`];
   writeFileSync(config, `${lines.join('\n')}\n`);
   let broker: Running | undefined;
   return {

@@ -14,7 +14,7 @@ import type { Manifest } from '../contracts/manifest.js';
 import { manifestSchema } from '../contracts/manifest.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import { accept, refuse } from '../contracts/reason.js';
-import { parseWire } from '../contracts/wire.js';
+import { parseJson, parseWire } from '../contracts/wire.js';
 import { HttpStatusError, downloadBytes, downloadFile, mismatch, refuseBroken, transferDefaults } from './download.js';
 import type { ExpectedFile, TransferLimits } from './download.js';
 
@@ -131,9 +131,11 @@ export function createUpdateClient({
         fetchFailure = refuseBroken(error);
         throw error instanceof HttpStatusError ? new DownloadHTTPError(error.message, error.status) : error;
       });
-      if (outcome.ok) return outcome.value;
-      fetchFailure = outcome;
-      throw new Error(outcome.detail);
+      const checked =
+        outcome.ok && neverExpires(outcome.value) ? refuse('malformed', `${from} never expires`) : outcome;
+      if (checked.ok) return checked.value;
+      fetchFailure = checked;
+      throw new Error(checked.detail);
     };
     const create = (): Updater =>
       new Updater({
@@ -273,6 +275,13 @@ export function createUpdateClient({
   };
 
   return { refresh, readTarget, downloadTarget, downloadBundle };
+}
+
+/** tuf-js takes a date that is none as one that never comes. What else is wrong with the metadata is its affair. */
+function neverExpires(metadata: Uint8Array): boolean {
+  const parsed = parseJson(metadata);
+  const expires = parsed.ok && (parsed.value as { signed?: { expires?: unknown } | null } | null)?.signed?.expires;
+  return typeof expires === 'string' && Number.isNaN(Date.parse(expires));
 }
 
 /** A copy of the trust state for tuf-js, which overwrites files in place. */

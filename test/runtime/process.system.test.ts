@@ -272,6 +272,16 @@ describe('the self-test in a child process', () => {
     });
   });
 
+  test.skipIf(process.platform !== 'linux')('a model that takes more memory than its budget has failed', async () => {
+    const { dir: at, choice } = job('sound');
+    const manifest = { ...choice.manifest, budget: { p95Ms: 20, rssMb: -80 } }; // no process is as small
+    expect(await selfTestInChild({ dir: at, choice: { ...choice, manifest } }, child())).toMatchObject({
+      ok: false,
+      reason: 'self_test_failed',
+      detail: expect.stringMatching(/^\d+ MB in memory, 20 are allowed$/) as string,
+    });
+  });
+
   test('a child that cannot start or load has failed the test', async () => {
     expect(await selfTestInChild(job('sound', 'golden.safetensors'), child())).toMatchObject({
       ok: false,

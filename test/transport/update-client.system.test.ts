@@ -1,3 +1,4 @@
+import { sign } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
@@ -5,10 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadKey } from '../../src/bundle/key.js';
 import { readBundle } from '../../src/bundle/pack.js';
 import { initRepository, nextRelease, publish, refreshRepository } from '../../src/bundle/repository.js';
 import type { Published, Repository } from '../../src/bundle/repository.js';
 import { verifyBundle } from '../../src/bundle/verify.js';
+import { canonicalJson } from '../../src/contracts/canonical.js';
 import { refuse } from '../../src/contracts/reason.js';
 import { serveFiles } from '../../src/transport/http.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
@@ -231,6 +234,16 @@ describe('what a device refuses', () => {
     expect(await (await client({ now: later, clockSynced: () => false })).refresh()).toMatchObject({ ok: true });
     await refreshRepository({ dir: join(dir, 'repo'), nowMs: later() });
     expect(await (await client({ now: later })).refresh()).toMatchObject({ ok: true });
+  });
+
+  test('metadata that never expires, since its end is no date', async () => {
+    const path = join(repository.servedDir, 'metadata', 'timestamp.json');
+    const { signed } = JSON.parse(await readFile(path, 'utf8')) as { signed: object };
+    const endless = { ...signed, expires: 'never' };
+    const { keyId, privateKey } = await loadKey(join(repository.keysDir, 'timestamp.pem'));
+    const sig = sign(null, Buffer.from(canonicalJson(endless)), privateKey).toString('hex');
+    await writeFile(path, JSON.stringify({ signed: endless, signatures: [{ keyid: keyId, sig }] }));
+    expect(await (await client()).refresh()).toMatchObject({ reason: 'malformed' });
   });
 
   test('an older state of the repository than it has seen', async () => {
