@@ -40,7 +40,7 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
   patchtst: {
     inputLength: 336,
     hyperparameters: { hidden: 16, heads: 4, feedForward: 128, dropout: 0.3, subtractLast: false },
-    train: { ...alone, maxSteps: 1500 },
+    train: { ...annealed, maxSteps: 800 },
     validationRows: whole,
   },
   nhits: {
@@ -73,8 +73,8 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
     train: { ...alone, windowsBatchSize: 32, scaler: 'standard', valCheckSteps: 200 },
     validationRows: 240,
   },
-  softs: { inputLength: 96, hyperparameters: { hidden: 256, core: 256, feedForward: 512 }, train: { ...together, learningRate: 3e-4 }, validationRows: some }, // prettier-ignore
-  softssharp: { inputLength: 96, hyperparameters: { hidden: 256, core: 256, feedForward: 512 }, train: { ...together, learningRate: 3e-4 }, validationRows: some }, // prettier-ignore
+  softs: { inputLength: 96, hyperparameters: { hidden: 256, core: 256, feedForward: 512 }, train: { ...annealed, windowsBatchSize: 32, learningRate: 3e-4, maxSteps: 800 }, validationRows: some }, // prettier-ignore
+  softssharp: { inputLength: 96, hyperparameters: { hidden: 256, core: 256, feedForward: 512 }, train: { ...annealed, windowsBatchSize: 32, learningRate: 3e-4, maxSteps: 800 }, validationRows: some }, // prettier-ignore
   timemixer: {
     inputLength: 96,
     hyperparameters: { hidden: 16, layers: 2, scales: 3 },
