@@ -1,6 +1,7 @@
 /** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CommandReason } from '../contracts/command.js';
 import type { DeviceConfig } from '../contracts/config.js';
 import {
   alertPayload,
@@ -13,12 +14,15 @@ import {
 } from '../contracts/payload.js';
 import type { AlertPayload } from '../contracts/payload.js';
 import { createTopics } from '../contracts/topic.js';
+import { accept, refuse } from '../contracts/reason.js';
+import type { Outcome } from '../contracts/reason.js';
 import type { Shape } from '../contracts/reading.js';
 import { wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
+import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
@@ -126,6 +130,17 @@ export async function runDevice(
     report(reported) {
       outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true });
       home.report(link, reported);
+    },
+  });
+
+  const commands = createCommands(topics.prefix, store, clock, {
+    ping: () => accept({ boot, ts: clock.now() }),
+    status: () => accept(JSON.parse(health()) as object),
+    'forecast-now': ({ stream }) => forecastNow(stream),
+    silence({ key, minutes, by }) {
+      const untilMs = clock.now() + minutes * 60_000;
+      store.put(`silence/${key}`, JSON.stringify({ untilMs, by }));
+      return accept({ key, until: untilMs });
     },
   });
 
@@ -311,9 +326,10 @@ export async function runDevice(
 
   function alertMessages({ stream, alert, kind }: StreamAlert): OutboxMessage[] {
     const payload = wireText(alertPayload, alert);
+    const silence = JSON.parse(store.get(`silence/${alert.key}`)?.toString() ?? '{"untilMs":0}') as { untilMs: number };
     return [
       { topic: topics.alert(stream, kind), payload, retain: true },
-      { topic: topics.event(stream), payload, expiresInMs: 86_400_000 },
+      ...(clock.now() < silence.untilMs ? [] : [{ topic: topics.event(stream), payload, expiresInMs: 86_400_000 }]),
     ];
   }
 
@@ -532,17 +548,22 @@ export async function runDevice(
     void link?.publish(topics.health, health(), { qos: 0, expirySeconds: 120 });
   }
 
-  /** `cmd/ping` and `cmd/status`; a retained command is old and refused. */
   function command(message: MqttMessage): void {
-    const name = message.topic.startsWith(`${topics.prefix}/cmd/`) ? message.topic.slice(topics.prefix.length + 5) : '';
-    // A map: the name comes from outside, and `__proto__` is one too.
-    const replies = new Map([
-      ['status', health],
-      ['ping', () => JSON.stringify({ v: 1, boot, ts: clock.now() })],
-    ]);
-    const reply = replies.get(name);
-    if (message.retain || reply === undefined) return;
-    void link?.publish(`${topics.prefix}/reply/${name}`, reply(), { qos: 1, expirySeconds: 60 });
+    const reply = commands(message);
+    if (reply === undefined) return;
+    const { topic, payload, correlationData } = reply;
+    void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+  }
+
+  function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
+    const asked = [...lanes].filter(([name]) => stream === undefined || name === stream);
+    const done = asked.flatMap(([name, lane]) => {
+      const { forecast, inferenceMs } = lane.forecast();
+      if (forecast === undefined) return [];
+      commit(() => putForecast(lane, forecast, inferenceMs));
+      return [name];
+    });
+    return done.length > 0 ? accept({ streams: done }) : refuse('not_possible', 'no stream has a model and its window');
   }
 
   /** An alert whose stream fell silent ends: nobody can say any more that it lasts. */

@@ -48,6 +48,8 @@ export interface Lane {
    * from at most `learnSteps` buckets. Returns the newest forecast.
    */
   rehearse(readings: readonly PastReading[], learnSteps: number): Forecast | undefined;
+  /** From what is known now; undefined while the window is short, or when the model fails. */
+  forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
   /** Ends an open alert; undefined when there is none. */
   end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
   /** Interval of a forecast, as wide as the errors seen here ask for. */
@@ -139,6 +141,7 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
       }
       return newest;
     },
+    forecast: forecastNext,
     end(event, timeMs, reason) {
       const ended = endAlert(watch, event, timeMs, reason, settings.rules);
       watch = ended.watch;

@@ -13,6 +13,9 @@ export interface MqttMessage {
   readonly duplicate: boolean;
   /** As the sender declared it (MQTT 5). */
   readonly contentType?: string | undefined;
+  /** Where an answer is expected, and what it must bring back (MQTT 5). */
+  readonly responseTopic?: string | undefined;
+  readonly correlationData?: Uint8Array | undefined;
 }
 
 export interface Subscription {
@@ -31,6 +34,8 @@ export interface PublishOptions {
   readonly expirySeconds?: number;
   /** Marks a message that waited in the outbox (user property `nd-replay: 1`, MQTT 5 only). */
   readonly replay?: boolean;
+  /** Of the command that this answers (MQTT 5 only). */
+  readonly correlationData?: Uint8Array | undefined;
 }
 
 export type LinkEvent =
@@ -161,8 +166,9 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     };
 
     current.handleMessage = ({ topic, payload, retain, dup, properties }: IPublishPacket, acknowledge) => {
-      const contentType = properties?.contentType;
-      const message = { topic, payload: payload as Uint8Array, retain, duplicate: dup, contentType };
+      const { contentType, responseTopic, correlationData } = properties ?? {};
+      const facts = { topic, retain, duplicate: dup, contentType, responseTopic, correlationData };
+      const message = { ...facts, payload: payload as Uint8Array };
       try {
         const taken = options.onMessage(message);
         if (options.commit !== undefined) commitSoon(options.commit);
@@ -236,13 +242,14 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     get online() {
       return online;
     },
-    publish(topic, payload, { qos = 1, retain = false, expirySeconds, replay = false } = {}) {
+    publish(topic, payload, { qos = 1, retain = false, expirySeconds, replay = false, correlationData } = {}) {
       const current = client;
       if (!online || current === undefined) return Promise.resolve(false);
       const properties = protocol === 5 && {
         properties: {
           ...(expirySeconds !== undefined && { messageExpiryInterval: expirySeconds }),
           ...(replay && { userProperties: { 'nd-replay': '1' } }),
+          ...(correlationData !== undefined && { correlationData: Buffer.from(correlationData) }),
         },
       };
       return new Promise<boolean>((resolve) => {

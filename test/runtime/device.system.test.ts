@@ -675,6 +675,33 @@ describe('a refused update leaves the running model alone and says why', () => {
   });
 });
 
+test('forecast-now forecasts at once; a silenced alert tells nobody, but its state is there', async () => {
+  const w = await world('orders');
+  onTestFinished(() => w.close());
+  const device = w.start();
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  await w.send('cmd/forecast-now', { id: 'early' });
+  await expect.poll(() => w.last('reply/forecast-now')).toMatchObject({ id: 'early', error: { code: 'not_possible' } });
+  await w.push([{}], 'probation');
+  await w.feed(40);
+  const forecasts = () => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
+  await expect.poll(forecasts).toBe(36);
+  await w.send('cmd/forecast-now', { id: 'now', stream: 'boiler' });
+  await expect.poll(() => w.last('reply/forecast-now')).toMatchObject({ id: 'now', ok: true, streams: ['boiler'] });
+  await expect.poll(forecasts).toBe(37);
+
+  await w.send('cmd/silence', { id: 'hush', key: 'pi7/boiler/anomaly', minutes: 5, by: 'test' });
+  await expect.poll(() => w.last('reply/silence')).toMatchObject({ id: 'hush', ok: true });
+  await w.feed(3, 30);
+  await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ state: 'firing' });
+  expect(w.last('event/boiler')).toBeUndefined();
+  await w.send('cmd/silence', { id: 'speak', key: 'pi7/boiler/anomaly', minutes: 0, by: 'test' });
+  await expect.poll(() => w.last('reply/silence')).toMatchObject({ id: 'speak' });
+  await w.feed(12);
+  await expect.poll(() => w.last('event/boiler')).toMatchObject({ event: 'resolved' });
+  await device.stop();
+});
+
 test('malformed messages are counted and the next reading is taken; commands answer; retained ones do not', async () => {
   const w = await world('noise');
   onTestFinished(() => w.close());
