@@ -683,12 +683,12 @@ test('forecast-now forecasts at once; a silenced alert tells nobody, but its sta
   await w.send('cmd/forecast-now', { id: 'early' });
   await expect.poll(() => w.last('reply/forecast-now')).toMatchObject({ id: 'early', error: { code: 'not_possible' } });
   await w.push([{}], 'probation');
-  await w.feed(40);
+  await w.feed(140);
   const forecasts = () => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
-  await expect.poll(forecasts).toBe(36);
+  await expect.poll(forecasts).toBe(136);
   await w.send('cmd/forecast-now', { id: 'now', stream: 'boiler' });
   await expect.poll(() => w.last('reply/forecast-now')).toMatchObject({ id: 'now', ok: true, streams: ['boiler'] });
-  await expect.poll(forecasts).toBe(37);
+  await expect.poll(forecasts).toBe(137);
 
   await w.send('cmd/silence', { id: 'hush', key: 'pi7/boiler/anomaly', minutes: 5, by: 'test' });
   await expect.poll(() => w.last('reply/silence')).toMatchObject({ id: 'hush', ok: true });
