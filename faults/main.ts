@@ -18,6 +18,7 @@ import { longOutage } from './outage.js';
 import { malformedPayloads } from './payloads.js';
 import { plantedBundles } from './planted.js';
 import { powerCuts } from './power.js';
+import { plantedSecrets } from './secrets.js';
 import type { FaultRow, Tier } from './row.js';
 
 const rows: readonly FaultRow[] = [
@@ -36,6 +37,7 @@ const rows: readonly FaultRow[] = [
   malformedBundles,
   updateAttacks,
   plantedBundles,
+  plantedSecrets,
   accessControl,
 ];
 

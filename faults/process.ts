@@ -36,11 +36,14 @@ export interface RunningDevice extends Running {
   told(event: string, matches?: (facts: Record<string, unknown>) => boolean): Promise<void>;
 }
 
-const main = join(dirname(fileURLToPath(import.meta.url)), '../src/runtime/main.js');
+/** Run it with the path of a configuration and `--events`. */
+export const deviceProgram = join(dirname(fileURLToPath(import.meta.url)), '../src/runtime/main.js');
 
 /** Starts the device; what it tells is on its standard output, a JSON line each. */
 export function startDevice(configPath: string): RunningDevice {
-  const child = spawn(process.execPath, [main, configPath, '--events'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [deviceProgram, configPath, '--events'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const events: Record<string, unknown>[] = [];
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
   return {

@@ -11,6 +11,8 @@ const strict = { strict: true };
 const segment = z.string().check(z.regex(segmentPattern, 'expected 1 to 64 letters, digits, "_" or "-"'));
 const positive = z.number().check(z.positive());
 const count = z.int().check(z.positive());
+const url = (schemes: RegExp, example: string) =>
+  z.string().check(z.refine((text) => schemes.test(text) && URL.canParse(text), `expected a URL such as ${example}`));
 const probability = z.number().check(z.gt(0), z.lt(1));
 
 const durationUnitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -138,7 +140,7 @@ export const deviceConfigSchema = wireObject(
     stateDir: z.string().check(z.minLength(1)),
     mqtt: wireObject(
       {
-        url: z.string().check(z.regex(/^(?:mqtt|mqtts|ws|wss):\/\//, 'expected a URL such as mqtt://127.0.0.1:1883')),
+        url: url(/^(?:mqtt|mqtts|ws|wss):\/\//, 'mqtt://127.0.0.1:1883'),
         username: z.optional(z.string()),
         passwordFile: z.optional(z.string()),
         caFile: z.optional(z.string()),
@@ -174,7 +176,7 @@ export const deviceConfigSchema = wireObject(
     ),
     /** Where models come from; null for a device that only runs what is already in its slots. */
     repository: z._default(
-      z.nullable(wireObject({ url: z.string().check(z.regex(/^https?:\/\//)), rootFile: z.string() }, strict)),
+      z.nullable(wireObject({ url: url(/^https?:\/\//, 'https://models.example.org'), rootFile: z.string() }, strict)),
       null,
     ),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */

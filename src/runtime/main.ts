@@ -76,9 +76,8 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
   if (problem !== undefined) {
     throw new NeuroDivergentError('ND_FILE_CORRUPT', {
       where: `${path}:${problem.linePos?.[0].line ?? 1}`,
-      what: problem.message,
+      what: problem.message.split(/ at line|: "|\n/)[0]!, // the rest quotes the file, which may hold secrets
       mend: 'Correct the YAML.',
-      cause: problem,
     });
   }
   return document.toJS({ maxAliasCount: 0 }) as unknown;
@@ -123,10 +122,10 @@ export async function runDeviceProcess(
   process.once('SIGINT', stop);
   signal?.addEventListener('abort', stop, { once: true });
   const clock = createSystemClock(config.clock, { onStep: (ms) => tell('clock-step', { ms }) });
-  mkdirSync(config.stateDir, { recursive: true });
   const open = (distrusted: boolean): Store =>
     openStore({ path: join(config.stateDir, 'device.db'), clock, maxBytes: config.databaseBytes, distrusted });
   try {
+    mkdirSync(config.stateDir, { recursive: true });
     for (let store = open(false); ; store = open(true)) {
       try {
         await runDevice(config, realPorts(config, store, clock, tell), stopping.signal);
@@ -179,7 +178,8 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
         key: read(mqtt.keyFile),
       };
       const given = Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== undefined));
-      return connectMqtt({ ...options, ...given, url: mqtt.url, clientId: clientId(config) });
+      const { url, allowInsecure } = mqtt;
+      return connectMqtt({ ...options, ...given, url, allowInsecure, clientId: clientId(config) });
     },
     openRepository: async (url) => {
       const { createUpdateClient } = await import('../transport/update-client.js');

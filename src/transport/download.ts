@@ -35,8 +35,14 @@ export class HttpStatusError extends Error {
     readonly status: number,
     url: string,
   ) {
-    super(`${url} answered ${status}`);
+    super(`${shown(url)} answered ${status}`);
   }
+}
+
+/** A URL for messages: user, path and query may hold what lets us in. */
+function shown(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}/…${pathname.slice(pathname.lastIndexOf('/'))}`;
 }
 
 /** A small file in memory. Rejects with `HttpStatusError` or with what broke. */
@@ -55,7 +61,7 @@ export async function downloadBytes(
   let length = 0;
   for await (const chunk of watched(response, limits)) {
     length += chunk.byteLength;
-    if (length > maxBytes) return refuse('too_large', `${url} has more than ${maxBytes} bytes`); // leaving the loop cuts the connection
+    if (length > maxBytes) return refuse('too_large', `${shown(url)} has more than ${maxBytes} bytes`); // leaving the loop cuts the connection
     chunks.push(chunk);
   }
   return accept(Buffer.concat(chunks));
@@ -108,7 +114,7 @@ export async function downloadFile(
 ): Promise<Outcome<undefined>> {
   const part = `${path}.part`;
   await mkdir(dirname(path), { recursive: true });
-  let last: Refusal = refuse('unreachable', `${url} was not tried`);
+  let last: Refusal = refuse('unreachable', `${shown(url)} was not tried`);
   for (let attempt = 0; attempt < limits.attempts; attempt++) {
     if (attempt > 0)
       await sleep(Math.random() * limits.retryMs * 2 ** attempt, undefined, signal && { signal }).catch(
@@ -147,20 +153,20 @@ async function fetchRest(
   const { statusCode = 0 } = response;
   if (statusCode !== 200 && statusCode !== 206) {
     response.destroy();
-    return refuse('unreachable', `${url} answered ${statusCode}`);
+    return refuse('unreachable', `${shown(url)} answered ${statusCode}`);
   }
   const appends = statusCode === 206 && response.headers['content-range']?.startsWith(`bytes ${kept}-`) === true;
   if (statusCode === 206 && !appends) {
     response.destroy();
     await rm(part, { force: true });
-    return refuse('unreachable', `${url} answered with another range than asked for`);
+    return refuse('unreachable', `${shown(url)} answered with another range than asked for`);
   }
   let done = appends ? kept : 0;
   const file = await open(part, appends ? 'a' : 'w');
   try {
     for await (const chunk of watched(response, limits)) {
       done += chunk.byteLength;
-      if (done > length) return refuse('endless_data', `${url} sends more than the ${length} bytes declared`);
+      if (done > length) return refuse('endless_data', `${shown(url)} sends more than the ${length} bytes declared`);
       await file.write(chunk);
       onBytes?.(done);
     }
@@ -194,7 +200,7 @@ async function get(
   return new Promise((resolve, reject) => {
     const sent = request(url, { headers, timeout: idleMs, ...(signal && { signal }) }, resolve);
     sent.on('error', reject);
-    sent.on('timeout', () => sent.destroy(new TransferError('timed_out', `${url} was silent for ${idleMs} ms`)));
+    sent.on('timeout', () => sent.destroy(new TransferError('timed_out', `${shown(url)} was silent for ${idleMs} ms`)));
     sent.end();
   });
 }

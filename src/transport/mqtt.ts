@@ -139,7 +139,13 @@ export function connectMqtt(options: MqttOptions): MqttLink {
   const open = async (): Promise<void> => {
     const { default: mqtt } = await import('mqtt'); // costs 90 ms, which the first forecast need not wait for
     if (closed) return;
-    const current = mqtt.connect(options.url, clientOptions(options, protocol));
+    let current: MqttClient;
+    try {
+      current = mqtt.connect(options.url, clientOptions(options, protocol));
+    } catch (error) {
+      lost(error as Error, true); // a key that is none, say
+      return;
+    }
     client = current;
     let failure: { readonly message: string; readonly code?: unknown } | undefined;
     let answered = false;
@@ -321,15 +327,15 @@ function clientOptions(
 
 /** A password crosses no open network (EDGE.md §8). */
 function checkSecurity({ url, password, ca, allowInsecure = 'none' }: MqttOptions): void {
-  const { protocol, hostname: bracketed } = new URL(url);
+  const { protocol, hostname: bracketed, password: passwordInUrl } = new URL(url);
   const hostname = bracketed.replace(/^\[|\]$/g, '');
   const conflict = (what: string, mend: string): never => {
     throw new NeuroDivergentError('ND_CONFIG_CONFLICT', { where: 'mqtt', what, mend });
   };
   const encrypted = protocol === 'mqtts:' || protocol === 'wss:';
   if (encrypted && ca === undefined)
-    conflict(`${url} is encrypted, but no CA is given to check the broker with.`, 'Set mqtt.ca_file.');
-  if (encrypted || password === undefined || isLoopback(hostname)) return;
+    conflict(`${hostname} is encrypted, but no CA is given to check the broker with.`, 'Set mqtt.ca_file.');
+  if (encrypted || (password === undefined && passwordInUrl === '') || isLoopback(hostname)) return;
   if (!isPrivate(hostname))
     conflict(`A password would travel unencrypted to ${hostname}.`, 'Use mqtts:// with a CA file.');
   if (allowInsecure !== 'private')

@@ -7,7 +7,7 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { cp, mkdir, open, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
 
-import { join, posix } from 'node:path';
+import { basename, join, posix } from 'node:path';
 import type { Updater } from 'tuf-js';
 import { limits } from '../contracts/limit.js';
 import type { Manifest } from '../contracts/manifest.js';
@@ -132,7 +132,7 @@ export function createUpdateClient({
         throw error instanceof HttpStatusError ? new DownloadHTTPError(error.message, error.status) : error;
       });
       const checked =
-        outcome.ok && neverExpires(outcome.value) ? refuse('malformed', `${from} never expires`) : outcome;
+        outcome.ok && neverExpires(outcome.value) ? refuse('malformed', `${basename(from)} never expires`) : outcome;
       if (checked.ok) return checked.value;
       fetchFailure = checked;
       throw new Error(checked.detail);

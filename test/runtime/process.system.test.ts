@@ -193,6 +193,12 @@ describe('a bad configuration ends with 78 and says where, what and how to mend 
       '{\n"device": "b",\n"site": "a b", "state_dir": ".", "mqtt": {"url": "mqtt://127.0.0.1"}}',
       /bad-\d\.yaml:3: site: expected/,
     ],
+    ['YAML with a secret', 'mqtt:\n\turl: "mqtt://a:secret@b"', /bad-\d\.yaml:2: (?!.*secret)/],
+    [
+      'a URL that is none',
+      'site: a\ndevice: b\nstate_dir: .\nmqtt: { url: "mqtt://a:secret@:::" }',
+      /bad-\d\.yaml:4: mqtt\.url: expected a URL such as mqtt:\/\/127\.0\.0\.1:1883(?!.*secret)/,
+    ],
     ['YAML that looks like JSON', '{site: 5}', /site: .*expected string, received number/],
     ['a setting that is missing', 'site: a\ndevice: b\nstate_dir: .\nmqtt: {}', /bad-\d\.yaml:4: mqtt\.url: /],
   ] as const)('%s', async (name, text, message) => {
@@ -204,6 +210,23 @@ describe('a bad configuration ends with 78 and says where, what and how to mend 
     expect(device.stderr()).toMatch(message);
     expect(device.events).toMatchObject([{ event: 'bad-config' }]);
   });
+});
+
+test('a password to a private network goes only where it is allowed to', async () => {
+  writeFileSync(join(dir, 'password'), 'secret');
+  const config = (change: object): string => {
+    const path = join(dir, 'private.json');
+    const mqtt = { url: 'mqtt://no-such-broker', password_file: 'password', ...change };
+    writeFileSync(path, JSON.stringify({ site: 'plant1', device: 'pi7', state_dir: 'private', mqtt }));
+    return path;
+  };
+  const refused = run(config({}));
+  expect(await refused.exit).toBe(70);
+  expect(refused.stderr()).toMatch(/^mqtt: A password would travel unencrypted to no-such-broker/m);
+  const allowed = run(config({ allow_insecure: 'private' }));
+  expect(await allowed.event('link')).toMatchObject({ state: 'offline' });
+  allowed.child.kill('SIGTERM');
+  expect(await allowed.exit).toBe(0);
 });
 
 test('something unforeseen ends with 70, told on stderr', async () => {

@@ -193,6 +193,12 @@ describe('without a broker', () => {
     await online(device);
   });
 
+  test('a key that is none is told like a broker that is away', async () => {
+    const device = connect('mqtts://127.0.0.1:1', { ca: '', cert: 'none', key: 'none' });
+    await vi.waitFor(() => expect(device.events.length).toBeGreaterThan(1), 5000);
+    expect(device.events[0]).toMatchObject({ state: 'offline', reason: expect.stringMatching(/PEM/) as string });
+  });
+
   test('a link closed before it ever came up makes no further attempt', async () => {
     const device = connect('mqtt://127.0.0.1:1');
     await device.link.close();

@@ -27,6 +27,8 @@ const connect = (url: string, more = {}) =>
 
 test.each<[string, object, RegExp]>([
   ['mqtts://broker.example', {}, /no CA/],
+  ['wss://me:secret@broker.example/?token=secret', {}, /^(?!.*secret).*no CA/],
+  ['mqtt://me:secret@8.8.8.8', {}, /^(?!.*secret).*unencrypted to 8\.8\.8\.8/],
   ['mqtt://8.8.8.8', { password: 'x', allowInsecure: 'private' }, /unencrypted to 8\.8\.8\.8/],
   ['mqtt://10.evil.example', { password: 'x', allowInsecure: 'private' }, /unencrypted/],
   ['mqtt://127.evil.example', { password: 'x' }, /unencrypted/],

@@ -265,6 +265,14 @@ describe('what a network does', () => {
     });
   });
 
+  test('what is told of a URL lets nobody in', async () => {
+    const base = (await through(() => (_, response) => response.writeHead(401).end())).replace('//', '//me:secret@');
+    expect(await (await client({ url: `${base}/secret` })).refresh()).toMatchObject({
+      reason: 'unreachable',
+      detail: expect.stringMatching(/^127\.0\.0\.1:\d+\/…\/2\.root\.json answered 401$/) as string,
+    });
+  });
+
   test('an error instead of a file', async () => {
     const published = await release(1);
     const base = await card((_, response) => response.writeHead(500).end());
