@@ -50,11 +50,12 @@ Paper: <${paper}>
 Costs at ${task}, library defaults, by \`${command}\` on ${machine}.
 
 ${table(
-  ['hyperparameter', 'default', 'range', 'what it is'],
-  shown.map(({ name, default: value, type, range, description }) => [
+  ['hyperparameter', 'default', 'range', 'search', 'what it is'],
+  shown.map(({ name, default: value, type, range, search, description }) => [
     `\`${name}\``,
     code(value),
     escaped(type.includes('|') ? type : range),
+    search.map(code).join(' ') || '–',
     escaped(description),
   ]),
 )}

@@ -22,7 +22,7 @@ import {
 } from './blocks/decomposition-transformer.js';
 import { frequencyCount, spectrumOf, valuesOf } from './blocks/dft.js';
 import { largest } from './blocks/largest.js';
-import { attentionLayer, headsFit, shareFits, type Attend, type Mix } from './blocks/transformer.js';
+import { attentionLayer, headsFit, shareFits, type Attend, type Mix, transformerSearch } from './blocks/transformer.js';
 import { defineModel, task } from './model.js';
 
 /**
@@ -35,6 +35,7 @@ export const autoformer = defineModel({
   paper: 'https://arxiv.org/abs/2106.13008',
   capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C' },
 
+  search: { ...transformerSearch, factor: [1, 3, 5] },
   hyperparameters: task
     .extend({
       ...decompositionHyperparameters,

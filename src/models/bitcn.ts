@@ -17,6 +17,7 @@ export const bitcn = defineModel({
   paper: 'https://doi.org/10.1016/j.ijforecast.2023.07.001',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
 
+  search: { hidden: [16, 32], dropout: [0, 0.1, 0.3, 0.5, 0.7] },
   hyperparameters: task.extend({
     hidden: z.int().min(1).default(16).describe('channels of each convolution'),
     dropout: z.number().min(0).max(0.99).default(0.5).describe('share of each layer zeroed in training'),

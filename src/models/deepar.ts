@@ -21,6 +21,7 @@ export const deepar = defineModel({
   paper: 'https://arxiv.org/abs/1704.04110',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'recurrent', quantization: 'C' },
 
+  search: { layers: [1, 2, 3], hidden: [32, 64, 128, 256], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters: task
     .extend({
       ...trainHorizon,

@@ -17,6 +17,7 @@ export const deepnpts = defineModel({
   paper: 'https://arxiv.org/abs/2312.14657',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'B' },
 
+  search: { hidden: [16, 32, 64], layers: [1, 2, 4], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters: task.extend({
     hidden: z.int().min(1).default(32).describe('width of a layer'),
     layers: z.int().min(1).default(2).describe('layers of the network'),

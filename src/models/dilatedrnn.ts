@@ -15,7 +15,13 @@ import {
 } from '../graph/index.js';
 import { pastColumns } from './blocks/columns.js';
 import { linear, linearMap } from './blocks/linear.js';
-import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
+import {
+  decoderHyperparameters,
+  decoderParameter,
+  decoderReference,
+  decodeOverTime,
+  decoderSearch,
+} from './blocks/mlp-decoder.js';
 import {
   encoderParameter,
   gruLayer,
@@ -66,6 +72,18 @@ export const dilatedrnn = defineModel({
   paper: 'https://arxiv.org/abs/1710.02224',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
 
+  search: {
+    ...decoderSearch,
+    cell: ['lstm', 'gru'],
+    dilations: [
+      [
+        [1, 2],
+        [4, 8],
+      ],
+      [[1, 2, 4, 8]],
+    ],
+    hidden: [16, 32, 64, 128],
+  },
   hyperparameters: task.extend({
     cell: z
       .enum(Object.keys(cells) as [Cell, ...Cell[]])

@@ -14,6 +14,7 @@ export const dlinear = defineModel({
   paper: 'https://arxiv.org/abs/2205.13504',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'A' },
 
+  search: { kernel: [11, 25, 51] },
   hyperparameters: task.extend({
     kernel: z
       .int()

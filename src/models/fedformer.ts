@@ -40,6 +40,7 @@ export const fedformer = defineModel({
   paper: 'https://arxiv.org/abs/2201.12740',
   capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C' },
 
+  search: { hidden: [64, 128, 256], modes: [16, 32, 64], pick: ['random', 'low'] },
   hyperparameters: task
     .extend({
       ...decompositionHyperparameters,

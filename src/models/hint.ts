@@ -50,6 +50,7 @@ export const hintOver = (bases: readonly Model[]) => {
       quantization: 'A',
     },
 
+    search: { reconciliation: reconciliations },
     hyperparameters: hyperparameters.superRefine((given, context) => {
       const refuse = (path: string, message: string): void =>
         context.addIssue({ code: 'custom', path: [path], message });

@@ -42,6 +42,7 @@ import {
   transformerReference,
   type Attend,
   type Mix,
+  transformerSearch,
 } from './blocks/transformer.js';
 import { defineModel, task } from './model.js';
 
@@ -55,6 +56,7 @@ export const informer = defineModel({
   paper: 'https://arxiv.org/abs/2012.07436',
   capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C' },
 
+  search: { ...transformerSearch, factor: [1, 3, 5] },
   hyperparameters: task
     .extend({
       ...transformerHyperparameters,

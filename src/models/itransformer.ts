@@ -26,6 +26,7 @@ export const itransformer = defineModel({
   paper: 'https://arxiv.org/abs/2310.06625',
   capabilities: { series: 'many', covariates: ['future'], mode: 'direct', quantization: 'B' },
 
+  search: { hidden: [64, 128, 256], heads: [4, 8] },
   hyperparameters: task
     .extend({
       hidden: z.int().min(1).default(512).describe('width of a token, a multiple of heads'),

@@ -49,6 +49,7 @@ export const kan = defineModel({
   title: 'KAN',
   paper: 'https://arxiv.org/abs/2404.19756',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
+  search: { grid: [5, 10, 15], order: [2, 3, 4], hidden: [64, 128, 256, 512] },
   hyperparameters,
 
   build(g, inputs, { horizon, outputs, layers, hidden, ...options }) {

@@ -7,6 +7,7 @@ import {
   decoderHyperparameters,
   decoderParameter,
   decoderReference,
+  decoderSearch,
 } from './blocks/mlp-decoder.js';
 import {
   carriedLstm,
@@ -19,6 +20,7 @@ import {
   recurrentReference,
   stateWeight,
   type CarriedLayer,
+  recurrentSearch,
 } from './blocks/recurrent-encoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
@@ -33,6 +35,7 @@ export const lstm = defineModel({
   paper: 'https://doi.org/10.1162/neco.1997.9.8.1735',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
 
+  search: { ...recurrentSearch, ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task
     .extend({
       ...recurrentHyperparameters,

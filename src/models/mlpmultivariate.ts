@@ -13,6 +13,7 @@ export const mlpmultivariate = defineModel({
   paper: 'https://doi.org/10.1038/323533a0',
   capabilities: { series: 'many', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
 
+  search: { layers: [2, 3, 4, 5], hidden: [256, 512, 1024] },
   hyperparameters: task.extend({
     layers: z.int().min(1).max(16).default(2).describe('hidden layers'),
     hidden: z.int().min(1).max(65_536).default(1024).describe('width of a hidden layer'),

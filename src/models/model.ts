@@ -70,12 +70,16 @@ export interface Hierarchy {
   readonly samples: number;
 }
 
+type Search<S extends z.ZodObject> = { readonly [K in keyof z.input<S>]?: readonly NonNullable<z.input<S>[K]>[] };
+
 export interface ModelSpec<S extends z.ZodObject> {
   /** Lower case, as on the command line: `dlinear`. */
   readonly id: string;
   readonly title: string;
   readonly paper: string;
   readonly capabilities: Capabilities;
+  /** What a tuner tries, by hyperparameter; the rest stays at its default. */
+  readonly search: Search<S>;
   readonly hyperparameters: S;
   /** The forecast `[batch, horizon, series·outputs]`, in scaled units. Which comes first, the loss says. */
   readonly build?: (g: Scope, inputs: ModelInputs, hyperparameters: z.output<S>) => Tensor;

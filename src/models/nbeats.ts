@@ -10,7 +10,7 @@ import {
   stackHyperparameters,
   trendBlockBasis,
 } from './blocks/basis-block.js';
-import { blockParameter, blockReference, residualForecast } from './blocks/residual-block.js';
+import { blockParameter, blockReference, residualForecast, blockSearch } from './blocks/residual-block.js';
 import { defineModel, task } from './model.js';
 
 /** Fewer curves than this are no basis. */
@@ -43,6 +43,7 @@ export const nbeats = defineModel({
   title: 'NBEATS',
   paper: 'https://arxiv.org/abs/1905.10437',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'A' },
+  search: { ...blockSearch },
   hyperparameters,
 
   build(g, inputs, { harmonics, basis, degree, ...options }) {

@@ -12,7 +12,13 @@ import {
   type Basis,
 } from './blocks/basis-block.js';
 import { flat } from './blocks/flat.js';
-import { blockParameter, blockReference, dropoutHyperparameter, residualForecast } from './blocks/residual-block.js';
+import {
+  blockParameter,
+  blockReference,
+  dropoutHyperparameter,
+  residualForecast,
+  blockSearch,
+} from './blocks/residual-block.js';
 import { defineModel, task, type ModelInputs } from './model.js';
 
 const hyperparameters = task
@@ -45,6 +51,7 @@ export const nbeatsx = defineModel({
   title: 'NBEATSx',
   paper: 'https://arxiv.org/abs/2104.05522',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+  search: { ...blockSearch, dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
   build(g, inputs, { harmonics, degree, ...options }) {

@@ -13,6 +13,7 @@ import {
   residualForecast,
   type Block,
   type BlockOutput,
+  blockSearch,
 } from './blocks/residual-block.js';
 import { defineModel, task, type ModelInputs } from './model.js';
 
@@ -43,6 +44,26 @@ export const nhits = defineModel({
   title: 'NHITS',
   paper: 'https://arxiv.org/abs/2201.12886',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+  search: {
+    ...blockSearch,
+    pool: [
+      [2, 2, 1],
+      [1, 1, 1],
+      [2, 2, 2],
+      [4, 4, 4],
+      [8, 4, 1],
+      [16, 8, 1],
+    ],
+    downsample: [
+      [168, 24, 1],
+      [24, 12, 1],
+      [180, 60, 1],
+      [60, 8, 1],
+      [40, 20, 1],
+      [1, 1, 1],
+    ],
+    dropout: [0, 0.1, 0.3, 0.5],
+  },
   hyperparameters,
 
   build(g, inputs, options) {

@@ -13,6 +13,7 @@ export const nlinear = defineModel({
   paper: 'https://arxiv.org/abs/2205.13504',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'A' },
 
+  search: {},
   hyperparameters: task,
 
   build(g, inputs, { inputLength, horizon, outputs }) {

@@ -47,6 +47,7 @@ export const patchtst = defineModel({
   title: 'PatchTST',
   paper: 'https://arxiv.org/abs/2211.14730',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'B' },
+  search: { heads: [4, 16], hidden: [16, 128, 256], patch: [16, 24], revIn: [true, false] },
   hyperparameters,
 
   build(g, inputs, { inputLength, horizon, outputs, hidden, layers, stride, ...options }) {

@@ -63,6 +63,7 @@ export const rmok = defineModel({
   paper: 'https://arxiv.org/abs/2408.11306',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'C' },
 
+  search: { taylor: [3, 4, 5], jacobi: [4, 5, 6], wavelet: waveletNames },
   hyperparameters: task.extend({
     taylor: z.int().min(1).default(3).describe('terms of the Taylor expert'),
     jacobi: z.int().min(0).default(6).describe('degree of the Jacobi expert'),

@@ -5,6 +5,7 @@ import {
   decoderHyperparameters,
   decoderParameter,
   decoderReference,
+  decoderSearch,
 } from './blocks/mlp-decoder.js';
 import {
   carriedRnn,
@@ -13,6 +14,7 @@ import {
   recurrentEncoder,
   recurrentHyperparameters,
   recurrentReference,
+  recurrentSearch,
 } from './blocks/recurrent-encoder.js';
 import { linear } from './blocks/linear.js';
 import { linearParameter } from './blocks/reference.js';
@@ -28,6 +30,7 @@ export const rnn = defineModel({
   paper: 'https://doi.org/10.1207/s15516709cog1402_1',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
 
+  search: { ...recurrentSearch, ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task
     .extend({
       ...recurrentHyperparameters,

@@ -1,4 +1,4 @@
-import { starEncoder, starHyperparameters, starReference } from './blocks/star.js';
+import { starEncoder, starHyperparameters, starReference, starSearch } from './blocks/star.js';
 import { defineModel } from './model.js';
 
 /**
@@ -10,6 +10,7 @@ export const softs = defineModel({
   title: 'SOFTS',
   paper: 'https://arxiv.org/abs/2404.14197',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'B' },
+  search: { ...starSearch },
   hyperparameters: starHyperparameters,
   build: starEncoder,
   reference: { model: 'SOFTS', ...starReference },

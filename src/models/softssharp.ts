@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { add, constant, greater, mul, sub, type Scope, type Tensor } from '../graph/index.js';
 import { positionCodes } from './blocks/embedding.js';
-import { layerOf, starEncoder, starHyperparameters, starReference, winners } from './blocks/star.js';
+import { layerOf, starEncoder, starHyperparameters, starReference, winners, starSearch } from './blocks/star.js';
 import { defineModel } from './model.js';
 
 /**
@@ -14,6 +14,7 @@ export const softssharp = defineModel({
   paper: 'https://arxiv.org/abs/2404.14197',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'B' },
 
+  search: { ...starSearch, keepPosition: [0.25, 0.5, 0.75, 1] },
   hyperparameters: starHyperparameters.extend({
     keepPosition: z.number().min(0).max(1).default(0.5).describe('how often training adds the code of the order'),
   }),

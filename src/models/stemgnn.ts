@@ -43,6 +43,7 @@ export const stemgnn = defineModel({
   title: 'StemGNN',
   paper: 'https://arxiv.org/abs/2103.07719',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'C' },
+  search: { width: [3, 5, 7] },
   hyperparameters,
 
   build(g, inputs, options) {

@@ -3,7 +3,13 @@ import { pad, swapLast } from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
 import { pastColumns } from './blocks/columns.js';
 import { convolution, convolutionParameter } from './blocks/convolution.js';
-import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
+import {
+  decoderHyperparameters,
+  decoderParameter,
+  decoderReference,
+  decodeOverTime,
+  decoderSearch,
+} from './blocks/mlp-decoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
 
@@ -17,6 +23,7 @@ export const tcn = defineModel({
   paper: 'https://arxiv.org/abs/1803.01271',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
 
+  search: { ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task.extend({
     kernel: z.int().min(1).default(2).describe('taps of each convolution'),
     dilations: z

@@ -68,6 +68,7 @@ export const tft = defineModel({
   title: 'TFT',
   paper: 'https://arxiv.org/abs/1912.09363',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
+  search: { hidden: [64, 128, 256], heads: [4, 8], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
   build(g, inputs, options) {

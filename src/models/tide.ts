@@ -28,6 +28,16 @@ export const tide = defineModel({
   title: 'TiDE',
   paper: 'https://arxiv.org/abs/2304.08424',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'B' },
+  search: {
+    hidden: [256, 512, 1024],
+    decoderOutput: [8, 16, 32],
+    temporalHidden: [32, 64, 128],
+    covariateWidth: [4, 8, 16],
+    encoderLayers: [1, 2, 3],
+    decoderLayers: [1, 2, 3],
+    dropout: [0, 0.1, 0.2, 0.3, 0.5],
+    norm: [true, false],
+  },
   hyperparameters,
 
   build(g, inputs, options) {

@@ -43,6 +43,7 @@ export const timellm = defineModel({
   title: 'TimeLLM',
   paper: 'https://arxiv.org/abs/2310.01728',
   capabilities: { series: 'one', covariates: [], mode: 'direct', quantization: 'C' },
+  search: { hidden: [16, 32, 64], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
   prompt: ({ languageModel, language, prompt, promptTokens, inputLength, horizon, lags }) => ({

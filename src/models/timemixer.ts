@@ -56,6 +56,7 @@ export const timemixer = defineModel({
   title: 'TimeMixer',
   paper: 'https://arxiv.org/abs/2405.14616',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'B' },
+  search: { hidden: [16, 32, 64], feedForward: [16, 32, 64], scales: [1, 2] },
   hyperparameters,
 
   build(g, inputs, options) {

@@ -41,6 +41,7 @@ export const timesnet = defineModel({
   paper: 'https://arxiv.org/abs/2210.02186',
   capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C' },
 
+  search: { hidden: [32, 64, 128], convolution: [32, 64, 128] },
   hyperparameters: task
     .extend({
       hidden: z.int().min(1).default(64).describe('width of a step'),

@@ -62,6 +62,7 @@ export const timexer = defineModel({
   title: 'TimeXer',
   paper: 'https://arxiv.org/abs/2402.19072',
   capabilities: { series: 'many', covariates: ['historic', 'static'], mode: 'direct', quantization: 'B' },
+  search: { hidden: [128, 256, 512], heads: [4, 8] },
   hyperparameters,
 
   build(g, inputs, { inputLength, horizon, outputs, series, layers, ...options }) {

@@ -25,6 +25,7 @@ export const tsmixer = defineModel({
   title: 'TSMixer',
   paper: 'https://arxiv.org/abs/2303.06053',
   capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'A' },
+  search: { blocks: [1, 2, 4, 6, 8], hidden: [32, 64, 128], dropout: [0, 0.3, 0.6, 0.9] },
   hyperparameters,
 
   build(g, inputs, { horizon, outputs, blocks, ...options }) {

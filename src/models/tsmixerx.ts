@@ -36,6 +36,7 @@ export const tsmixerx = defineModel({
   title: 'TSMixerx',
   paper: 'https://arxiv.org/abs/2303.06053',
   capabilities: { series: 'many', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'B' },
+  search: { blocks: [1, 2, 4, 6, 8], hidden: [32, 64, 128], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
   build(g, inputs, { inputLength, horizon, outputs, series, blocks, ...options }) {

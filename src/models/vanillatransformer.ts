@@ -16,6 +16,7 @@ import {
   transformerParameter,
   transformerReference,
   type Attend,
+  transformerSearch,
 } from './blocks/transformer.js';
 import { defineModel, task } from './model.js';
 
@@ -29,6 +30,7 @@ export const vanillatransformer = defineModel({
   paper: 'https://arxiv.org/abs/1706.03762',
   capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'B' },
 
+  search: { ...transformerSearch },
   hyperparameters: task
     .extend(transformerHyperparameters)
     .refine(...headsFit)

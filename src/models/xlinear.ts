@@ -19,6 +19,7 @@ export const xlinear = defineModel({
   paper: 'https://arxiv.org/abs/2601.09237',
   capabilities: { series: 'many', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
 
+  search: { hidden: [64, 128, 256], normalize: [true, false] },
   hyperparameters: task.extend({
     hidden: z.int().min(1).max(65_536).default(128).describe('width of a series'),
     timeGate: z.int().min(1).max(65_536).default(256).describe('width inside the gate over the numbers of a series'),

@@ -36,7 +36,13 @@ import { activationNames } from './blocks/activation.js';
 import { pastColumns } from './blocks/columns.js';
 import { dropout } from './blocks/dropout.js';
 import { fanIn, linear } from './blocks/linear.js';
-import { decoderHyperparameters, decoderParameter, decoderReference, decodeOverTime } from './blocks/mlp-decoder.js';
+import {
+  decoderHyperparameters,
+  decoderParameter,
+  decoderReference,
+  decodeOverTime,
+  decoderSearch,
+} from './blocks/mlp-decoder.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task, type ReferenceParameter } from './model.js';
 
@@ -77,6 +83,7 @@ export const xlstm = defineModel({
   title: 'xLSTM',
   paper: 'https://arxiv.org/abs/2405.04517',
   capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
+  search: { ...decoderSearch, blocks: [1, 2, 3], hidden: [16, 32, 64, 128], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
   build(g, inputs, options) {

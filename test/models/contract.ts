@@ -63,6 +63,21 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
     expect(new Set(theirs).size).toBe(names.length);
   });
 
+  test('what a tuner tries for it is in range, in any combination', () => {
+    // One that needs a language model is tried with the small one of its case.
+    const given = 'language' in hyperparameters ? hyperparameters : { inputLength: 96, horizon: 24, series };
+    const choices = Object.entries(model.search as Readonly<Record<string, readonly unknown[]>>);
+    const random = seeded(7);
+    for (const [name, values] of choices) {
+      expect(new Set(values.map((value) => JSON.stringify(value))).size, name).toBe(values.length);
+      expect(values.length, name).toBeGreaterThan(1);
+    }
+    for (let sample = 0; sample < 4; sample++) {
+      const drawn = choices.map(([name, values]) => [name, values[Math.floor(random() * values.length)]] as const);
+      verify(inferenceGraph(specOf(model, { ...given, ...Object.fromEntries(drawn) })));
+    }
+  });
+
   test('refuses hyperparameters outside their range and names that it does not know, with the place', () => {
     expect(() => model.parse({ ...hyperparameters, horizon: 0 })).toThrow(
       new RegExp(`${model.id}\\.horizon: .*\\[ND_HYPERPARAMETER\\]`),

@@ -9,6 +9,8 @@ interface Hyperparameter {
   readonly type: string;
   readonly default: unknown;
   readonly range: string;
+  /** What a tuner tries; empty for what it leaves alone. */
+  readonly search: readonly unknown[];
   readonly description: string;
 }
 
@@ -53,12 +55,13 @@ ${model.paper}
 series: ${model.capabilities.series}   covariates: ${model.capabilities.covariates.join(', ') || 'none'}   mode: ${model.capabilities.mode}   INT8 class: ${model.capabilities.quantization}
 
 ${formatTable(
-  ['hyperparameter', 'type', 'default', 'range', 'what it is'],
-  hyperparametersOf(model).map(({ name, type, default: value, range, description }) => [
+  ['hyperparameter', 'type', 'default', 'range', 'search', 'what it is'],
+  hyperparametersOf(model).map(({ name, type, default: value, range, search, description }) => [
     name,
     type,
     value === undefined ? 'required' : JSON.stringify(value),
     range,
+    search.map((choice) => JSON.stringify(choice)).join(' ') || '–',
     description,
   ]),
   '',
@@ -83,6 +86,7 @@ function hyperparametersOf(model: Model): Hyperparameter[] {
     type: schema.enum === undefined ? (schema.type ?? 'any') : schema.enum.join(' | '),
     default: schema.default,
     range: rangeOf(schema),
+    search: (model.search as Readonly<Record<string, readonly unknown[]>>)[name] ?? [],
     description: schema.description ?? '',
   }));
 }

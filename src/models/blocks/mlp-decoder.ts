@@ -97,3 +97,6 @@ function stretch(g: Scope, states: Tensor, horizon: number): Tensor {
   const timeLast = transpose(states, { order: [1, 2, 0] }); // [batch, hidden, time]
   return transpose(linear(g, timeLast, horizon), { order: [2, 0, 1] }); // [horizon, batch, hidden]
 }
+
+/** What a tuner tries for the hyperparameters above, as NeuralForecast's Auto models do. */
+export const decoderSearch = { decoderHidden: [16, 32, 64, 128] };

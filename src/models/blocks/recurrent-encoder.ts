@@ -171,3 +171,6 @@ export function encoderParameter(path: string): ReferenceParameter {
   };
 }
 const sides: Record<string, string> = { input: 'ih', state: 'hh', projection: 'hr' };
+
+/** What a tuner tries for the hyperparameters above, as NeuralForecast's Auto models do. */
+export const recurrentSearch = { layers: [1, 2, 3] };

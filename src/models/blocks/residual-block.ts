@@ -86,3 +86,12 @@ export function blockParameter(
   const before = layer === 0 ? 0 : 1 + (layer - 1) * (Number(probability) > 0 ? 3 : 2);
   return linearParameter(`${layers}.${before}`, kind);
 }
+
+/** What a tuner tries for the hyperparameters above, as NeuralForecast's Auto models do. */
+export const blockSearch = {
+  hidden: [
+    [256, 256],
+    [512, 512],
+    [512, 512, 512, 512],
+  ],
+};

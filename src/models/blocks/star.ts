@@ -125,3 +125,6 @@ const names: Record<string, string> = {
   norm1: 'norm1',
   norm2: 'norm2',
 };
+
+/** What a tuner tries for the hyperparameters above, as NeuralForecast's Auto models do. */
+export const starSearch = { hidden: [64, 128, 256, 512], core: [64, 128, 256, 512] };

@@ -206,3 +206,6 @@ const layouts: readonly (readonly [RegExp, readonly number[]])[] = [
   [/conv[12]\.weight$/, [1, 0, 2]],
   [/(projection|embed)\.weight$/, [1, 0]],
 ];
+
+/** What a tuner tries for the hyperparameters above, as NeuralForecast's Auto models do. */
+export const transformerSearch = { hidden: [64, 128, 256], heads: [4, 8] };
