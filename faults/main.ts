@@ -20,9 +20,11 @@ import { plantedBundles } from './planted.js';
 import { powerCuts } from './power.js';
 import { plantedSecrets } from './secrets.js';
 import type { FaultRow, Tier } from './row.js';
+import { killedWhileUpdating } from './update-kill.js';
 
 const rows: readonly FaultRow[] = [
   killedWhileIngesting,
+  killedWhileUpdating,
   powerCuts,
   brokerForgets,
   brokenConnections,

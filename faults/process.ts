@@ -40,9 +40,14 @@ export interface RunningDevice extends Running {
 export const deviceProgram = join(dirname(fileURLToPath(import.meta.url)), '../src/runtime/main.js');
 
 /** Starts the device; what it tells is on its standard output, a JSON line each. */
-export function startDevice(configPath: string): RunningDevice {
-  const child = spawn(process.execPath, [deviceProgram, configPath, '--events'], {
+export function startDevice(
+  configPath: string,
+  nodeOptions: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): RunningDevice {
+  const child = spawn(process.execPath, [...nodeOptions, deviceProgram, configPath, '--events'], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
   });
   const events: Record<string, unknown>[] = [];
   createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
