@@ -70,7 +70,7 @@ const settings: Readonly<Record<string, AccuracySetting>> = {
   timesnet: {
     inputLength: 96,
     hyperparameters: { hidden: 16, convolution: 32 },
-    train: { ...alone, windowsBatchSize: 32, scaler: 'standard', valCheckSteps: 200 },
+    train: { ...annealed, windowsBatchSize: 32, scaler: 'standard', maxSteps: 600, valCheckSteps: 200 },
     validationRows: 240,
   },
   softs: { inputLength: 96, hyperparameters: { hidden: 256, core: 256, feedForward: 512 }, train: { ...annealed, windowsBatchSize: 32, learningRate: 3e-4, maxSteps: 800 }, validationRows: some }, // prettier-ignore
