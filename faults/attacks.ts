@@ -371,6 +371,7 @@ const cases: readonly Case[] = [
   ['a desired state for another device', 'wrong_target', desired((draft) => (draft['device'] = 'pi8'))],
   ['a desired state for every device of another site', 'wrong_target', desired((draft) => Object.assign(draft, { site: 'plant2', device: '*' }))],
   ['a desired state of yesterday', 'replayed', desired((draft) => (draft.seq = 1))],
+  ['another desired state with the number of the last', 'replayed', desired((draft) => (draft.seq = OFFERED))],
   ['a desired state that has expired', 'frozen', desired((draft) => (draft['expires'] = 1))],
   ['a desired state of a version to come', 'malformed', desired((draft) => (draft['v'] = 2))],
   ['a desired state signed by a stranger', 'bad_signature', ({ desired: draft }) => envelope(json(draft), stranger)],

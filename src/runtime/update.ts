@@ -2,6 +2,7 @@
  * From a desired state to a running model (EDGE.md §11 and §12). Each step is written down before it acts and is safe
  * to repeat; a refusal, whatever its reason, never disturbs what runs.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Desired, DesiredModel } from '../contracts/desired.js';
@@ -395,8 +396,16 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const desired = await verify(bytes, client);
     if (!desired.ok) return desired;
 
-    seqSeen = desired.value.seq;
-    store.write(() => store.put('desired/seq', String(seqSeen)), 'full');
+    const { seq } = desired.value;
+    const digest = createHash('sha256').update(JSON.stringify(desired.value)).digest('hex');
+    const taken = store.get('desired/digest')?.toString();
+    if (seq === seqSeen && taken !== undefined && taken !== digest)
+      return refuse('replayed', `another desired state with the sequence number ${seq} was taken`);
+    seqSeen = seq;
+    store.write(() => {
+      store.put('desired/seq', String(seqSeen));
+      store.put('desired/digest', digest);
+    }, 'full');
     let worst: Outcome<undefined> = accept(undefined);
     for (const model of desired.value.models) {
       const outcome = await applyModel(model, client);
