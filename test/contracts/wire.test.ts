@@ -135,6 +135,7 @@ describe('the configuration of a device', () => {
         method: 'conformal',
       },
       detectors: {},
+      engine: { providers: ['cpu'], requireGpu: false },
       retentionDays: 30,
       databaseBytes: 268_435_456,
       healthMs: 60_000,
