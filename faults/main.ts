@@ -21,6 +21,7 @@ import { powerCuts } from './power.js';
 import { plantedSecrets } from './secrets.js';
 import type { FaultRow, Tier } from './row.js';
 import { killedWhileUpdating } from './update-kill.js';
+import { wear } from './wear.js';
 
 const rows: readonly FaultRow[] = [
   killedWhileIngesting,
@@ -32,6 +33,7 @@ const rows: readonly FaultRow[] = [
   longOutage,
   damagedDatabases,
   fullDisk,
+  wear,
   clockScripts,
   disorderedStreams,
   alertTraces,
