@@ -234,6 +234,22 @@ export function createProgram(): Command {
       process.exitCode = await (await import('../runtime/main.js')).runDeviceProcess(config, { events });
     });
 
+  const config = nd.command('config').description('what a device makes of its configuration');
+  config
+    .command('check')
+    .argument('<file>', 'YAML or JSON configuration')
+    .description('find what is wrong with it, and files it names that are not there')
+    .action(async (file: string, _: object, command: Command) =>
+      (await import('./commands/config.js')).checkConfigCommand(file, command.optsWithGlobals()),
+    );
+  config
+    .command('show')
+    .argument('<file>', 'YAML or JSON configuration')
+    .description('print all of it, defaults too, without passwords')
+    .action(async (file: string, _: object, command: Command) =>
+      (await import('./commands/config.js')).showConfigCommand(file, command.optsWithGlobals()),
+    );
+
   const models = nd
     .command('models')
     .description('list the models')

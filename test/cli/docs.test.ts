@@ -12,7 +12,7 @@ const sections = new Map(manual.split(/^## /m).slice(1).map((text) => [text.spli
 function commands(command: Command, above = ''): [string, Command][] {
   const name = `${above}${command.name()}`;
   const inner = command.commands.flatMap((each) => commands(each, `${name} `));
-  return command.name() === 'repo' ? inner : [[name, command], ...inner];
+  return ['repo', 'config'].includes(command.name()) ? inner : [[name, command], ...inner];
 }
 const all = createProgram().commands.flatMap((command) => commands(command));
 
