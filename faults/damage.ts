@@ -16,7 +16,7 @@ import mqtt from 'mqtt';
 import { openStore } from '../src/runtime/store.js';
 import { createOutbox } from '../src/runtime/outbox.js';
 import { fakeClock } from '../test/runtime/fakes.js';
-import { inFolder, installModel, minute, prefix, settings, stream, writeSettings } from './device.js';
+import { inFolder, installModel, memoryFolder, minute, prefix, settings, stream, writeSettings } from './device.js';
 import { createMosquitto, startDevice, until } from './process.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Failures, Random } from './row.js';
@@ -45,7 +45,7 @@ export const damagedDatabases: FaultRow = {
   what: 'databases with overwritten bytes and pages, cut short, emptied, or with a log of rubbish',
   counts: 'devices that do not start, or do not store the next reading',
   trials: { C: 50, N: 1000 },
-  run: (trials, seed) => inFolder((dir) => startAll(dir, trials, seed)),
+  run: (trials, seed) => inFolder((dir) => startAll(dir, trials, seed), memoryFolder),
 };
 
 async function startAll(dir: string, trials: number, seed: number): Promise<Failures> {

@@ -1,5 +1,5 @@
 /** A device to be broken: a folder with a model in its slot, as an update leaves it, and its configuration. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packBundle } from '../src/bundle/pack.js';
@@ -81,7 +81,13 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
 export const prefix = 'neuro-divergent/plant1/pi7';
 
 /** For rows that ask nothing of a disk, which syncs slowly. */
-export const memoryFolder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+export const memoryFolder = hasRoom('/dev/shm') ? '/dev/shm' : tmpdir();
+
+function hasRoom(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize > 1e9;
+}
 
 /** A folder that is gone after the work. */
 export async function inFolder<T>(work: (dir: string) => T | Promise<T>, under = tmpdir()): Promise<T> {
