@@ -1,4 +1,5 @@
 /** Every model with small hyperparameters and all the covariates it reads: what the contract runs on. */
+import type { z } from 'zod';
 import { initOf, leafName, type Graph, type NdArray, type Tensor } from '../../src/graph/index.js';
 import { elements } from '../../src/graph/ndarray.js';
 import { models } from '../../src/models/index.js';
@@ -92,6 +93,42 @@ export const modelCases: ModelCase[] = models.map((model) => ({
     ...own[model.id],
   },
 }));
+
+/** Of each what a model has: wide enough that quantizing is worth it, and small enough to learn in a second. */
+const wide: Record<string, unknown> = {
+  inputLength: 32,
+  horizon: 8,
+  hidden: 32,
+  core: 32,
+  feedForward: 32,
+  decoderHidden: 32,
+  temporalHidden: 32,
+  timeGate: 32,
+  convolution: 32,
+  layers: 1,
+  blocks: 1,
+  heads: 2,
+  patch: 8,
+  stride: 4,
+  modes: 4,
+  kernels: 2,
+  dropout: 0,
+};
+const ownWide: Record<string, Record<string, unknown>> = {
+  nlinear: { inputLength: 64, horizon: 16 },
+  nhits: { hidden: [32, 32] },
+  nbeats: { hidden: [32, 32] },
+  nbeatsx: { hidden: [32, 32] },
+  stemgnn: { width: 1 },
+  hint: { base: 'mlp', baseOptions: { hidden: 32 } },
+};
+
+/** The same without covariates, for learning something; TimeLLM needs a language model of the user. */
+export const wideCases: ModelCase[] = models.map((model) => {
+  const fields: Record<string, z.ZodType> = model.hyperparameters.shape;
+  const known = Object.entries(wide).filter(([name, value]) => fields[name]?.safeParse(value).success);
+  return { id: model.id, model, hyperparameters: { ...Object.fromEntries(known), ...ownWide[model.id] } };
+});
 
 /** Seeded values for all that a graph is fed with; parameters get values of ordinary size, draws lie in [0, 1). */
 export function randomFeeds(graph: Graph, batch: number, seed: number): Record<string, NdArray> {

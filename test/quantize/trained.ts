@@ -16,38 +16,51 @@ export interface Trained {
   readonly validation: WindowArrays;
 }
 
+/** Values of one series, or of all that are forecast together: `[row, series]`. */
+export interface Readings {
+  readonly values: Float32Array;
+  readonly series: number;
+}
+
 export interface Brief {
-  readonly file?: string;
+  readonly readings?: Readings;
   readonly hyperparameters?: Record<string, unknown>;
   readonly steps: number;
   readonly batch?: number;
   readonly learningRate?: number;
 }
 
-/** Trains on the first 60 % of the series, in sensor units, window 96, horizon 24. Validates on the next 20 %. */
+/** Sensor data that ships with the package. */
+export function sensor(file = 'ambient_temperature_system_failure'): Readings {
+  const rows = readFileSync(`examples/data/${file}.csv`, 'utf8').trim().split('\n').slice(1);
+  return { values: Float32Array.from(rows, (row) => Number(row.split(',')[1])), series: 1 };
+}
+
+/** Trains on the first 60 % of the rows, in sensor units, by default with window 96 and horizon 24. Validates on the next 20 %. */
 export async function trainBriefly(
   model: Model,
   engine: Engine,
-  { file = 'ambient_temperature_system_failure', hyperparameters = {}, steps, batch = 64, learningRate = 1e-3 }: Brief,
+  { readings = sensor(), hyperparameters = {}, steps, batch = 64, learningRate = 1e-3 }: Brief,
 ): Promise<Trained> {
-  const [inputLength, horizon] = [96, 24];
-  const rows = readFileSync(`examples/data/${file}.csv`, 'utf8').trim().split('\n').slice(1);
-  const series = Float32Array.from(rows, (row) => Number(row.split(',')[1]));
+  const { values, series } = readings;
+  const own = { inputLength: 96, horizon: 24, series, ...hyperparameters };
+  const { inputLength, horizon } = own;
   const random = createRandom(7, 'windows');
   const windows = (count: number, from: number, to: number): WindowArrays & { past: Float32Array } => {
     const last = to - inputLength - horizon;
     const starts = Array.from({ length: count }, () => from + Math.floor(random() * (last - from)));
     return {
-      past: gather(series, starts, 0, inputLength),
-      mask: new Float32Array(count * inputLength).fill(1),
-      target: gather(series, starts, inputLength, horizon),
-      targetMask: new Float32Array(count * horizon).fill(1),
+      past: gather(readings, starts, 0, inputLength),
+      mask: new Float32Array(count * inputLength * series).fill(1),
+      target: gather(readings, starts, inputLength, horizon),
+      targetMask: new Float32Array(count * horizon * series).fill(1),
     };
   };
-  const train = Math.floor(series.length * 0.6);
+  const rows = values.length / series;
+  const train = Math.floor(rows * 0.6);
   const spec: ForecastSpec = {
     model,
-    hyperparameters: model.parse({ inputLength, horizon, ...hyperparameters }),
+    hyperparameters: model.parse(own),
     loss: createLoss('mae'),
     scaler: 'standard',
   };
@@ -66,12 +79,21 @@ export async function trainBriefly(
   return {
     graph,
     calibration: windows(256, 0, train),
-    validation: windows(256, train, Math.floor(series.length * 0.8)),
+    validation: windows(256, train, Math.floor(rows * 0.8)),
   };
 }
 
-const gather = (series: Float32Array, starts: readonly number[], skip: number, length: number): Float32Array =>
-  Float32Array.from(
-    { length: starts.length * length },
-    (_, i) => series[starts[Math.floor(i / length)]! + skip + (i % length)]!,
-  );
+/** `[start, step, series]` */
+const gather = (
+  { values, series }: Readings,
+  starts: readonly number[],
+  skip: number,
+  length: number,
+): Float32Array => {
+  const gathered = new Float32Array(starts.length * length * series);
+  for (const [i, start] of starts.entries()) {
+    const from = (start + skip) * series;
+    gathered.set(values.subarray(from, from + length * series), i * length * series);
+  }
+  return gathered;
+};
