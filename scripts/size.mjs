@@ -16,7 +16,7 @@ const lineBudgets = {
   import: 920,
   losses: 1150,
   language: 280,
-  models: 7400,
+  models: 7550,
   quantize: 1500,
   runtime: 5150,
   stats: 300,

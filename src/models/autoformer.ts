@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   add,
   broadcastTo,
+  constant,
   matmul,
   mean,
   mul,
@@ -22,6 +23,7 @@ import {
 } from './blocks/decomposition-transformer.js';
 import { frequencyCount, spectrumOf, valuesOf } from './blocks/dft.js';
 import { largest } from './blocks/largest.js';
+import { seasonsFit, seasonsOf, selectionOf } from './blocks/selection.js';
 import { attentionLayer, headsFit, shareFits, type Attend, type Mix, transformerSearch } from './blocks/transformer.js';
 import { defineModel, task } from './model.js';
 
@@ -40,19 +42,22 @@ export const autoformer = defineModel({
     .extend({
       ...decompositionHyperparameters,
       factor: z.number().gt(0).default(3).describe('delays used, per logarithm of the window'),
+      ...selectionOf('which delays: those that the data repeats at, or (static) fixed ones'),
+      ...seasonsOf('delays that are evenly spread'),
     })
     .refine(...headsFit)
-    .refine(...shareFits),
+    .refine(...shareFits)
+    .refine(...seasonsFit),
 
   build(g, inputs, options) {
-    const { heads, factor } = options;
+    const { heads } = options;
     // Every delay scores the same with and without these biases; the trend that is taken out has the constant of the others.
     const constantsGo = !g.training || options.dropout === 0;
     const correlate =
       (encoder: boolean): Attend =>
       (part, x, source) => {
         const whole = (source.shape[1] as number) >= (x.shape[1] as number);
-        return attentionLayer(part, x, source, autoCorrelation(factor), {
+        return attentionLayer(part, x, source, autoCorrelation(options), {
           heads,
           idle: [
             'query',
@@ -74,19 +79,36 @@ export const autoformer = defineModel({
 
 const huge = 3e38;
 
+interface Choice {
+  readonly factor: number;
+  readonly selection: 'data' | 'static';
+  readonly seasons: readonly number[];
+}
+
 /** The values, delayed by the delays at which queries and keys agree best, and weighted by how well they do. */
 const autoCorrelation =
-  (factor: number): Mix =>
+  ({ factor, selection, seasons }: Choice): Mix =>
   (g, { query, key, value }) => {
     const tokens = query.shape[2] as number;
     const correlation = correlationOf(query, fitted(key, tokens)); // [batch, delay]
     const delays = correlation.shape[1] as number;
     const count = Math.max(1, Math.min(Math.floor(factor * Math.log(tokens)), delays));
     const shared = g.training ? mean(correlation, { axes: [0], keep: true }) : correlation;
-    const weights = softmax(where(largest(shared, count), correlation, -huge), { axis: -1 }); // [batch, delay]
+    const used = selection === 'static' ? fixedDelays(delays, count, seasons) : largest(shared, count);
+    const weights = softmax(where(used, correlation, -huge), { axis: -1 }); // [batch, delay]
     const mixed = matmul(turned(fitted(weights, tokens, 1), tokens), fitted(value, tokens)); // [batch, head, token, width]
     return transpose(mixed, { order: [0, 2, 1, 3] }); // [batch, token, head, width]
   };
+
+/** 1 at no delay, at whole seasons, and at evenly spread delays until there are enough. `[delay]` */
+function fixedDelays(delays: number, count: number, seasons: readonly number[]): Tensor {
+  const whole = seasons.flatMap((steps) =>
+    Array.from({ length: Math.ceil(delays / steps) - 1 }, (_, i) => (i + 1) * steps),
+  );
+  const spread = Array.from({ length: delays }, (_, i) => Math.floor((i * delays) / count) % delays);
+  const used = [...new Set([0, ...whole, ...spread])].slice(0, count);
+  return constant(Float32Array.from({ length: delays }, (_, delay) => (used.includes(delay) ? 1 : 0)));
+}
 
 /** The first steps of an axis, or zeros after the last. */
 function fitted(x: Tensor, wanted: number, axis = 2): Tensor {

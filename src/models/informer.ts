@@ -28,6 +28,7 @@ import { circularConvolution, dataEmbedding } from './blocks/embedding.js';
 import { largest } from './blocks/largest.js';
 import { layerNorm } from './blocks/layer-norm.js';
 import { linear } from './blocks/linear.js';
+import { selectionOf } from './blocks/selection.js';
 import {
   attentionLayer,
   decoderLayer,
@@ -61,18 +62,29 @@ export const informer = defineModel({
     .extend({
       ...transformerHyperparameters,
       factor: z.int().min(1).default(3).describe('steps that attend, and keys sampled, per logarithm of the window'),
+      ...selectionOf('which steps attend: those that stand out in the data, or (static) all'),
       distil: z.boolean().default(true).describe('halve the window between encoder layers'),
     })
     .refine(...headsFit)
     .refine(...shareFits),
 
-  build(g, inputs, { inputLength, horizon, outputs, heads, layers, decoderLayers, factor, distil, ...options }) {
+  build(
+    g,
+    inputs,
+    { inputLength, horizon, outputs, heads, layers, decoderLayers, factor, selection, distil, ...options },
+  ) {
     const steps = decoderSteps({ inputLength, decoderShare: options.decoderShare });
     const known = knownSteps(inputs, steps);
     const sparse =
       (causal: boolean): Attend =>
       (part, x, source) =>
-        attentionLayer(part, x, source, sparseAttention({ factor, causal }), { heads, idle: ['key'] });
+        attentionLayer(
+          part,
+          x,
+          source,
+          selection === 'static' ? allAttend(causal) : sparseAttention({ factor, causal }),
+          { heads, idle: ['key'] },
+        );
 
     const encoder = g.scope('encoder');
     let x = dataEmbedding(encoder.scope('embedding'), inputs.past, known.window, { ...options, positions: true });
@@ -130,6 +142,19 @@ const earlier = (tokens: number): Tensor =>
     [tokens, tokens],
   );
 
+/** `scores [batch, head, token, other token]`, `value [batch, head, other token, width]` → `[batch, head, token, width]` */
+function attend(scores: Tensor, value: Tensor, causal: boolean): Tensor {
+  const scaled = mul(scores, 1 / Math.sqrt(value.shape[3] as number));
+  const seen = causal ? where(earlier(scores.shape[2] as number), scaled, -huge) : scaled;
+  return matmul(softmax(seen, { axis: -1 }), value);
+}
+
+/** As if all queries stood out. */
+const allAttend =
+  (causal: boolean): Mix =>
+  (_, { query, key, value }) =>
+    attend(matmul(query, swapLast(key)), value, causal);
+
 /**
  * Attention of the queries that stand out; the others get the mean of all values, or the sum of the values so far where
  * they must not look ahead. All scores are computed: one product is faster than gathering those of a few queries.
@@ -137,7 +162,7 @@ const earlier = (tokens: number): Tensor =>
 function sparseAttention({ factor, causal }: { factor: number; causal: boolean }): Mix {
   const perLogarithm = (tokens: number): number => Math.max(1, Math.min(factor * Math.ceil(Math.log(tokens)), tokens));
   return (g, { query, key, value }) => {
-    const [, , tokens, width] = query.shape as [number, number, number, number];
+    const tokens = query.shape[2] as number;
     const others = key.shape[2] as number;
     const scores = matmul(query, swapLast(key)); // [batch, head, token, other token]
 
@@ -146,9 +171,7 @@ function sparseAttention({ factor, causal }: { factor: number; causal: boolean }
     const sparsity = sub(peak, div(sum(mul(scores, sample), { axes: [3] }), others));
     const chosen = largest(sparsity, perLogarithm(tokens)); // [batch, head, token]
 
-    const scaled = mul(scores, 1 / Math.sqrt(width));
-    const seen = causal ? where(earlier(tokens), scaled, -huge) : scaled;
-    const attended = matmul(softmax(seen, { axis: -1 }), value); // [batch, head, token, width]
+    const attended = attend(scores, value, causal);
     const plain = causal ? matmul(earlier(tokens), value) : mean(value, { axes: [2], keep: true });
     return where(reshape(chosen, { shape: [...chosen.shape, 1] }), attended, plain);
   };

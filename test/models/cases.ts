@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { initOf, leafName, type Graph, type NdArray, type Tensor } from '../../src/graph/index.js';
 import { elements } from '../../src/graph/ndarray.js';
-import { models } from '../../src/models/index.js';
+import { findModel, models } from '../../src/models/index.js';
 import type { Model } from '../../src/models/model.js';
 import { seeded } from '../graph/ops/samples.js';
 
@@ -81,8 +81,18 @@ export interface ModelCase {
   readonly hyperparameters: Record<string, unknown>;
 }
 
-export const modelCases: ModelCase[] = models.map((model) => ({
-  id: model.id,
+/** The models, and the static variants of those that choose by the data. */
+const variants: readonly ModelCase[] = [
+  ...models.map((model) => ({ id: model.id, model, hyperparameters: {} })),
+  ...(['autoformer', 'informer', 'timesnet'] as const).map((id) => ({
+    id: `${id}, static`,
+    model: findModel(id),
+    hyperparameters: { selection: 'static', ...(id !== 'informer' && { seasons: [4] }) },
+  })),
+];
+
+export const modelCases: ModelCase[] = variants.map(({ id, model, hyperparameters }) => ({
+  id,
   model,
   hyperparameters: {
     inputLength: 8,
@@ -91,6 +101,7 @@ export const modelCases: ModelCase[] = models.map((model) => ({
     series: model.capabilities.series === 'many' ? 3 : 1,
     ...Object.fromEntries(model.capabilities.covariates.map((kind, i) => [kind, i + 1])),
     ...own[model.id],
+    ...hyperparameters,
   },
 }));
 
@@ -124,10 +135,10 @@ const ownWide: Record<string, Record<string, unknown>> = {
 };
 
 /** The same without covariates, for learning something; TimeLLM needs a language model of the user. */
-export const wideCases: ModelCase[] = models.map((model) => {
+export const wideCases: ModelCase[] = variants.map(({ id, model, hyperparameters }) => {
   const fields: Record<string, z.ZodType> = model.hyperparameters.shape;
   const known = Object.entries(wide).filter(([name, value]) => fields[name]?.safeParse(value).success);
-  return { id: model.id, model, hyperparameters: { ...Object.fromEntries(known), ...ownWide[model.id] } };
+  return { id, model, hyperparameters: { ...Object.fromEntries(known), ...ownWide[model.id], ...hyperparameters } };
 });
 
 /** Seeded values for all that a graph is fed with; parameters get values of ordinary size, draws lie in [0, 1). */
