@@ -111,7 +111,7 @@ export async function replay(
     batch = [];
     onProgress(i + 1);
     const lags = (): boolean =>
-      i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.POSITIVE_INFINITY) < time[i - mostAhead]!;
+      i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.NEGATIVE_INFINITY) < time[i - mostAhead]!;
     for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs;)
       await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
