@@ -25,7 +25,7 @@ const code = (value) => (value === undefined ? 'required' : `\`${JSON.stringify(
 const escaped = (text) => String(text).replaceAll('|', '\\|');
 
 function page({ id, title, paper, series, covariates, mode, quantization, hyperparameters }) {
-  const { idea, when, not } = guide[id] ?? fail(`docs/models/guide.yaml has no ${id}`);
+  const { idea, when, not, variant } = guide[id] ?? fail(`docs/models/guide.yaml has no ${id}`);
   const cost = costs.get(id);
   const shown = hyperparameters.filter(({ name }) => !derived.includes(name));
   return `# ${title}
@@ -34,7 +34,7 @@ ${idea}
 
 - **When**: ${when}.
 - **When not**: ${not}.
-
+${variant ? `- **Static variant**: ${variant}\n` : ''}
 Paper: <${paper}>
 
 | | |

@@ -36,7 +36,8 @@ import { defineModel, task } from './model.js';
 
 /**
  * TimesNet: finds the strongest periods, folds the window by each of them into a sheet of one period per row, and convolves
- * the sheets. For data with several periods. Windows of a batch share their periods, so a forecast depends on its batch.
+ * the sheets. For data with several periods. Windows of a batch share their periods, so a forecast depends on its batch, unless
+ * they are static.
  */
 export const timesnet = defineModel({
   id: 'timesnet',
