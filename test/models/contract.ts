@@ -72,6 +72,11 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
       expect(new Set(values.map((value) => JSON.stringify(value))).size, name).toBe(values.length);
       expect(values.length, name).toBeGreaterThan(1);
     }
+    const all = choices.reduce<Record<string, unknown>[]>(
+      (sofar, [name, values]) => sofar.flatMap((chosen) => values.map((value) => ({ ...chosen, [name]: value }))),
+      [given],
+    );
+    for (const chosen of all) model.parse(chosen);
     for (let sample = 0; sample < 4; sample++) {
       const drawn = choices.map(([name, values]) => [name, values[Math.floor(random() * values.length)]] as const);
       verify(inferenceGraph(specOf(model, { ...given, ...Object.fromEntries(drawn) })));
