@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { createMosquitto, pause, until } from '../faults/process.js';
+import { cpuMsOf, memoryOf } from './device.js';
 import { percentile, rounded } from './statistics.js';
 
 const base = { base: 'neuro-divergent', site: 'plant1', device: 'pi7' };
@@ -20,8 +21,6 @@ const prefix = Object.values(base).join('/');
 /** In flight at the sender: enough that the broker never waits for it, little enough that its queue stays short. */
 const WINDOW = 2000;
 const PATIENCE_MS = 120_000;
-/** Clock ticks of /proc/PID/stat a second. */
-const TICKS = 100;
 
 export interface StreamRow {
   readonly what: 'device' | 'bare mqtt.js loop';
@@ -99,13 +98,13 @@ async function measure({ what, start, ready, database }: Subject, seconds: numbe
     await sender.send(2000, stored);
     await until('all is stored', () => stored() === sender.sent, PATIENCE_MS);
 
-    const before = { rows: stored(), cpuUs: cpuUsOf(child.pid!), ms: performance.now() };
+    const before = { rows: stored(), cpuMs: cpuMsOf(child.pid!), ms: performance.now() };
     const sending = sender.flood(() => performance.now() - before.ms < seconds * 1000, stored);
     await sending;
     await until('all is stored', () => stored() === sender.sent, PATIENCE_MS);
     const rows = stored() - before.rows;
     const readingsPerSecond = rows / ((performance.now() - before.ms) / 1000);
-    const cpuUsPerReading = (cpuUsOf(child.pid!) - before.cpuUs) / rows;
+    const cpuUsPerReading = (1000 * (cpuMsOf(child.pid!) - before.cpuMs)) / rows;
 
     const delays = await sender.pace(readingsPerSecond / 2, seconds * 1000, sql);
     return {
@@ -113,7 +112,7 @@ async function measure({ what, start, ready, database }: Subject, seconds: numbe
       readingsPerSecond: Math.round(readingsPerSecond),
       cpuUsPerReading: rounded(cpuUsPerReading),
       p99MsAtHalfLoad: rounded(percentile(delays, 0.99)),
-      rssMb: Math.round(rssMbOf(child.pid!)),
+      rssMb: Math.round(memoryOf(child.pid!).rssMb),
     };
   } finally {
     sql.close();
@@ -201,13 +200,3 @@ function text(value: string): Buffer {
   const bytes = Buffer.from(value);
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
 }
-
-function cpuUsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1e6;
-}
-
-const rssMbOf = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;

@@ -1,14 +1,10 @@
 /** T1: the wall clock is set forward and back, is unknown at first, and the machine restarts, while readings without a time arrive. */
 import { join } from 'node:path';
-import { parseConfig } from '../src/contracts/config.js';
 import { steady } from '../src/runtime/clock.js';
 import type { Clock } from '../src/runtime/clock.js';
-import { runDevice } from '../src/runtime/device.js';
-import { createId } from '../src/runtime/main.js';
-import type { LinkOptions } from '../src/runtime/ports.js';
 import { openStore } from '../src/runtime/store.js';
-import { fakeMachine, naiveEngine } from '../test/runtime/fakes.js';
-import { inFolder, minute, prefix, settings, stream } from './device.js';
+import { inFolder, minute, prefix, stream } from './device.js';
+import { runInside } from './inside.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Random } from './row.js';
 
@@ -143,48 +139,10 @@ async function start(dir: string, world: World) {
     sleep: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
   };
   const store = openStore({ path: join(dir, 'device.db'), clock });
-  const stopping = new AbortController();
-  let onMessage: LinkOptions['onMessage'] | undefined;
-  let ended: Promise<void> = Promise.resolve();
-  await new Promise<void>((resolve, reject) => {
-    ended = runDevice(
-      parseConfig(settings(dir, 'mqtt://127.0.0.1', { retention_days: 10_000 }), 'T1'),
-      {
-        clock,
-        store,
-        providers: async () => ['cpu'],
-        engine: async () => naiveEngine(4),
-        connect: async (options) => {
-          onMessage = async (message) => {
-            await options.onMessage(message);
-            options.commit!();
-          };
-          return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
-        },
-        openRepository: () => Promise.reject(new Error('there is no repository')),
-        selfTest: () => Promise.reject(new Error('there is no candidate')),
-        machine: fakeMachine,
-        newId: () => createId(clock.now()),
-        tell: () => undefined,
-      },
-      stopping.signal,
-      () => resolve(),
-    );
-    ended.catch(reject);
-  });
+  const device = await runInside(dir, { retention_days: 10_000 }, { clock, store });
   return {
-    send: async (value: number) =>
-      onMessage!({
-        topic: `${prefix}/in/${stream}`,
-        payload: Buffer.from(String(value)),
-        retain: false,
-        duplicate: false,
-      }),
+    send: (value: number) => device.say(`${prefix}/in/${stream}`, Buffer.from(String(value))),
     stored: () => store.sql.prepare<[], { ts: number; v: number }>('SELECT ts, v FROM tail ORDER BY rowid').all(),
-    async stop() {
-      stopping.abort();
-      await ended;
-      store.close();
-    },
+    stop: () => device.stop(),
   };
 }

@@ -1,11 +1,8 @@
 /** F1: malformed messages to a whole device; it must answer each by a count, never by an exception, and go on storing good ones. */
-import { parseConfig } from '../src/contracts/config.js';
-import { runDevice } from '../src/runtime/device.js';
-import { createId } from '../src/runtime/main.js';
-import type { LinkOptions } from '../src/runtime/ports.js';
 import { openStore } from '../src/runtime/store.js';
-import { fakeClock, fakeMachine, naiveEngine } from '../test/runtime/fakes.js';
-import { inFolder, installModel, prefix, settings, stream } from './device.js';
+import { fakeClock } from '../test/runtime/fakes.js';
+import { inFolder, installModel, prefix, stream } from './device.js';
+import { runInside } from './inside.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Failures, Random } from './row.js';
 
@@ -24,36 +21,9 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
   await installModel(dir);
   const clock = fakeClock();
   const store = openStore({ path: `${dir}/device.db`, clock, maxBytes: 4 * 2 ** 30 });
-  const stopping = new AbortController();
-  let onMessage: LinkOptions['onMessage'] | undefined;
   let databaseErrors = 0;
-  const ready = new Promise<void>((resolve, reject) => {
-    const config = parseConfig(settings(dir, 'mqtt://127.0.0.1', { auto_streams: true }), 'F1');
-    runDevice(
-      config,
-      {
-        clock,
-        store,
-        providers: async () => ['cpu'],
-        engine: async () => naiveEngine(4),
-        connect: async (options) => {
-          onMessage = async (message) => {
-            await options.onMessage(message);
-            options.commit!();
-          };
-          return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
-        },
-        openRepository: () => Promise.reject(new Error('there is no repository')),
-        selfTest: () => Promise.reject(new Error('there is no candidate')),
-        machine: fakeMachine,
-        newId: () => createId(clock.now()),
-        tell: (event) => (databaseErrors += event === 'database-error' ? 1 : 0),
-      },
-      stopping.signal,
-      () => resolve(),
-    ).catch(reject);
-  });
-  await ready;
+  const tell = (event: string): void => void (databaseErrors += event === 'database-error' ? 1 : 0);
+  const device = await runInside(dir, { auto_streams: true }, { clock, store, tell });
 
   const failures: string[] = [];
   const rows = store.sql.prepare<[number], { stored: number; nonsense: number }>(
@@ -66,7 +36,7 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
     const { topic, payload } = malformed(random, clock.now());
     const errorsBefore = databaseErrors;
     try {
-      await onMessage!({ topic, payload, retain: random.chance(0.05), duplicate: false });
+      await device.say(topic, payload, random.chance(0.05));
       if (databaseErrors > errorsBefore) failures.push(`trial ${i}: not stored: ${topic} ${show(payload)}`);
     } catch (error) {
       failures.push(`trial ${i}: ${String(error)}: ${topic} ${show(payload)}`);
@@ -74,19 +44,13 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
     if (i % PROBE_EVERY !== PROBE_EVERY - 1) continue;
     await clock.advance(1000);
     const value = 1e6 + i;
-    await onMessage!({
-      topic: `${prefix}/in/probe`,
-      payload: Buffer.from(String(value)),
-      retain: false,
-      duplicate: false,
-    });
+    await device.say(`${prefix}/in/probe`, Buffer.from(String(value)));
     if (probe.get(value)!.found !== 1) failures.push(`trial ${i}: the good message after it was not stored`);
     const { nonsense } = rows.get(clock.now() + 300_000)!;
     if (nonsense > 0) failures.push(`trial ${i}: ${nonsense} rows of nonsense are stored`);
     store.sql.exec('DELETE FROM tail');
   }
-  stopping.abort();
-  store.close();
+  await device.stop();
   return failures;
 }
 

@@ -1,6 +1,6 @@
 /** Sensor payloads (EDGE.md §3): bytes in, readings and counted reasons out. Nothing here throws. */
 import { limits } from './limit.js';
-import type { TimeFormat } from './mapping.js';
+import type { Mapping, TimeFormat } from './mapping.js';
 import { accept, refuse } from './reason.js';
 import type { Outcome, RejectionReason } from './reason.js';
 import { parseJson } from './wire.js';
@@ -47,17 +47,10 @@ export interface ReadingOptions {
 
 export type Decode = (payload: Uint8Array) => Outcome<unknown, RejectionReason>;
 
-/** The part of a mapping that says how its messages are read (mapping.ts has what each is). */
-export interface Shape {
-  readonly format?: 'json' | 'text' | 'cbor' | null;
-  readonly path?: string | null;
-  readonly tsPath?: string | null;
-  readonly tsFormat?: TimeFormat;
-  readonly unit?: string | null;
-  readonly scale?: number;
-  readonly offset?: number;
-  readonly onOff?: boolean;
-}
+/** The part of a mapping that says how its messages are read. */
+export type Shape = Partial<
+  Pick<Mapping, 'format' | 'path' | 'tsPath' | 'tsFormat' | 'unit' | 'scale' | 'offset' | 'onOff'>
+>;
 
 const oldestMs = Date.UTC(2020, 0, 1);
 const futureMs = 5 * 60_000;
@@ -127,8 +120,9 @@ interface Row {
 function readObject(message: Record<string, unknown>, options: ReadingOptions): ReadResult {
   const { v, ts: time, value, values, samples, unit, seq } = message;
   if (v !== undefined && v !== 1) return reject('unsupported_version', `v is ${JSON.stringify(v)}`);
+  const theirs = typeof unit === 'string' ? unit : options.shape?.unit;
   const common = {
-    ...(typeof unit === 'string' ? { unit } : (options.shape?.unit ?? null) !== null && { unit: options.shape!.unit! }),
+    ...(typeof theirs === 'string' && { unit: theirs }),
     ...(Number.isSafeInteger(seq) && { seq: seq as number }),
   };
   if (Array.isArray(samples)) {

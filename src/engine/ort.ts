@@ -89,7 +89,7 @@ const probe = Buffer.from(
 /** Of the providers, those that compute on this machine. Throws `ND_ENGINE_PROVIDER_MISSING` when `requireGpu` and none is a graphics card. */
 export function usableProviders(wanted: readonly Provider[], requireGpu = false): readonly Provider[] {
   const options = { threads: 1, writesOnly: false, leastMemory: false };
-  let missing = providerMissing(new Error('none is named'), 'cuda', loadBinding().listSupportedBackends());
+  let missing: NeuroDivergentError | undefined;
   const usable = wanted.filter((provider) => {
     try {
       openSession(probe, { ...options, provider }).close();
@@ -100,7 +100,7 @@ export function usableProviders(wanted: readonly Provider[], requireGpu = false)
     }
   });
   if (!requireGpu || usable.some((provider) => provider !== 'cpu')) return usable;
-  throw missing;
+  throw missing ?? providerMissing(new Error('none is named'), 'cuda', loadBinding().listSupportedBackends());
 }
 
 interface Opening {

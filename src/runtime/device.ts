@@ -12,12 +12,12 @@ import {
   scorePayload,
   statusPayload,
 } from '../contracts/payload.js';
-import type { AlertPayload } from '../contracts/payload.js';
+import type { AlertPayload, HealthPayload } from '../contracts/payload.js';
 import { createTopics } from '../contracts/topic.js';
 import { accept, refuse } from '../contracts/reason.js';
 import type { Outcome } from '../contracts/reason.js';
 import type { Shape } from '../contracts/reading.js';
-import { wireText } from '../contracts/wire.js';
+import { toWire, wireText } from '../contracts/wire.js';
 import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import type { Detector, DetectorStep } from './detector.js';
@@ -135,7 +135,7 @@ export async function runDevice(
 
   const commands = createCommands(topics.prefix, store, clock, {
     ping: () => accept({ boot, ts: clock.now() }),
-    status: () => accept(JSON.parse(health()) as object),
+    status: () => accept(toWire(healthPayload, health()) as object),
     'forecast-now': ({ stream }) => forecastNow(stream),
     silence({ key, minutes, by }) {
       const untilMs = clock.now() + minutes * 60_000;
@@ -540,12 +540,12 @@ export async function runDevice(
     );
   }
 
-  function health(): string {
-    return wireText(healthPayload, healthMessage(clock.now(), metrics, outbox, machine));
+  function health(): HealthPayload {
+    return healthMessage(clock.now(), metrics, outbox, machine);
   }
 
   function sendHealth(): void {
-    void link?.publish(topics.health, health(), { qos: 0, expirySeconds: 120 });
+    void link?.publish(topics.health, wireText(healthPayload, health()), { qos: 0, expirySeconds: 120 });
   }
 
   function command(message: MqttMessage): void {

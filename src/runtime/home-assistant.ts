@@ -82,7 +82,7 @@ export function createHome(config: DeviceConfig, store: Store): Home {
         if (before !== null) store.put(REMEMBERED, 'null');
         return;
       }
-      const components = componentsOf(config, shown);
+      const components = componentsOf(config, topics, shown);
       const gone = Object.entries(before?.topic === topic ? before.platforms : {}).filter(
         ([id]) => !Object.hasOwn(components, id),
       );
@@ -125,8 +125,11 @@ export function createHome(config: DeviceConfig, store: Store): Home {
 /** The release that is reported is the one in the slot. */
 const runs = (state: UpdateState): boolean => state === 'idle' || state === 'committed' || state === 'probation';
 
-function componentsOf(config: DeviceConfig, { forecasts, detectors }: Shown): Components {
-  const topics = createTopics(config);
+function componentsOf(
+  config: DeviceConfig,
+  topics: ReturnType<typeof createTopics>,
+  { forecasts, detectors }: Shown,
+): Components {
   const prefix = `nd_${config.site}_${config.device}`;
   const components: Record<string, Component> = {};
   const add = (id: string, component: Component): void => {

@@ -21,6 +21,13 @@ export interface Mapper {
   offline(topic: string, payload: Uint8Array): readonly string[];
 }
 
+/** A topic that says whether sensors are there. */
+interface Leaf {
+  readonly path: string | null;
+  readonly offline: string;
+  readonly streams: () => readonly string[];
+}
+
 /** Topics are remembered, up to so many. */
 const REMEMBERED = 2000;
 
@@ -31,9 +38,9 @@ export function createMapper(settings: readonly MappingSettings[]): Mapper {
     leaves: mapping.availability.map((one) => ({ ...one, pattern: patternOf(one.topic) })),
     spoke: new Set<string>(),
   }));
-  const known = new Map<string, readonly Route[]>();
+  const known = new Map<string, { readonly routes: readonly Route[]; readonly leaves: readonly Leaf[] }>();
 
-  function find(topic: string): readonly Route[] {
+  function routesOf(topic: string): Route[] {
     return mappings.flatMap(({ mapping, pattern, spoke }) => {
       const found = pattern.exec(topic);
       if (found === null) return [];
@@ -43,27 +50,37 @@ export function createMapper(settings: readonly MappingSettings[]): Mapper {
     });
   }
 
+  function leavesOf(topic: string): Leaf[] {
+    return mappings.flatMap(({ mapping: { stream }, leaves, spoke }) =>
+      leaves.flatMap(({ pattern, path, offline }) => {
+        const found = pattern.exec(topic);
+        if (found === null) return [];
+        // A topic that names no sensor is about all of them.
+        const all = found.length === 1 && stream.includes('$');
+        return [{ path, offline, streams: () => (all ? [...spoke] : [streamOf(stream, found)]) }];
+      }),
+    );
+  }
+
+  /** A stream's topic comes with every reading of it. */
+  function meaningOf(topic: string) {
+    const before = known.get(topic);
+    if (before !== undefined) return before;
+    const meaning = { routes: routesOf(topic), leaves: leavesOf(topic) };
+    if (known.size < REMEMBERED) known.set(topic, meaning);
+    return meaning;
+  }
+
   return {
     subscriptions: [
       ...new Set(mappings.map(({ mapping }) => mapping.topic)),
       ...new Set(mappings.flatMap(({ leaves }) => leaves.map(({ topic }) => topic))),
     ].map((filter) => ({ filter, qos: 1 })),
     streams: mappings.map(({ mapping }) => mapping.stream).filter((stream) => !stream.includes('$')),
-    routes(topic) {
-      const before = known.get(topic);
-      if (before !== undefined) return before;
-      const routes = find(topic);
-      if (known.size < REMEMBERED) known.set(topic, routes);
-      return routes;
-    },
+    routes: (topic) => meaningOf(topic).routes,
     offline: (topic, payload) =>
-      mappings.flatMap(({ mapping, leaves, spoke }) =>
-        leaves.flatMap(({ pattern, path, offline }) => {
-          const found = pattern.exec(topic);
-          if (found === null || stateOf(payload, path) !== offline) return [];
-          // A topic that names no sensor is about all of them.
-          return found.length === 1 && mapping.stream.includes('$') ? [...spoke] : [streamOf(mapping.stream, found)];
-        }),
+      meaningOf(topic).leaves.flatMap(({ path, offline, streams }) =>
+        stateOf(payload, path) === offline ? streams() : [],
       ),
   };
 }

@@ -5,11 +5,11 @@
  *     node targets/jetson/check.mjs BUNDLE…        (folders of `nd pack --device jetson-orin`, after `npm run build`)
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { readBundle } from '../../dist/bundle/pack.js';
 import { createOrtEngine, usableProviders } from '../../dist/engine/ort.js';
 import { createSystemClock } from '../../dist/runtime/index.js';
 import { openSlots } from '../../dist/runtime/slots.js';
@@ -34,17 +34,16 @@ say(
   `providers that compute here: ${usable.join(', ')}`,
 );
 
-const manifestOf = (dir) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8'));
 for (const dir of bundles) {
-  const bytes = manifestOf(dir);
+  const { manifest: whole } = await readBundle(dir);
   for (const provider of usable) {
-    for (const target of bytes.targets.filter((one) => one.provider === (provider === 'cpu' ? 'cpu' : 'cuda'))) {
-      const manifest = camel({ ...bytes, targets: [target] });
+    for (const target of whole.targets.filter((one) => one.provider === (provider === 'cpu' ? 'cpu' : 'cuda'))) {
+      const manifest = { ...whole, targets: [target] };
       const choice = chooseTarget(manifest, { arch: process.arch, providers: [provider] });
       const { ok, value, refusal } = await runSelfTest({ dir, choice }, createOrtEngine(), clock);
       say(
         ok,
-        `${bytes.name} ${target.precision} on ${provider}: ` +
+        `${whole.name} ${target.precision} on ${provider}: ` +
           (ok ? `deviation ${value.deviation.toExponential(1)}, p95 ${value.p95Ms.toFixed(2)} ms` : refusal.detail),
       );
     }
@@ -59,29 +58,17 @@ if (bundles.length > 0) {
 }
 process.exit(failures > 0 ? 1 : 0);
 
-/** Fields on the wire are snake_case. */
-function camel(value) {
-  if (Array.isArray(value)) return value.map(camel);
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, part]) => [
-      key.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
-      camel(part),
-    ]),
-  );
-}
-
 /** A device with the bundle in its slot, a broker and 200 readings; what it says it computes with, and its forecasts. */
 async function runDevice(bundle, providers, requireGpu) {
   const dir = mkdtempSync(join(tmpdir(), 'nd-gpu-'));
   const broker = await startBroker();
-  const { line, release, inputs } = camel(manifestOf(bundle));
+  const {
+    manifest: { line, release, inputs },
+    manifestSha256,
+  } = await readBundle(bundle);
   const slots = openSlots(dir);
   mkdirSync(join(dir, 'slots', line), { recursive: true });
   cpSync(bundle, slots.dir(line, 'a'), { recursive: true });
-  const manifestSha256 = createHash('sha256')
-    .update(readFileSync(join(bundle, 'manifest.json')))
-    .digest('hex');
   slots.point(line, { slot: 'a', release, manifestSha256, streams: ['sensor'], arm: null, previous: null });
   const config = join(dir, 'device.yaml');
   const engine = { providers, require_gpu: requireGpu };

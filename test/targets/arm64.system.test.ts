@@ -11,10 +11,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { readBundle } from '../../src/bundle/pack.js';
 import { openSlots } from '../../src/runtime/slots.js';
 import { startBroker } from '../../src/transport/broker.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
@@ -81,12 +81,12 @@ async function replay(name: string, command: readonly string[]) {
   onTestFinished(() => broker.close());
   const stateDir = join(dir, name);
   const slots = openSlots(stateDir);
-  const { line, release } = JSON.parse(readFileSync(join(bundle(), 'manifest.json'), 'utf8')) as { line: string; release: number }; // prettier-ignore
+  const {
+    manifest: { line, release },
+    manifestSha256,
+  } = await readBundle(bundle());
   mkdirSync(slots.dir(line, 'a'), { recursive: true });
   cpSync(bundle(), slots.dir(line, 'a'), { recursive: true });
-  const manifestSha256 = createHash('sha256')
-    .update(readFileSync(join(bundle(), 'manifest.json')))
-    .digest('hex');
   slots.point(line, { slot: 'a', release, manifestSha256, streams: ['office'], arm: null, previous: null });
   const config = join(dir, `${name}.json`);
   writeFileSync(
@@ -142,7 +142,7 @@ test.skipIf(!able)(
   async () => {
     const here = await replay('x86', [process.execPath, join(resolve('dist/device'), 'nd-device.js')]);
     const there = await replay('arm', ['bash', emulate, '--board', 'pi4', join(app, 'nd-device.js')]);
-    const { golden } = JSON.parse(readFileSync(join(bundle(), 'manifest.json'), 'utf8')) as { golden: { tolerance: { int8: number } } }; // prettier-ignore
+    const { golden } = (await readBundle(bundle())).manifest;
     const shared = [...here.forecasts.values()].filter(({ start }) => there.forecasts.has(start));
     expect(shared.length).toBeGreaterThan(50);
     for (const { start, p50 } of shared) {
@@ -150,7 +150,7 @@ test.skipIf(!able)(
       const scale = Math.max(...p50.map(Math.abs));
       for (const [step, expected] of p50.entries())
         expect(Math.abs(theirs[step]! - expected) / scale, `step ${step} of ${start}`).toBeLessThanOrEqual(
-          golden.tolerance.int8,
+          golden.tolerance.int8!,
         );
     }
     expect(there.alerts.map(({ event, started }) => [event, started])).toEqual(here.alerts.map(({ event, started }) => [event, started])); // prettier-ignore

@@ -44,4 +44,9 @@ export async function showConfigCommand(path: string, flags: OutputFlags): Promi
   printResult(flags, shown, stringify(shown).trimEnd());
 }
 
-const withoutPassword = (url: string): string => url.replace(/^(\w+:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+function withoutPassword(url: string): string {
+  const parsed = new URL(url);
+  if (parsed.password === '') return url;
+  parsed.password = '***';
+  return parsed.href;
+}

@@ -1,4 +1,5 @@
 /** `nd doctor`: what this machine has, what it lacks, and how to mend it. */
+import { providers } from '../../contracts/provider.js';
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from 'node:os';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +42,7 @@ const checks: readonly Check[] = [
       const { y } = session.run({ x: { data: Float32Array.of(3, 4), dims: [1, 2] } });
       session.close();
       if (y?.data[0] !== 11) throw new Error(`3·1 + 4·2 gave ${y?.data[0]}`);
-      return `runs; computes with ${usableProviders(['cpu', 'cuda', 'tensorrt']).join(', ')}`;
+      return `runs; computes with ${usableProviders(providers).join(', ')}`;
     },
     mend: 'Reinstall onnxruntime-node; it ships for Linux x64 and ARM64, Windows, and macOS ARM64.',
   },
