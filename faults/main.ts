@@ -5,12 +5,12 @@
 import { parseArgs } from 'node:util';
 import { accessControl } from './access.js';
 import { alertTraces } from './alerts.js';
+import { updateAttacks } from './attacks.js';
 import { brokerForgets } from './broker.js';
 import { clockScripts } from './clocks.js';
 import { brokenConnections, stalledBroker } from './connection.js';
 import { damagedDatabases } from './damage.js';
 import { fullDisk } from './disk.js';
-import { updateAttacks } from './attacks.js';
 import { malformedBundles } from './bundles.js';
 import { killedWhileIngesting } from './kill.js';
 import { disorderedStreams } from './disorder.js';
@@ -67,6 +67,10 @@ const seed = Number(values.seed);
 const results = [];
 for (const row of rows.filter(({ id }) => only?.includes(id) ?? true)) {
   const trials = Number(values.trials ?? row.trials[values.tier as Tier]);
+  if (trials === 0) {
+    console.error(`${row.id}  not in tier ${values.tier}: nothing was tried  (${row.what})`);
+    continue;
+  }
   const began = performance.now();
   const failures = await row.run(trials, seed);
   const seconds = Math.round((performance.now() - began) / 100) / 10;
