@@ -28,6 +28,23 @@ const tails = {
 } as const;
 export type TopicKind = keyof typeof tails;
 
+/** What a message is about, by the first segment behind the device's name; `other` for sensors and software with topics of their own. */
+export const messageClasses = [
+  'status',
+  'info',
+  'health',
+  'in',
+  'forecast',
+  'score',
+  'alert',
+  'event',
+  'cmd',
+  'reply',
+  'model',
+  'other',
+] as const;
+export type MessageClass = (typeof messageClasses)[number];
+
 /** All topics of one device. Throws `ND_CONFIG_OUT_OF_RANGE` for a name that is no segment. */
 export function createTopics(name: DeviceName) {
   for (const part of ['base', 'site', 'device'] as const) checkSegment(part, name[part]);
@@ -48,6 +65,10 @@ export function createTopics(name: DeviceName) {
     /** The stream that samples on this topic are of; undefined for any other topic. */
     streamOf: (topic: string): string | undefined =>
       topic.startsWith(inputs) ? topic.slice(inputs.length) : undefined,
+    classOf(topic: string): MessageClass {
+      const first = topic.startsWith(`${prefix}/`) ? topic.slice(prefix.length + 1).split('/', 1)[0] : undefined;
+      return messageClasses.find((name) => name === first) ?? 'other';
+    },
     forecast: under('forecast', 'stream'),
     score: under('score', 'stream'),
     event: under('event', 'stream'),

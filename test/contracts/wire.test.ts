@@ -114,7 +114,7 @@ describe('the configuration of a device', () => {
       device: 'pi7',
       stateDir: '/var/lib/nd',
       mqtt: { url: 'mqtt://127.0.0.1', allowInsecure: 'none' },
-      http: { host: '127.0.0.1', port: 9464 },
+      http: { host: '127.0.0.1', port: 9464, degradedOk: false },
       engine: { providers: ['cpu'], requireGpu: false },
       repository: null,
       homeAssistant: null,
