@@ -142,7 +142,7 @@ function close(server: Server): Promise<void> {
 
 /** Throws when there is no token: to serve without would open the pages. */
 function readToken(path: string): string {
-  const token = readFileSync(path, 'utf8').trim();
+  const token = readFileSync(path, 'latin1').replace(/[ \t\r\n]+$/, ''); // byte by byte, as Node reads headers
   if (token === '') throw Object.assign(new Error('the token file is empty'), { code: 'EMPTYTOKEN' });
   return token;
 }

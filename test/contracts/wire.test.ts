@@ -144,6 +144,22 @@ describe('the configuration of a device', () => {
     });
   });
 
+  test.each(['0.0.0.0', '::', '192.168.1.5', 'pi7.local', '127.evil.example'])(
+    'offers pages on %s to others only with a token',
+    (host) => {
+      const at = (http: object) => () => parseConfig({ ...minimal, http: { host, ...http } }, 'x');
+      expect(at({})).toThrow(
+        /^x: http: .*set http\.token_file, or leave http\.host at 127\.0\.0\.1.*ND_CONFIG_OUT_OF_RANGE/,
+      );
+      expect(at({ token_file: 'token' })().http).toMatchObject({ host, tokenFile: 'token' });
+      expect(at({ port: null })().http.port).toBe(null);
+    },
+  );
+
+  test.each(['localhost', '127.0.0.1', '127.8.8.8', '::1'])('asks for no token on %s', (host) => {
+    expect(parseConfig({ ...minimal, http: { host } }, 'x').http.host).toBe(host);
+  });
+
   test('takes durations as people write them', () => {
     expect(parseConfig({ ...minimal, health: '500ms', alerts: { cooldown: '2h' } }, 'x')).toMatchObject({
       healthMs: 500,
