@@ -204,12 +204,14 @@ async function readPages(output: () => string, scraper: string): Promise<string>
   await until('the pages are offered', () => told.test(output()), 10_000).catch(() => undefined); // then they are missed
   const port = told.exec(output())?.[1];
   if (port === undefined) return '';
-  const asked = ['/metrics', '/healthz', '/readyz', '/version', '/nowhere'].flatMap((path) =>
-    [{ authorization: `Bearer ${scraper}` }, {}].map(async (headers) => {
-      const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
-      return `${JSON.stringify([...response.headers])}\n${await response.text()}`;
-    }),
-  );
+  const ask = async (path: string, headers: Record<string, string>): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    return `${JSON.stringify([...response.headers])}\n${await response.text()}`;
+  };
+  const asked = ['/metrics', '/healthz', '/readyz', '/version', '/nowhere'].flatMap((path) => [
+    ask(path, { authorization: `Bearer ${scraper}` }),
+    ask(path, {}),
+  ]);
   return (await Promise.all(asked)).join('\n');
 }
 
