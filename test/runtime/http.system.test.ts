@@ -1,20 +1,28 @@
 /** The pages over real sockets, with a real database; and those of a device that is a process of its own. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { packBundle } from '../../src/bundle/pack.js';
 import { parseConfig } from '../../src/contracts/config.js';
+import { writeSafetensors } from '../../src/contracts/safetensors.js';
+import { add, createGraph, toOnnx } from '../../src/graph/index.js';
 import type { Probe } from '../../src/runtime/device.js';
 import { servePages } from '../../src/runtime/http.js';
 import { createMetrics } from '../../src/runtime/metrics.js';
 import { createOutbox } from '../../src/runtime/outbox.js';
+import { openSlots } from '../../src/runtime/slots.js';
 import { openStore } from '../../src/runtime/store.js';
 import type { Store } from '../../src/runtime/store.js';
-import { fakeClock, fakeMachine } from './fakes.js';
+import { findProgram } from '../program.js';
+import { buildDevice } from './built.js';
+import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
 import { parseExposition, valueOf } from './prometheus.js';
 
 let dir: string;
@@ -236,7 +244,7 @@ describe('whoever misuses them', () => {
     expect(metrics.pages.answered).toMatchObject({ 413: 2, 431: 2 });
   });
 
-  test('by sending slowly, or not reading, is cut off', async () => {
+  test('by sending slowly, or nothing, is cut off', async () => {
     const { port, listening, ask } = await serve({}, { connectionMs: 100 });
     await listening();
     expect(await raw(port(), 'GET /metrics HTTP/1.1\r\nhost:')).toBe('');
@@ -274,4 +282,173 @@ test('a page that finds the database damaged ends them, so that the device is st
   };
   await ask('/healthz').catch(() => undefined); // cut in the middle
   await expect(ended).rejects.toThrow('malformed');
+});
+
+const mosquitto = findProgram('mosquitto');
+
+describe.skipIf(mosquitto === undefined)('a device process on a mosquitto', () => {
+  const minute = 60_000;
+  const length = 4;
+  const built = buildDevice();
+  afterAll(() => rmSync(dirname(built('package.json')), { recursive: true }));
+
+  /** Expects the last window again. */
+  async function installModel(stateDir: string): Promise<void> {
+    const slots = openSlots(stateDir);
+    const g = createGraph();
+    const { schema: _s, files: _f, opset: _o, ops: _p, ...manifest } = manifestOf();
+    const { manifestSha256 } = await packBundle({
+      dir: slots.stagingDir('heat'),
+      manifest,
+      files: {
+        'model.fp32.onnx': {
+          role: 'model',
+          content: toOnnx(g.finish({ forecast: add(g.input('past', ['batch', length, 1]), 0) })),
+        },
+        'golden.safetensors': { role: 'golden', content: writeSafetensors({}) },
+      },
+    });
+    slots.install('heat', 'a');
+    slots.point('heat', { slot: 'a', release: 1, manifestSha256, streams: ['boiler'], arm: null, previous: null });
+  }
+
+  async function startMosquitto(): Promise<string> {
+    const port = await new Promise<number>((resolve) => {
+      const server = createServer().listen(0, '127.0.0.1', () => {
+        const { port: free } = server.address() as AddressInfo;
+        server.close(() => resolve(free));
+      });
+    });
+    const config = join(dir, 'mosquitto.conf');
+    writeFileSync(
+      config,
+      [`listener ${port} 127.0.0.1`, 'allow_anonymous true', `user ${userInfo().username}`, ''].join('\n'),
+    );
+    const child = spawn(mosquitto!, ['-c', config], { stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return `mqtt://127.0.0.1:${port}`;
+  }
+
+  function startDevice(config: object): {
+    told: (event: string) => Promise<Record<string, unknown>>;
+    stop: () => Promise<unknown>;
+  } {
+    const path = join(dir, 'device.yaml');
+    writeFileSync(path, JSON.stringify(config));
+    const child = spawn(process.execPath, [built('runtime/main.js'), path, '--events'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const events: Record<string, unknown>[] = [];
+    createInterface(child.stdout).on('line', (line) => events.push(JSON.parse(line) as Record<string, unknown>));
+    const gone = new Promise((resolve) => child.once('close', resolve));
+    return {
+      told: async (event) => {
+        const find = () => events.find((facts) => facts['event'] === event);
+        await expect.poll(find, { timeout: 20_000, message: event }).toBeDefined();
+        return find()!;
+      },
+      stop: () => (child.kill('SIGTERM'), gone),
+    };
+  }
+
+  test('tells on its pages what it does', async () => {
+    const url = await startMosquitto();
+    await installModel(join(dir, 'state'));
+    const device = startDevice({
+      site: 'plant1',
+      device: 'pi7',
+      state_dir: 'state',
+      clock: 'trusted',
+      mqtt: { url },
+      http: { port: 0 },
+      streams: { boiler: { lateness: 0, max: 1000 } },
+      alerts: { threshold: 0.01, ring_minimum: 20 },
+    });
+    const { port } = await device.told('http');
+    const page = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${String(port)}${path}`);
+      return { status: response.status, text: await response.text() };
+    };
+    const metrics = async () => parseExposition((await page('/metrics')).text);
+    await expect.poll(async () => valueOf(await metrics(), 'nd_mqtt_connected'), { timeout: 20_000 }).toBe(1);
+    expect(await page('/healthz')).toMatchObject({ status: 200 });
+    expect(await page('/readyz')).toMatchObject({ status: 200 });
+    expect(JSON.parse((await page('/version')).text)).toMatchObject({
+      node: process.versions.node,
+      arch: process.arch,
+    });
+
+    const { default: mqtt } = await import('mqtt');
+    const sensor = await mqtt.connectAsync(url);
+    onTestFinished(() => sensor.endAsync(true));
+    const startMs = Math.floor(Date.now() / minute) * minute - 100 * minute;
+    const send = (at: number, value: number) =>
+      sensor.publishAsync(
+        'neuro-divergent/plant1/pi7/in/boiler',
+        JSON.stringify({ ts: startMs + at * minute, value }),
+        { qos: 1 },
+      );
+    for (let at = 0; at < 50; at++) await send(at, 20 + (at % length) + ((at * 7919) % 13) / 50);
+    await send(49, 21);
+    await send(50, 2000); // out of range: an alert
+    await send(51, 20);
+    await sensor.publishAsync('neuro-divergent/plant1/pi7/in/nobody', '1', { qos: 1 });
+    await expect.poll(async () => valueOf(await metrics(), 'nd_rejected_total', { code: 'unknown_stream' })).toBe(1);
+
+    await expect.poll(async () => valueOf(await metrics(), 'nd_outbox_bytes')).toBe(0);
+    const seen = await metrics();
+    const read = (name: string, labels: Record<string, string> = {}): number | undefined => valueOf(seen, name, labels);
+    expect({
+      taken: read('nd_mqtt_messages_total', { direction: 'in', class: 'in' }),
+      outOfRange: read('nd_rejected_total', { code: 'out_of_range' }),
+      rejected: read('nd_samples_total', { result: 'rejected' }),
+      opened: read('nd_alerts_total', { kind: 'sensor_range', event: 'opened' }),
+      model: read('nd_model_info', { line: 'heat', release: '1', slot: 'a', precision: 'fp32' }),
+      written: read('nd_db_bytes')! > 4096,
+      synced: read('nd_clock_synced'),
+      errors: seen.get('nd_db_errors_total')!.series,
+      idle: read('nd_update_state', { state: 'idle' }),
+    }).toEqual({
+      taken: 54,
+      outOfRange: 1,
+      rejected: 2,
+      opened: 1,
+      model: 1,
+      written: true,
+      synced: 1,
+      errors: [],
+      idle: 1,
+    });
+    const issued = read('nd_forecasts_total', { result: 'issued' })!;
+    expect(issued).toBeGreaterThan(40);
+    expect(read('nd_inference_seconds_count', { model: 'boiler-naive@1', slot: 'a' })).toBe(issued);
+    expect(read('nd_ingest_seconds_count')).toBeGreaterThan(40);
+    expect(read('nd_mqtt_messages_total', { direction: 'out', class: 'forecast' })).toBe(issued);
+    expect(read('nd_forecast_age_seconds', { stream: 'boiler' })).toBeGreaterThan(0);
+    expect(read('nd_forecast_abs_error', { stream: 'boiler' })).toBeGreaterThan(0);
+    expect(read('nd_forecast_abs_error', { stream: 'boiler' })).toBeLessThan(0.3);
+    expect(read('nd_interval_coverage_ratio', { stream: 'boiler' })).toBeGreaterThan(0.5);
+    expect(read('nd_drift_score', { stream: 'boiler' })).toBeLessThan(0.5);
+    expect(read('process_cpu_seconds_total')).toBeGreaterThan(0);
+    await device.stop();
+  });
+
+  test('runs when another program has its port', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as AddressInfo;
+    const config = {
+      site: 'plant1',
+      device: 'pi7',
+      state_dir: 'state',
+      mqtt: { url: await startMosquitto() },
+      http: { port },
+    };
+    const device = startDevice(config);
+    expect(await device.told('http-failed')).toMatchObject({ reason: 'address_in_use', port });
+    await device.told('link');
+    expect(await device.stop()).toBe(0);
+  });
 });
