@@ -29,7 +29,7 @@ const tails = {
 export type TopicKind = keyof typeof tails;
 
 /** What a message is about, by the first segment behind the device's name; `other` for sensors and software with topics of their own. */
-export const messageClasses = [
+const messageClasses = [
   'status',
   'info',
   'health',
@@ -44,6 +44,7 @@ export const messageClasses = [
   'other',
 ] as const;
 export type MessageClass = (typeof messageClasses)[number];
+const knownClasses = new Set<string>(messageClasses);
 
 /** All topics of one device. Throws `ND_CONFIG_OUT_OF_RANGE` for a name that is no segment. */
 export function createTopics(name: DeviceName) {
@@ -66,8 +67,11 @@ export function createTopics(name: DeviceName) {
     streamOf: (topic: string): string | undefined =>
       topic.startsWith(inputs) ? topic.slice(inputs.length) : undefined,
     classOf(topic: string): MessageClass {
-      const first = topic.startsWith(`${prefix}/`) ? topic.slice(prefix.length + 1).split('/', 1)[0] : undefined;
-      return messageClasses.find((name) => name === first) ?? 'other';
+      if (!topic.startsWith(`${prefix}/`)) return 'other';
+      const from = prefix.length + 1;
+      const until = topic.indexOf('/', from);
+      const first = topic.slice(from, until < 0 ? undefined : until);
+      return knownClasses.has(first) ? (first as MessageClass) : 'other';
     },
     forecast: under('forecast', 'stream'),
     score: under('score', 'stream'),

@@ -262,6 +262,13 @@ describe('whoever misuses them', () => {
   });
 });
 
+test('a device that lives in memory, as its disk was full when it started, is not well', async () => {
+  const { ask, listening, store } = await serve();
+  await listening();
+  Object.assign(store, { start: 'full' });
+  expect(await ask('/healthz')).toMatchObject({ status: 503, body: '{"ok":false,"loop":true,"database":false}\n' });
+});
+
 test('a page that cannot be made is answered with 500 and told, and the others go on', async () => {
   const { ask, listening, probe, last, metrics } = await serve();
   await listening();
