@@ -24,6 +24,7 @@ import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
+import type { Conditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
@@ -33,10 +34,10 @@ import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
-import { count, createMetrics } from './metrics.js';
+import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
-import type { OutboxMessage } from './outbox.js';
+import type { Outbox, OutboxMessage } from './outbox.js';
 import { createPauses } from './pause.js';
 import type { Ports } from './ports.js';
 import { startsSafe } from './safe.js';
@@ -45,12 +46,20 @@ import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
 import { isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
-import type { Active } from './update.js';
+import type { Active, Updater } from './update.js';
 
 /** For those that look at a device from inside its process. */
 export interface Probe {
+  readonly config: DeviceConfig;
+  readonly ports: Ports;
   readonly metrics: Metrics;
   readonly lanes: ReadonlyMap<string, Lane>;
+  readonly detectors: ReadonlyMap<string, Detector>;
+  readonly conditions: Conditions;
+  readonly models: ReadonlyMap<string, Active>;
+  readonly outbox: Outbox;
+  readonly updater: Updater;
+  readonly link: MqttLink;
 }
 
 /** What a message brought and what came of it, judged but not yet on disk. */
@@ -185,7 +194,7 @@ export async function runDevice(
   if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
-  link = await ports.connect({
+  const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
@@ -198,7 +207,9 @@ export async function runDevice(
     commit: orBreakdown(flush),
     onLink,
   });
-  onReady?.({ metrics, lanes });
+  link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
+  const probe: Probe = { config, ports, metrics, lanes, detectors, conditions, models, outbox, updater, link };
+  onReady?.(probe);
   tell('running', { boot });
   supervisor.say('ready');
   if (store.start === 'full') noteDisk(DISK_FULL);
@@ -219,6 +230,8 @@ export async function runDevice(
     measureLag(),
     ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
+  // Not before the first forecast, which need not wait for it.
+  if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
     await link.close();
@@ -240,6 +253,7 @@ export async function runDevice(
 
   function receive(message: MqttMessage): void {
     const { topic, payload } = message;
+    count(metrics.messages, `in ${topics.classOf(topic)}`);
     const name = topics.streamOf(topic);
     if (name !== undefined) return readInto(name, message);
     if (topic === topics.desired) return updater.offer(payload);
@@ -415,7 +429,7 @@ export async function runDevice(
     const { line } = lane.settings.active;
     for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
       if (failed !== undefined) metrics.forecasts.failed++;
-      if (forecast !== undefined) metrics.inference.add(inferenceMs);
+      if (forecast !== undefined) metrics.inference(lane.settings.active).add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
       if (surprise !== undefined)
         publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
@@ -460,9 +474,9 @@ export async function runDevice(
     };
     if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
       noteDisk(undefined);
-    for (const { stream, alert } of alerts) {
+    for (const { stream, alert, kind } of alerts) {
       const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, change);
+      count(metrics.alerts, `${kind} ${severity} ${change}`);
       tell('alert', { stream, change, severity, started, ended, reason });
     }
   }
@@ -474,7 +488,7 @@ export async function runDevice(
       storedMs = clock.monotonicMs();
       return true;
     } catch (error) {
-      metrics.databaseErrors++;
+      count(metrics.databaseErrors, sqliteWord(error));
       if (isDamage(error)) {
         breakdown.abort(error);
         throw error;
@@ -542,8 +556,8 @@ export async function runDevice(
   /** After each connect, in this order, since brokers lose retained messages when they are killed. */
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
+    if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
-    metrics.reconnects++;
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();

@@ -47,10 +47,11 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
   const read = readWire(deviceConfigSchema, value);
   const config = read.ok ? read.value : parseConfig(value, `${path}:${await lineOf(text, read.findings[0]!.path)}`);
   const from = (file: string): string => resolve(dirname(path), file);
-  const { mqtt, repository } = config;
+  const { mqtt, repository, http } = config;
   return {
     ...config,
     stateDir: from(config.stateDir),
+    http: { ...http, ...(http.tokenFile !== undefined && { tokenFile: from(http.tokenFile) }) },
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
     mqtt: {
       ...mqtt,
