@@ -44,7 +44,7 @@ import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
 import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
-import { isDamage, isFull } from './store.js';
+import { damaged, isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active, Updater } from './update.js';
 
@@ -84,6 +84,7 @@ const STALE_CHECK_MS = 5000;
 /** Readings of no more than five seconds are lost with the power. */
 const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
+const CHECK_MS = 7 * 86_400_000;
 const RESERVE_MS = 60_000;
 /** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
 const LATE_MS = 5000;
@@ -225,7 +226,7 @@ export async function runDevice(
       endStale();
       findSilent();
     }),
-    every(PRUNE_MS, prune),
+    every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),
     measureLag(),
     ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
@@ -696,6 +697,16 @@ export async function runDevice(
   ): void {
     const alert = watching.end('stale', watching.closedUntilMs, reason);
     if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
+  }
+
+  function tidy(): void {
+    prune();
+    if (!clock.synced()) return;
+    const checkedMs = Number(store.get('checked')?.toString() ?? 0);
+    if (clock.now() - checkedMs < CHECK_MS) return;
+    commit(() => store.put('checked', String(clock.now())));
+    if (checkedMs > 0)
+      void store.findDamage().then((damage) => damage !== undefined && breakdown.abort(damaged(damage)));
   }
 
   function prune(): void {
