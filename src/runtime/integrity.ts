@@ -12,7 +12,7 @@ export function findDamage(path: string, modulePath = fileURLToPath(import.meta.
     const child = fork(modulePath, ['--integrity', path], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS);
     let found: string | undefined;
-    child.once('message', (damage) => (found = String(damage)));
+    child.once('message', (damage) => (found = damage as string));
     child.once('error', () => resolve(undefined));
     child.once('exit', () => {
       clearTimeout(timer);
