@@ -106,9 +106,9 @@ export function createHome(config: DeviceConfig, store: Store): Home {
     report(link, { models }) {
       if (topic === undefined || link?.online !== true) return;
       const lines = models.map(({ line, state, slot, release, previous }) => {
-        const refused = state === 'failed' || state === 'rolled_back';
+        const unheard = state === 'failed' || state === 'rolled_back' || state === 'shadow';
         const running = slot === null ? null : runs(state) ? release : previous;
-        return { line, running, latest: refused ? running : release, busy: !refused && !runs(state) };
+        return { line, running, latest: unheard ? running : release, busy: !unheard && !runs(state) };
       });
       const versions = (of: 'running' | 'latest'): string =>
         lines.map((one) => `${one.line}@${one[of] ?? 'none'}`).join(', ') || 'none';
