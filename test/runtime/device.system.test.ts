@@ -95,7 +95,7 @@ beforeAll(async () => {
   await release(7, model(0), 1, {
     calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1].map(() => 1e-5) },
   });
-  await release(8, model(0.1), 1.1);
+  await release(8, model(0), 1);
   await release(9, model(50), 51, {
     calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1].map(() => 60) },
   });
