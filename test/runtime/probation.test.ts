@@ -17,7 +17,7 @@ import type { Evidence, Tally } from '../../src/runtime/probation.js';
 import type { Step } from '../../src/runtime/lane.js';
 
 const names = Object.keys(newTally) as (keyof Tally)[];
-const sum = (seen: readonly Evidence[]): Tally => seen.reduce(addEvidence, newTally) as Tally;
+const sum = (seen: readonly Evidence[]): Tally => seen.reduce<Tally>(addEvidence, newTally);
 const times = (count: number, evidence: Evidence): Evidence[] => Array.from({ length: count }, () => evidence);
 const budget = { p95Ms: 10, rssMb: 50 };
 const run = (inferenceMs: number, grownMb = 0) => ({
