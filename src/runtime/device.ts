@@ -24,6 +24,7 @@ import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
+import type { Conditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import type { Forecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
@@ -34,23 +35,34 @@ import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
-import { count, createMetrics } from './metrics.js';
+import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
-import type { OutboxMessage } from './outbox.js';
+import type { Outbox, OutboxMessage } from './outbox.js';
+import { createPauses } from './pause.js';
 import type { Ports } from './ports.js';
 import { stepEvidence } from './probation.js';
 import { createShadows } from './shadow.js';
+import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
 import { readingFlag } from './readings.js';
+import { snapshotOf } from './snapshot.js';
 import { isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
-import type { Active } from './update.js';
+import type { Active, Updater } from './update.js';
 
 /** For those that look at a device from inside its process. */
 export interface Probe {
+  readonly config: DeviceConfig;
+  readonly ports: Ports;
   readonly metrics: Metrics;
   readonly lanes: ReadonlyMap<string, Lane>;
+  readonly detectors: ReadonlyMap<string, Detector>;
+  readonly conditions: Conditions;
+  readonly models: ReadonlyMap<string, Active>;
+  readonly outbox: Outbox;
+  readonly updater: Updater;
+  readonly link: MqttLink;
 }
 
 /** What a message brought and what came of it, judged but not yet on disk. */
@@ -76,6 +88,9 @@ const STALE_CHECK_MS = 5000;
 const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
 const RESERVE_MS = 60_000;
+/** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
+const LATE_MS = 5000;
+const UNSTORED_MS = 30_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
 const MIN_SILENCE_MS = 60_000;
 const HOME_SPREAD_MS = 10_000;
@@ -93,12 +108,14 @@ export async function runDevice(
   stopSignal: AbortSignal,
   onReady?: (probe: Probe) => void,
 ): Promise<void> {
-  const { clock, store, machine, tell } = ports;
+  const { clock, store, machine, tell, supervisor } = ports;
   const topics = createTopics(config);
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
   const conditions = createConditions(config, store, ports.newId);
-  const home = createHome(config, store);
+  const safe = startsSafe(store, clock);
+  const home = createHome(safe ? { ...config, homeAssistant: null } : config, store);
+  const pauses = createPauses(store, clock);
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
@@ -119,6 +136,7 @@ export async function runDevice(
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
+  let storedMs = clock.monotonicMs();
   let someHeld = true; // by the run before, maybe
   let pending: Pending[] = [];
   const breakdown = new AbortController();
@@ -147,6 +165,8 @@ export async function runDevice(
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url,
+    asks: config.repository?.install === 'asked',
+    safe,
     openRepository: ports.openRepository,
     selfTest: ports.selfTest,
     report(reported) {
@@ -164,6 +184,22 @@ export async function runDevice(
       store.put(`silence/${key}`, JSON.stringify({ untilMs, by }));
       return accept({ key, until: untilMs });
     },
+    snapshot: ({ stream, readings }) =>
+      snapshotOf({ lanes, detectors, conditions, pauses, metrics, store }, stream, readings),
+    pause({ stream, minutes, by }) {
+      const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
+      pauses.begin(stream, { until, by });
+      endPaused(`paused by ${by}`);
+      return accept({ until });
+    },
+    resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
+    rollback: ({ line, by }) => updater.rollBack(line, `asked for by ${by}`),
+    'model-install': () => updater.install(),
+    reload: ports.reload,
+    'log-level'({ level }) {
+      ports.setLogLevel(level);
+      return accept({ level });
+    },
   });
 
   for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
@@ -171,9 +207,10 @@ export async function runDevice(
 
   if (store.setAside !== undefined)
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
+  if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
-  link = await ports.connect({
+  const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
@@ -186,8 +223,11 @@ export async function runDevice(
     commit: orBreakdown(flush),
     onLink,
   });
-  onReady?.({ metrics, lanes });
+  link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
+  const probe: Probe = { config, ports, metrics, lanes, detectors, conditions, models, outbox, updater, link };
+  onReady?.(probe);
   tell('running', { boot });
+  supervisor.say('ready');
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
@@ -205,7 +245,10 @@ export async function runDevice(
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
     measureLag(),
+    ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
+  // Not before the first forecast, which need not wait for it.
+  if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
     await link.close();
@@ -227,6 +270,7 @@ export async function runDevice(
 
   function receive(message: MqttMessage): void {
     const { topic, payload } = message;
+    count(metrics.messages, `in ${topics.classOf(topic)}`);
     const name = topics.streamOf(topic);
     if (name !== undefined) return readInto(name, message);
     if (topic === topics.desired) return updater.offer(payload);
@@ -292,9 +336,12 @@ export async function runDevice(
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
       name,
       lane: lanes.get(name),
-      steps: stepAll(lanes.get(name)),
+      steps: stepAll(lanes.get(name), pauses.paused(name)),
     }));
-    const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
+    const watched = [...detectors.values()].map((detector) => ({
+      detector,
+      steps: stepAll(detector, pauses.paused(detector.subject.stream)),
+    }));
     for (const reading of readings) conditions.inspect(reading);
     for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
@@ -320,7 +367,7 @@ export async function runDevice(
         const tookMs = clock.monotonicMs() - began;
         if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(tookMs);
         for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done, tookMs);
-        for (const { name, lane, steps: done } of steps) shadows.follow(name, lane, done);
+        for (const { name, lane, steps: done } of steps) shadows.follow(name, lane, done, pauses.paused(name));
         for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
       },
     });
@@ -339,9 +386,9 @@ export async function runDevice(
     return { stream: stream.name, timeMs, value: value ?? null, flags };
   }
 
-  function stepAll<T>(stepper: { step(): T | undefined } | undefined): T[] {
+  function stepAll<T>(stepper: { step(rests: boolean): T | undefined } | undefined, rests: boolean): T[] {
     const steps: T[] = [];
-    for (let step = stepper?.step(); step !== undefined; step = stepper!.step()) steps.push(step);
+    for (let step = stepper?.step(rests); step !== undefined; step = stepper!.step(rests)) steps.push(step);
     return steps;
   }
 
@@ -404,7 +451,7 @@ export async function runDevice(
       const { bucket, surprise, failed, forecast, inferenceMs } = step;
       const isLate = step === steps.at(-1) && tookMs > series.cadenceMs; // the others are about the past
       if (failed !== undefined) metrics.forecasts.failed++;
-      if (forecast !== undefined) metrics.inference.add(inferenceMs);
+      if (forecast !== undefined) metrics.inference(active).add(inferenceMs);
       if (failed !== undefined || forecast !== undefined)
         updater.observe(
           active.line,
@@ -455,9 +502,9 @@ export async function runDevice(
     };
     if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
       noteDisk(undefined);
-    for (const { stream, alert } of alerts) {
+    for (const { stream, alert, kind } of alerts) {
       const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, change);
+      count(metrics.alerts, `${kind} ${severity} ${change}`);
       tell('alert', { stream, change, severity, started, ended, reason });
     }
   }
@@ -466,9 +513,10 @@ export async function runDevice(
   function attempt(storing: () => void): boolean {
     try {
       storing();
+      storedMs = clock.monotonicMs();
       return true;
     } catch (error) {
-      metrics.databaseErrors++;
+      count(metrics.databaseErrors, sqliteWord(error));
       if (isDamage(error)) {
         breakdown.abort(error);
         throw error;
@@ -544,8 +592,8 @@ export async function runDevice(
   /** After each connect, in this order, since brokers lose retained messages when they are killed. */
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
+    if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
-    metrics.reconnects++;
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();
@@ -605,10 +653,29 @@ export async function runDevice(
   }
 
   function command(message: MqttMessage): void {
-    const reply = commands(message);
-    if (reply === undefined) return;
-    const { topic, payload, correlationData } = reply;
-    void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+    commands(message).then(
+      (reply) => {
+        if (reply === undefined) return;
+        const { topic, payload, correlationData } = reply;
+        void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+      },
+      (error: unknown) => {
+        if (isDamage(error)) breakdown.abort(error);
+        tell('database-error', { detail: (error as Error).message });
+      },
+    );
+  }
+
+  /** Nobody judges any more whether they last. */
+  function endPaused(reason: string): void {
+    for (const [name, lane] of lanes)
+      if (pauses.paused(name)) {
+        endAlert(name, lane, reason, () => storeLane(store, lane, true));
+        conditions.unforeseen(name, clock.now());
+      }
+    for (const [name, detector] of detectors)
+      if (pauses.paused(name)) endAlert(name, detector, reason, () => storeDetector(store, detector, 0, true));
+    raiseFacts();
   }
 
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
@@ -654,13 +721,28 @@ export async function runDevice(
   ): void {
     const silentMs = Math.max(...streams.map((stream) => clock.monotonicMs() - (lastArrivalMs.get(stream) ?? 0)));
     if (silentMs <= Math.max(3 * cadenceMs, MIN_SILENCE_MS)) return;
-    const reason = `no reading for ${Math.round(silentMs / 1000)} s`;
+    endAlert(name, watching, `no reading for ${Math.round(silentMs / 1000)} s`, remember);
+  }
+
+  function endAlert(
+    name: string,
+    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
+    reason: string,
+    remember: () => void,
+  ): void {
     const alert = watching.end('stale', watching.closedUntilMs, reason);
     if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
   }
 
   function prune(): void {
     commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
+  }
+
+  /** A disk that is full is said by an alert, and a restart would not mend it. */
+  function sayAlive(): void {
+    const arrivedMs = Math.max(...lastArrivalMs.values(), -Infinity);
+    const stores = diskFull || storedMs >= arrivedMs - UNSTORED_MS;
+    if (metrics.loopLagMs < LATE_MS && stores) supervisor.say('alive');
   }
 
   async function every(ms: number, work: () => void): Promise<void> {

@@ -6,6 +6,8 @@ import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
 import { firstInterval, measure } from './forecaster.js';
 import type { Forecast, Forecaster, Interval, Meter, Run } from './forecaster.js';
+import { createQuality } from './quality.js';
+import type { Quality } from './quality.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
 import type { PastReading } from './readings.js';
@@ -39,9 +41,13 @@ export interface Lane {
   readonly watch: Watch;
   /** End of the newest closed bucket; -Infinity before the first. */
   readonly closedUntilMs: number;
+  /** Of the newest forecasts; undefined before the first could be judged. */
+  readonly quality: Quality | undefined;
+  /** Monotonic time of the newest forecast; undefined before the first. */
+  readonly forecastMs: number | undefined;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
-  /** Judges and forecasts the next closed bucket; undefined when none has closed. */
-  step(): Step | undefined;
+  /** Judges and forecasts the next closed bucket, unless it rests; undefined when none has closed. */
+  step(rests?: boolean): Step | undefined;
   /**
    * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
    * from at most `learnSteps` buckets and for `budgetMs`. Returns the newest forecast.
@@ -64,6 +70,8 @@ export interface LaneMemory {
   readonly rings: Buffer | undefined;
 }
 
+const noRun: Run = { forecast: undefined, failed: undefined, inferenceMs: 0, grownBytes: 0 };
+
 export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   const { forecaster, meter } = settings;
   const { cadenceMs } = settings.series;
@@ -72,6 +80,8 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   const calibration = createCalibration(horizon, settings.calibration, memory?.rings);
   const expectations = new Map<number, Forecast>();
   const judgedUntilMs = memory?.closedUntilMs ?? -Infinity;
+  const quality = createQuality();
+  let forecastMs: number | undefined;
   let watch = memory?.watch ?? newWatch;
 
   /** What the rehearsal and commands have taken since the last step, which no step has told. */
@@ -79,11 +89,12 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
 
   function forecastNext(): Run {
     const window = series.window();
-    if (window === undefined) return { forecast: undefined, failed: undefined, inferenceMs: 0, grownBytes: 0 };
+    if (window === undefined) return noRun;
     const run = measure(forecaster, window, meter);
     const { forecast } = run;
     grownBytes += run.grownBytes;
     if (forecast === undefined) return run;
+    forecastMs = meter.monotonicMs();
     expectations.set(forecast.startMs, forecast);
     for (const startMs of expectations.keys())
       if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
@@ -108,14 +119,26 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     get watch() {
       return watch;
     },
+    get quality() {
+      return quality.read();
+    },
+    get forecastMs() {
+      return forecastMs;
+    },
     add: (timeMs, value) => series.add(timeMs, value),
-    step() {
+    step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
+      if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...noRun };
       if (bucket.imputed || bucket.startMs < judgedUntilMs)
         return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...forecastStep() }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
+      const next = found.find(({ lead }) => lead === 1);
+      if (next !== undefined) {
+        const promised = expectations.get(bucket.startMs)!.coverage !== null;
+        quality.add(bucket.value - next.expected, promised ? next.score <= calibration.stretch(1) : undefined);
+      }
       const judged = judge(
         watch,
         {

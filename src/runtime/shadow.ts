@@ -31,8 +31,11 @@ export interface Shadows {
   start(active: Active): Promise<void>;
   end(line: string): void;
   add(stream: string, timeMs: number, value: number | undefined): void;
-  /** Closes the buckets that the running model has closed: `steps` is what it made of them. Nothing is computed before `run` finds time. */
-  follow(stream: string, lane: Lane | undefined, steps: readonly Step[]): void;
+  /**
+   * Closes the buckets that the running model has closed: `steps` is what it made of them. Nothing is computed before `run`
+   * finds time, nor while the stream rests.
+   */
+  follow(stream: string, lane: Lane | undefined, steps: readonly Step[], rests?: boolean): void;
   /** Forecasts until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -121,7 +124,7 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
     add(stream, timeMs, value) {
       for (const { followers } of shadows.values()) followers.get(stream)?.series.add(timeMs, value);
     },
-    follow(stream, lane, steps) {
+    follow(stream, lane, steps, rests = false) {
       for (const shadow of [...shadows.values()]) {
         const { active, followers } = shadow;
         const follower = followers.get(stream);
@@ -133,7 +136,7 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (!bucket.imputed) seen.push(compare(bucket, pairs, cadenceMs, active.manifest.horizon, lane));
           const window = series.window();
-          if (window === undefined) continue;
+          if (window === undefined || rests) continue;
           if (follower.waiting !== undefined) seen.push({ skipped: 1 });
           follower.waiting = { window, beside: beside.get(window.nextMs) };
           queue.set(follower, shadow);

@@ -53,6 +53,8 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   // An offer was refused while the model before it was, and is, on probation.
   ['failed', 'proven', 'committed'],
   ['failed', 'disproven', 'rolling_back'],
+  // By command.
+  ['committed', 'disproven', 'rolling_back'],
   ['rolling_back', 'restored', 'rolled_back'],
 
   // Killed on the way: the retained desired state comes again and everything before activation is simply repeated.

@@ -89,6 +89,10 @@ export interface UpdaterOptions {
   readonly runtimeVersion: string;
   readonly able: Able;
   readonly repositoryUrl: string | undefined;
+  /** What is desired waits for `install`. */
+  readonly asks: boolean;
+  /** Nothing that is on probation is brought up. */
+  readonly safe: boolean;
   readonly store: Store;
   readonly slots: Slots;
   readonly clock: Clock;
@@ -113,6 +117,10 @@ export interface Updater {
   run(signal: AbortSignal): Promise<void>;
   /** What a release has shown, as long as it is a candidate or a shadow; a failure ends that. */
   observe(line: string, release: number, evidence: Evidence, failure?: string): void;
+  /** Takes what waits to be asked for. */
+  install(): Outcome<object, 'not_possible'>;
+  /** The model before serves again. */
+  rollBack(line: string, detail: string): Outcome<object, 'not_possible'>;
   reported(): ReportedPayload;
 }
 
@@ -123,6 +131,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let appliedText = store.get('desired/applied')?.toString();
   let refused: ReportedPayload['refused'] = null;
   let offered: Uint8Array | undefined;
+  let waiting: Uint8Array | undefined;
+  let installing = false;
   let rolling = Promise.resolve();
   const unsaved = new Map<string, { steps: number; sinceMs: number }>();
   let wake = (): void => undefined;
@@ -220,6 +230,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (probation.failure !== undefined) rolling = rolling.then(() => rollBack(line, probation.failure!));
     else if (probation.forecasts <= 0 && clock.now() >= probation.untilMs)
       move(line, 'proven', { release, floor: Math.max(floor, release), code: null, detail: null, candidate: null });
+    else return;
+    offered ??= waiting;
+    wake();
   }
 
   /** Reads the bundle in a slot; undefined when it is damaged or not for this machine. */
@@ -247,15 +260,18 @@ export function createUpdater(options: UpdaterOptions): Updater {
     }
   }
 
-  async function rollBack(line: string, detail: string): Promise<void> {
+  /** `code` is null when somebody wished it. */
+  async function rollBack(line: string, detail: string, code: UpdateReason | null = 'self_test_failed'): Promise<void> {
     const { candidate, state } = recordOf(line);
     if (nextState(state, 'disproven') === undefined && state !== 'rolling_back') return; // it is gone already
-    const previous = candidate?.previous ?? null;
-    count(options.metrics.updates.failed, 'self_test_failed');
+    const from = candidate ?? slots.pointer(line);
+    const previous = from?.previous ?? null;
+    if (code !== null) count(options.metrics.updates.failed, code);
     move(line, 'disproven', {
-      code: 'self_test_failed',
+      code,
       detail: detail.slice(0, 500),
-      ...(candidate !== null && { release: candidate.release }),
+      ...(from !== undefined && { release: from.release }),
+      candidate: from ?? null,
     });
     slots.point(line, previous && { ...previous, previous: null });
     if (previous === null || !(await bringUp(line, { ...previous, previous: null }))) options.deactivate(line);
@@ -273,14 +289,15 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** Loads what the record calls a shadow. It never disturbs what runs. */
-  async function bringUpShadow(line: string): Promise<Outcome<undefined>> {
+  async function bringUpShadow(line: string): Promise<Outcome<'done'>> {
     const { shadow, crashes } = recordOf(line);
+    if (options.safe) return refuse('self_test_failed', 'several unclean ends');
     if (crashes >= MAX_CRASHES) return refuse('self_test_failed', `${crashes} unclean ends since it began`);
     const active = shadow === null ? undefined : activeOf(line, shadow);
     if (active === undefined) return refuse('self_test_failed', 'the slot does not hold it any more');
     try {
       await options.shadows.start(active);
-      return accept(undefined);
+      return accept('done');
     } catch (error) {
       if (isDamage(error)) throw error;
       return refuse('self_test_failed', (error as Error).message);
@@ -288,11 +305,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** A shadow is wanted in the place of what it has run beside: it lies in its slot, and what is known of it decides. */
-  async function choose(
-    shadow: Pointer,
-    streams: readonly string[],
-    wanted: DesiredModel,
-  ): Promise<Outcome<undefined>> {
+  async function choose(shadow: Pointer, streams: readonly string[], wanted: DesiredModel): Promise<Outcome<'done'>> {
     const { line } = wanted;
     const tally = recordOf(line).tally ?? newTally;
     const wrong = disproof(tally);
@@ -302,7 +315,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
     move(line, 'chosen', { candidate, shadow: null, tally: afterShadow(tally), probation });
     await activate(line, candidate);
-    return accept(undefined);
+    return accept('done');
   }
 
   /** Ends the shadow that is named; without one, the line. */
@@ -318,11 +331,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The checks and steps for one model of a verified desired state. */
-  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<undefined>> {
+  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
     const { line, release, mode } = wanted;
     if (mode === 'stop') {
       stop(wanted);
-      return accept(undefined);
+      return accept('done');
     }
     const running = slots.pointer(line);
     const { shadow, candidate: onProbation } = recordOf(line);
@@ -334,16 +347,21 @@ export function createUpdater(options: UpdaterOptions): Updater {
       return refuse('unsupported', `release ${release} is the one that runs: it cannot be its own shadow`);
     if (known && streams !== undefined) {
       if (mode === 'active' && known === shadow) {
+        if (options.asks && !installing) return accept('waits');
         const chosen = await choose(shadow, streams, wanted);
         if (!chosen.ok) refuseLine(line, chosen);
         return chosen;
       }
-      if (String(streams) === String(known.streams)) return accept(undefined);
+      if (String(streams) === String(known.streams)) return accept('done');
     }
 
     options.shadows.end(line); // the offer takes its place
     const forgotten = { code: null, detail: null, metrics: {}, shadow: null };
     move(line, 'offer', { ...forgotten, release, ...(onProbation === null && { tally: null }) });
+    if (options.asks && !installing) {
+      if (onProbation !== null) move(line, 'resume', { release: onProbation.release }); // it is proven first
+      return accept('waits');
+    }
     const outcome = await fetchAndTest(wanted, client, running);
     if (!outcome.ok) {
       refuseLine(line, outcome);
@@ -356,6 +374,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
     // What is not proven makes room; what is proven is never written over.
     const unproven = recordOf(line).candidate !== null && now?.previous ? now : undefined;
     const slot = unproven?.slot ?? otherSlot(now?.slot);
+    // A shadow lies where the predecessor of the running model lay: there is none to go back to any more.
+    if (mode === 'shadow' && now !== undefined) slots.point(line, { ...now, previous: null });
     slots.install(line, slot);
     const candidate: Pointer = {
       slot,
@@ -374,7 +394,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
     move(line, 'passed', { ...fresh, candidate, probation });
     await activate(line, candidate);
-    return accept(undefined);
+    return accept('done');
   }
 
   async function fetchAndTest(
@@ -421,7 +441,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The whole desired state, whose signature is checked first. */
-  async function apply(bytes: Uint8Array): Promise<Outcome<undefined>> {
+  async function apply(bytes: Uint8Array): Promise<Outcome<'done' | 'waits'>> {
     if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
     const client = await options.openRepository(options.repositoryUrl);
     const fresh = await client.refresh();
@@ -439,10 +459,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       store.put('desired/seq', String(seqSeen));
       store.put('desired/digest', digest);
     }, 'full');
-    let worst: Outcome<undefined> = accept(undefined);
+    let worst: Outcome<'done' | 'waits'> = accept('done');
     for (const model of desired.value.models) {
       const outcome = await applyModel(model, client);
-      if (!outcome.ok && (worst.ok || passing.has(outcome.reason))) worst = outcome;
+      if (outcome.ok ? worst.ok && outcome.value === 'waits' : worst.ok || passing.has(outcome.reason)) worst = outcome;
     }
     return worst;
   }
@@ -474,8 +494,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
     if (candidate !== null) move(line, 'resume', { release: candidate.release });
     move(line, 'restart');
-    if (state === 'rolling_back' || (candidate !== null && recordOf(line).crashes >= MAX_CRASHES))
-      return rollBack(line, recordOf(line).detail ?? `${recordOf(line).crashes} unclean ends since activation`);
+    const { crashes, detail } = recordOf(line);
+    if (state === 'rolling_back' || (candidate !== null && (options.safe || crashes >= MAX_CRASHES))) {
+      const cause = options.safe ? 'several unclean ends' : `${crashes} unclean ends since activation`;
+      return rollBack(line, detail ?? cause);
+    }
     if (state === 'activating' && candidate !== null) return activate(line, candidate);
     const pointer = slots.pointer(line);
     if (pointer === undefined || (await bringUp(line, pointer))) return;
@@ -502,9 +525,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
     const again = refusal !== null && passing.has(refusal.code);
-    if (!again) appliedText = text;
+    waiting = attempt.ok && attempt.value === 'waits' ? bytes : undefined;
+    const ended = !again && waiting === undefined;
+    if (!again) installing = false;
+    if (ended) appliedText = text;
     store.write(() => {
-      if (!again) store.put('desired/applied', text);
+      if (ended) store.put('desired/applied', text);
       options.report(reported());
     }, 'full');
     if (refusal !== null) options.tell('update-refused', { code: refusal.code, detail: refusal.detail });
@@ -520,13 +546,28 @@ export function createUpdater(options: UpdaterOptions): Updater {
           records.set(line, { ...recordOf(line), ...(JSON.parse(stored.toString()) as LineRecord) });
         else records.set(line, { ...recordOf(line), release: slots.pointer(line)?.release ?? null });
         await resume(line);
-        const shadowed = recordOf(line).shadow === null ? accept(undefined) : await bringUpShadow(line);
+        const shadowed = recordOf(line).shadow === null ? accept('done') : await bringUpShadow(line);
         if (!shadowed.ok) refuseLine(line, shadowed);
       }
     },
     offer(bytes) {
       offered = bytes;
       wake();
+    },
+    install() {
+      if (waiting === undefined) return refuse('not_possible', 'no model waits to be installed');
+      installing = true;
+      offered = waiting;
+      wake();
+      return accept({ models: reported().models.flatMap(({ line, state, release }) => (state === 'offered' ? [{ line, release }] : [])) }); // prettier-ignore
+    },
+    rollBack(line, detail) {
+      const { state, candidate } = recordOf(line);
+      const previous = candidate === null ? slots.pointer(line)?.previous : candidate.previous;
+      if (nextState(state, 'disproven') === undefined || !previous)
+        return refuse('not_possible', `“${line}” has no model before to go back to`);
+      rolling = rolling.then(() => rollBack(line, detail, null));
+      return accept({ line, release: previous.release });
     },
     async run(signal) {
       let attempt = 0;
