@@ -26,6 +26,7 @@ import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
 import type { Conditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
+import type { Forecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import { createMapper } from './mapper.js';
@@ -40,6 +41,8 @@ import { createOutbox } from './outbox.js';
 import type { Outbox, OutboxMessage } from './outbox.js';
 import { createPauses } from './pause.js';
 import type { Ports } from './ports.js';
+import { stepEvidence } from './probation.js';
+import { createShadows } from './shadow.js';
 import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
 import { readingFlag } from './readings.js';
@@ -94,6 +97,8 @@ const MIN_SILENCE_MS = 60_000;
 const HOME_SPREAD_MS = 10_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
+/** The model may be slower than its self-test was, by accident or not. */
+const LEARN_LIMIT_MS = 2 * LEARN_BUDGET_MS;
 /** Rings of scores are stored every so many steps; a kill loses at most these. */
 const RING_STEPS = 50;
 
@@ -138,6 +143,16 @@ export async function runDevice(
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
+  const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
+  const shadows = createShadows({
+    store,
+    clock,
+    meter,
+    load,
+    flush,
+    admit: (stream) => ingest.admit(stream),
+    observe: (...seen) => updater.observe(...seen),
+  });
   const updater = createUpdater({
     ...config,
     store,
@@ -146,6 +161,7 @@ export async function runDevice(
     tell,
     activate,
     deactivate,
+    shadows,
     slots: openSlots(config.stateDir),
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
@@ -219,6 +235,7 @@ export async function runDevice(
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
+    shadows.run(signal),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
     every(STALE_CHECK_MS, () => {
@@ -318,6 +335,7 @@ export async function runDevice(
   function take(readings: readonly NewReading[], began: number, also?: () => void): void {
     const stored = readings.map(addToLane);
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
+      name,
       lane: lanes.get(name),
       steps: stepAll(lanes.get(name), pauses.paused(name)),
     }));
@@ -347,8 +365,10 @@ export async function runDevice(
         ...(also === undefined ? [] : [also]),
       ],
       report() {
-        if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
-        for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
+        const tookMs = clock.monotonicMs() - began;
+        if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(tookMs);
+        for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done, tookMs);
+        for (const { name, lane, steps: done } of steps) shadows.follow(name, lane, done, pauses.paused(name));
         for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
       },
     });
@@ -358,6 +378,7 @@ export async function runDevice(
   function addToLane({ stream, timeMs, value, timeSource }: NewReading): StoredReading {
     lastArrivalMs.set(stream.name, clock.monotonicMs());
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
+    shadows.add(stream.name, timeMs, value);
     metrics.samples[late ? 'late' : 'stored']++;
     if (value === undefined) metrics.samples.missing++;
     for (const detector of detectors.values())
@@ -425,13 +446,20 @@ export async function runDevice(
   }
 
   /** What need not survive: scores, and the updater's probation. */
-  function report(lane: Lane, steps: readonly Step[]): void {
-    const { subject, series } = lane.settings;
-    const { line } = lane.settings.active;
-    for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
+  function report(lane: Lane, steps: readonly Step[], tookMs: number): void {
+    const { subject, series, active } = lane.settings;
+    for (const step of steps) {
+      const { bucket, surprise, failed, forecast, inferenceMs } = step;
+      const isLate = step === steps.at(-1) && tookMs > series.cadenceMs; // the others are about the past
       if (failed !== undefined) metrics.forecasts.failed++;
-      if (forecast !== undefined) metrics.inference(lane.settings.active).add(inferenceMs);
-      if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
+      if (forecast !== undefined) metrics.inference(active).add(inferenceMs);
+      if (failed !== undefined || forecast !== undefined)
+        updater.observe(
+          active.line,
+          active.pointer.release,
+          stepEvidence(step, active.manifest.budget, isLate),
+          failed,
+        );
       if (surprise !== undefined)
         publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
     }
@@ -513,10 +541,14 @@ export async function runDevice(
     raiseFacts();
   }
 
+  async function load(active: Active): Promise<Forecaster> {
+    engine ??= await ports.engine();
+    return createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+  }
+
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
   async function activate(active: Active): Promise<void> {
-    engine ??= await ports.engine();
-    const forecaster = await createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+    const forecaster = await load(active);
     deactivate(active.line);
     models.set(active.line, active);
     for (const name of active.pointer.streams) {
@@ -524,14 +556,18 @@ export async function runDevice(
       const { lane, readings, continued } = bindLane({
         config,
         store,
-        clock,
+        meter: active.isProven ? { ...meter, peakBytes: () => 0 } : meter, // to ask takes as long as a small model
         active,
         forecaster,
         stream,
         newId: ports.newId,
       });
       const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
-      const forecast = lane.rehearse(readings, continued ? 0 : Math.min(affordable, config.alerts.ringSize));
+      const forecast = lane.rehearse(
+        readings,
+        continued ? 0 : Math.min(affordable, config.alerts.ringSize),
+        LEARN_LIMIT_MS,
+      );
       lanes.set(name, lane);
       lastArrivalMs.set(name, clock.monotonicMs());
       commit(() => {
@@ -748,6 +784,7 @@ export async function runDevice(
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     for (const { settings } of lanes.values()) settings.forecaster.close();
+    shadows.close();
     tell('stopped', { boot });
   }
 }

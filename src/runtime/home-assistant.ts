@@ -106,10 +106,10 @@ export function createHome(config: DeviceConfig, store: Store): Home {
     report(link, { models }) {
       if (topic === undefined || link?.online !== true) return;
       const lines = models.map(({ line, state, slot, release, previous }) => {
-        const refused = state === 'failed' || state === 'rolled_back';
+        const unheard = state === 'failed' || state === 'rolled_back' || state === 'shadow';
         const running = slot === null ? null : runs(state) ? release : previous;
-        const busy = !refused && !runs(state) && state !== 'offered'; // that may wait to be asked for
-        return { line, running, latest: refused ? running : release, busy };
+        const busy = !unheard && !runs(state) && state !== 'offered'; // that may wait to be asked for
+        return { line, running, latest: unheard ? running : release, busy };
       });
       const versions = (of: 'running' | 'latest'): string =>
         lines.map((one) => `${one.line}@${one[of] ?? 'none'}`).join(', ') || 'none';

@@ -4,7 +4,8 @@ import { endAlert, judge, newWatch } from './anomaly.js';
 import type { AlertRules, Subject, Watch } from './anomaly.js';
 import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
-import type { Forecast, Forecaster } from './forecaster.js';
+import { firstInterval, measure } from './forecaster.js';
+import type { Forecast, Forecaster, Interval, Meter, Run } from './forecaster.js';
 import { createQuality } from './quality.js';
 import type { Quality } from './quality.js';
 import { createSeries } from './series.js';
@@ -17,8 +18,8 @@ export interface LaneSettings {
   /** The bundle that serves, and where it lies. */
   readonly active: Active;
   readonly forecaster: Forecaster;
-  /** For the time an inference took. */
-  readonly monotonicMs: () => number;
+  /** For what an inference took. */
+  readonly meter: Meter;
   readonly series: SeriesSettings;
   readonly calibration: CalibrationSettings;
   readonly rules: AlertRules;
@@ -26,15 +27,13 @@ export interface LaneSettings {
   readonly unit: string | null;
 }
 
-/** What one closed bucket led to. */
-export interface Step {
+/** What one closed bucket led to. The forecast is also undefined while the window is short. */
+export interface Step extends Run {
   readonly bucket: Bucket;
   readonly surprise: Surprise | undefined;
   readonly alert: AlertPayload | undefined;
-  /** Undefined while the window is short, or when the model failed. */
-  readonly forecast: Forecast | undefined;
-  readonly failed: string | undefined;
-  readonly inferenceMs: number;
+  /** Did the bundle's own interval hold the value? Undefined when none was at hand, and during an alert, which says nothing of the model. */
+  readonly interval: Interval | undefined;
 }
 
 export interface Lane {
@@ -51,9 +50,9 @@ export interface Lane {
   step(rests?: boolean): Step | undefined;
   /**
    * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
-   * from at most `learnSteps` buckets. Returns the newest forecast.
+   * from at most `learnSteps` buckets and for `budgetMs`. Returns the newest forecast.
    */
-  rehearse(readings: readonly PastReading[], learnSteps: number): Forecast | undefined;
+  rehearse(readings: readonly PastReading[], learnSteps: number, budgetMs: number): Forecast | undefined;
   /** From what is known now; undefined while the window is short, or when the model fails. */
   forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
   /** Ends an open alert; undefined when there is none. */
@@ -71,8 +70,10 @@ export interface LaneMemory {
   readonly rings: Buffer | undefined;
 }
 
+const noRun: Run = { forecast: undefined, failed: undefined, inferenceMs: 0, grownBytes: 0 };
+
 export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
-  const { forecaster, monotonicMs } = settings;
+  const { forecaster, meter } = settings;
   const { cadenceMs } = settings.series;
   const { horizon } = forecaster.manifest;
   const series = createSeries(settings.series);
@@ -83,23 +84,28 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   let forecastMs: number | undefined;
   let watch = memory?.watch ?? newWatch;
 
-  function forecastNext(): Pick<Step, 'forecast' | 'failed' | 'inferenceMs'> {
+  /** What the rehearsal and commands have taken since the last step, which no step has told. */
+  let grownBytes = 0;
+
+  function forecastNext(): Run {
     const window = series.window();
-    if (window === undefined) return { forecast: undefined, failed: undefined, inferenceMs: 0 };
-    const began = monotonicMs();
-    try {
-      const forecast = forecaster.forecast(window);
-      const inferenceMs = monotonicMs() - began;
-      if (forecast === undefined)
-        return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
-      forecastMs = began;
-      expectations.set(forecast.startMs, forecast);
-      for (const startMs of expectations.keys())
-        if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
-      return { forecast, failed: undefined, inferenceMs };
-    } catch (error) {
-      return { forecast: undefined, failed: (error as Error).message, inferenceMs: 0 }; // counted; the next bucket tries again
-    }
+    if (window === undefined) return noRun;
+    const run = measure(forecaster, window, meter);
+    const { forecast } = run;
+    grownBytes += run.grownBytes;
+    if (forecast === undefined) return run;
+    forecastMs = meter.monotonicMs();
+    expectations.set(forecast.startMs, forecast);
+    for (const startMs of expectations.keys())
+      if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
+    return run;
+  }
+
+  function forecastStep(): Run {
+    const run = forecastNext();
+    const grown = grownBytes;
+    grownBytes = 0;
+    return { ...run, grownBytes: grown };
   }
 
   const deviationsOf = ({ value, startMs }: Bucket) =>
@@ -123,9 +129,9 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (rests) return { bucket, surprise: undefined, alert: undefined, forecast: undefined, failed: undefined, inferenceMs: 0 }; // prettier-ignore
+      if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...noRun };
       if (bucket.imputed || bucket.startMs < judgedUntilMs)
-        return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged, and nothing twice
+        return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...forecastStep() }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const next = found.find(({ lead }) => lead === 1);
@@ -152,24 +158,29 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
-        ...forecastNext(),
+        interval: watch.state === 'firing' ? undefined : firstInterval(expectations.get(bucket.startMs), bucket.value),
+        ...forecastStep(),
       };
     },
-    rehearse(readings, learnSteps) {
+    rehearse(readings, learnSteps, budgetMs) {
       let newestMs = -Infinity;
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
       let newest: Forecast | undefined;
+      let spentMs = 0;
       for (const { timeMs, value } of readings) {
         series.add(timeMs, value ?? undefined);
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed)
             calibration.learn(deviationsOf(bucket));
-          if (bucket.startMs >= expectFromMs) newest = forecastNext().forecast;
+          if (bucket.startMs < expectFromMs || spentMs > budgetMs) continue;
+          const { forecast, inferenceMs } = forecastNext();
+          newest = forecast;
+          spentMs += inferenceMs;
         }
       }
-      return newest;
+      return spentMs > budgetMs ? forecastNext().forecast : newest;
     },
     forecast: forecastNext,
     end(event, timeMs, reason) {

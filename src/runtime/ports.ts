@@ -41,6 +41,8 @@ export interface Machine {
   readonly node: string;
   readonly runtime: string;
   rssBytes(): number;
+  /** The most memory that the process ever had; 0 where the system does not tell. */
+  peakBytes(): number;
   diskFreeBytes(): number | null;
   temperatureC(): number | null;
   /** Milliseconds since the process began. */

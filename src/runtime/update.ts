@@ -19,83 +19,13 @@ import type { Metrics } from './metrics.js';
 import type { SelfTest } from './self-test.js';
 import { otherSlot } from './slots.js';
 import type { Pointer, Slots } from './slots.js';
+import { addEvidence, afterShadow, disproof, newTally, reportedMetrics } from './probation.js';
+import type { Evidence, Tally } from './probation.js';
+import type { Shadows } from './shadow.js';
 import { isDamage, isFull } from './store.js';
 import type { Store } from './store.js';
-
-export type UpdateEvent =
-  | 'offer'
-  | 'accept'
-  | 'fetched'
-  | 'verified'
-  | 'test'
-  | 'passed'
-  | 'activated'
-  | 'proven'
-  | 'refuse'
-  | 'disproven'
-  | 'restored'
-  | 'restart'
-  | 'resume'
-  | 'stop';
-
-/** Any pair that is not here cannot happen; `nextState` says so. */
-export const updateTable: readonly (readonly [state: UpdateState, event: UpdateEvent, next: UpdateState])[] = [
-  ['idle', 'offer', 'offered'],
-  ['committed', 'offer', 'offered'],
-  ['probation', 'offer', 'offered'],
-  ['failed', 'offer', 'offered'],
-  ['rolled_back', 'offer', 'offered'],
-
-  ['offered', 'accept', 'downloading'],
-  ['downloading', 'fetched', 'verifying'],
-  ['verifying', 'verified', 'staged'],
-  ['staged', 'test', 'testing'],
-  ['testing', 'passed', 'activating'],
-  ['activating', 'activated', 'probation'],
-  ['probation', 'proven', 'committed'],
-
-  ['offered', 'refuse', 'failed'],
-  ['downloading', 'refuse', 'failed'],
-  ['verifying', 'refuse', 'failed'],
-  ['staged', 'refuse', 'failed'],
-  ['testing', 'refuse', 'failed'],
-
-  ['activating', 'disproven', 'rolling_back'],
-  ['probation', 'disproven', 'rolling_back'],
-  // An offer was refused while the model before it was, and is, on probation.
-  ['failed', 'proven', 'committed'],
-  ['failed', 'disproven', 'rolling_back'],
-  // By command.
-  ['committed', 'disproven', 'rolling_back'],
-  ['rolling_back', 'restored', 'rolled_back'],
-
-  // Killed on the way: the retained desired state comes again and everything before activation is simply repeated.
-  ['offered', 'restart', 'idle'],
-  ['downloading', 'restart', 'idle'],
-  ['verifying', 'restart', 'idle'],
-  ['staged', 'restart', 'idle'],
-  ['testing', 'restart', 'idle'],
-  ['activating', 'restart', 'activating'],
-  ['rolling_back', 'restart', 'rolling_back'],
-
-  // The same, while another model is on probation.
-  ['offered', 'resume', 'probation'],
-  ['downloading', 'resume', 'probation'],
-  ['verifying', 'resume', 'probation'],
-  ['staged', 'resume', 'probation'],
-  ['testing', 'resume', 'probation'],
-
-  ['idle', 'stop', 'idle'],
-  ['committed', 'stop', 'idle'],
-  ['probation', 'stop', 'idle'],
-  ['failed', 'stop', 'idle'],
-  ['rolled_back', 'stop', 'idle'],
-];
-
-/** Undefined when the event has no meaning in this state. */
-export function nextState(state: UpdateState, event: UpdateEvent): UpdateState | undefined {
-  return updateTable.find(([from, when]) => from === state && when === event)?.[2];
-}
+import { nextState } from './update-state.js';
+import type { UpdateEvent } from './update-state.js';
 
 /** Reasons that time may mend: tried again after a while. All others wait for another desired state. */
 const passing: ReadonlySet<UpdateReason> = new Set([
@@ -130,10 +60,17 @@ interface LineRecord {
   };
   /** What is activated and not proven yet; set from `activating` to the end of probation, whatever is offered meanwhile. */
   readonly candidate: Pointer | null;
+  /** What forecasts unheard, in the slot that is not in use. Never beside a candidate, whose predecessor lies there. */
+  readonly shadow: Pointer | null;
+  /** What the candidate or the shadow has shown, or the last one had; null before there was one. */
+  readonly tally: Tally | null;
 }
 
 const MAX_CRASHES = 3;
 const DEFAULT_PROBATION = { minutes: 60, forecasts: 100 };
+/** What is seen of a candidate is written down, and reported, so often; a kill loses at most that. */
+const SAVE_STEPS = 50;
+const SAVE_MS = 60_000;
 
 /** A verified bundle in a slot, ready to serve. */
 export interface Active extends Choice {
@@ -142,6 +79,8 @@ export interface Active extends Choice {
   readonly dir: string;
   /** 95th percentile of the self-test, where it ran. */
   readonly p95Ms: number | undefined;
+  /** False for a candidate and a shadow. */
+  readonly isProven: boolean;
 }
 
 export interface UpdaterOptions {
@@ -163,6 +102,7 @@ export interface UpdaterOptions {
   /** Swaps the running model between two buckets. Throws when the model does not load. */
   readonly activate: (active: Active) => Promise<void>;
   readonly deactivate: (line: string) => void;
+  readonly shadows: Pick<Shadows, 'start' | 'end'>;
   /** Called with each change; publish it. Runs inside the transaction that writes the state. */
   readonly report: (reported: ReportedPayload) => void;
   readonly tell: (event: string, facts: Readonly<Record<string, unknown>>) => void;
@@ -175,12 +115,12 @@ export interface Updater {
   offer(bytes: Uint8Array): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
+  /** What a release has shown, as long as it is a candidate or a shadow; a failure ends that. */
+  observe(line: string, release: number, evidence: Evidence, failure?: string): void;
   /** Takes what waits to be asked for. */
   install(): Outcome<object, 'not_possible'>;
   /** The model before serves again. */
   rollBack(line: string, detail: string): Outcome<object, 'not_possible'>;
-  /** Counts towards probation; a failure ends it. */
-  observe(line: string, failure?: string): void;
   reported(): ReportedPayload;
 }
 
@@ -194,6 +134,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let waiting: Uint8Array | undefined;
   let installing = false;
   let rolling = Promise.resolve();
+  const unsaved = new Map<string, { steps: number; sinceMs: number }>();
   let wake = (): void => undefined;
 
   const recordOf = (line: string): LineRecord =>
@@ -209,11 +150,15 @@ export function createUpdater(options: UpdaterOptions): Updater {
       crashes: 0,
       probation: { ...DEFAULT_PROBATION, untilMs: 0 },
       candidate: null,
+      shadow: null,
+      tally: null,
     };
 
   function reported(): ReportedPayload {
-    const models = [...records.values()].map(({ line, state, release, since, code, detail, metrics }) => {
-      const pointer = slots.pointer(line);
+    const models = [...records.values()].map((record) => {
+      const { line, state, release, since, code, detail, metrics, candidate, shadow, tally } = record;
+      const pointer = shadow ?? slots.pointer(line);
+      const isOfRelease = candidate === null || candidate.release === release;
       return {
         line,
         state,
@@ -221,7 +166,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
         since,
         code,
         detail,
-        metrics: { ...metrics },
+        metrics: { ...metrics, ...(tally !== null && isOfRelease && reportedMetrics(tally, shadow !== null)) },
         arm: pointer?.arm ?? null,
         slot: pointer?.slot ?? null,
         previous:
@@ -235,12 +180,31 @@ export function createUpdater(options: UpdaterOptions): Updater {
     return { v: 1, seqSeen, models, refused };
   }
 
-  function save(record: LineRecord): void {
+  function save(record: LineRecord, durability: 'normal' | 'full' = 'full'): void {
     records.set(record.line, record);
+    unsaved.delete(record.line);
     store.write(() => {
       store.put(`model/${record.line}`, JSON.stringify(record));
       options.report(reported());
-    }, 'full');
+    }, durability);
+  }
+
+  /** In memory at once; written down with the next change, or when it has become much or old. */
+  function remember(record: LineRecord): void {
+    records.set(record.line, record);
+    const { steps, sinceMs } = unsaved.get(record.line) ?? { steps: 0, sinceMs: clock.monotonicMs() };
+    unsaved.set(record.line, { steps: steps + 1, sinceMs });
+    if (steps + 1 >= SAVE_STEPS || clock.monotonicMs() - sinceMs >= SAVE_MS) save(record, 'normal');
+  }
+
+  /** A full disk costs the record: it is known in memory, and written down with the next change. */
+  function orFull(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      options.tell('database-error', { detail: (error as Error).message });
+    }
   }
 
   function move(line: string, event: UpdateEvent, change: Partial<LineRecord> = {}): void {
@@ -253,7 +217,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
 
   function refuseLine(line: string, { reason, detail }: Refusal): void {
     count(options.metrics.updates.failed, reason);
-    move(line, 'refuse', { code: reason, detail: detail.slice(0, 500) });
+    options.shadows.end(line);
+    move(line, 'refuse', { code: reason, detail: detail.slice(0, 500), shadow: null });
     settle(line);
   }
 
@@ -274,8 +239,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
   function activeOf(line: string, pointer: Pointer): Active | undefined {
     const manifest = slots.read(line, pointer);
     const choice = manifest && chooseTarget(manifest, options.able);
+    const { candidate, shadow, metrics } = recordOf(line);
+    const isProven = ![candidate, shadow].some((unproven) => unproven?.slot === pointer.slot);
     return (
-      choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: recordOf(line).metrics['p95Ms'] }
+      choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: metrics['p95Ms'], isProven }
     );
   }
 
@@ -321,25 +288,78 @@ export function createUpdater(options: UpdaterOptions): Updater {
     } else await rollBack(line, 'the model did not load');
   }
 
+  /** Loads what the record calls a shadow. It never disturbs what runs. */
+  async function bringUpShadow(line: string): Promise<Outcome<'done'>> {
+    const { shadow, crashes } = recordOf(line);
+    if (options.safe) return refuse('self_test_failed', 'several unclean ends');
+    if (crashes >= MAX_CRASHES) return refuse('self_test_failed', `${crashes} unclean ends since it began`);
+    const active = shadow === null ? undefined : activeOf(line, shadow);
+    if (active === undefined) return refuse('self_test_failed', 'the slot does not hold it any more');
+    try {
+      await options.shadows.start(active);
+      return accept('done');
+    } catch (error) {
+      if (isDamage(error)) throw error;
+      return refuse('self_test_failed', (error as Error).message);
+    }
+  }
+
+  /** A shadow is wanted in the place of what it has run beside: it lies in its slot, and what is known of it decides. */
+  async function choose(shadow: Pointer, streams: readonly string[], wanted: DesiredModel): Promise<Outcome<'done'>> {
+    const { line } = wanted;
+    const tally = recordOf(line).tally ?? newTally;
+    const wrong = disproof(tally);
+    if (wrong !== undefined) return refuse('self_test_failed', wrong);
+    options.shadows.end(line);
+    const candidate = { ...shadow, streams, arm: wanted.arm ?? null };
+    const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
+    move(line, 'chosen', { candidate, shadow: null, tally: afterShadow(tally), probation });
+    await activate(line, candidate);
+    return accept('done');
+  }
+
+  /** Ends the shadow that is named; without one, the line. */
+  function stop({ line, release, manifestSha256 }: DesiredModel): void {
+    const running = slots.pointer(line);
+    const { shadow } = recordOf(line);
+    options.shadows.end(line);
+    if (shadow?.release === release && shadow.manifestSha256 === manifestSha256 && running !== undefined)
+      return move(line, 'dismissed', { release: running.release, shadow: null, tally: null, metrics: {} });
+    options.deactivate(line);
+    slots.point(line, null);
+    move(line, 'stop', { release: null, candidate: null, shadow: null, tally: null });
+  }
+
   /** The checks and steps for one model of a verified desired state. */
   async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
-    const { line, release } = wanted;
-    const running = slots.pointer(line);
-    if (wanted.mode === 'stop') {
-      options.deactivate(line);
-      slots.point(line, null);
-      move(line, 'stop', { release: null, candidate: null });
+    const { line, release, mode } = wanted;
+    if (mode === 'stop') {
+      stop(wanted);
       return accept('done');
     }
-    const same =
-      running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
-    const streams = boundStreams(wanted, same ? slots.read(line, running) : undefined);
-    if (same && streams !== undefined && String(streams) === String(running.streams)) return accept('done');
+    const running = slots.pointer(line);
+    const { shadow, candidate: onProbation } = recordOf(line);
+    const known = [running, shadow].find(
+      (one) => one?.manifestSha256 === wanted.manifestSha256 && one.release === release,
+    );
+    const streams = boundStreams(wanted, known ? slots.read(line, known) : undefined);
+    if (known && mode === 'shadow' && known === running)
+      return refuse('unsupported', `release ${release} is the one that runs: it cannot be its own shadow`);
+    if (known && streams !== undefined) {
+      if (mode === 'active' && known === shadow) {
+        if (options.asks && !installing) return accept('waits');
+        const chosen = await choose(shadow, streams, wanted);
+        if (!chosen.ok) refuseLine(line, chosen);
+        return chosen;
+      }
+      if (String(streams) === String(known.streams)) return accept('done');
+    }
 
-    move(line, 'offer', { release, code: null, detail: null, metrics: {} });
+    options.shadows.end(line); // the offer takes its place
+    const forgotten = { code: null, detail: null, metrics: {}, shadow: null };
+    move(line, 'offer', { ...forgotten, release, ...(onProbation === null && { tally: null }) });
     if (options.asks && !installing) {
-      const { candidate } = recordOf(line);
-      if (candidate !== null) move(line, 'resume', { release: candidate.release }); // it is proven first
+      if (onProbation !== null) move(line, 'resume', { release: onProbation.release }); // it is proven first
       return accept('waits');
     }
     const outcome = await fetchAndTest(wanted, client, running);
@@ -350,9 +370,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const { manifest, metrics } = outcome.value;
     await rolling; // a probation may have ended badly while this one was tested
     const now = slots.pointer(line);
+    const fresh = { metrics, tally: newTally, crashes: 0 };
     // What is not proven makes room; what is proven is never written over.
     const unproven = recordOf(line).candidate !== null && now?.previous ? now : undefined;
     const slot = unproven?.slot ?? otherSlot(now?.slot);
+    // A shadow lies where the predecessor of the running model lay: there is none to go back to any more.
+    if (mode === 'shadow' && now !== undefined) slots.point(line, { ...now, previous: null });
     slots.install(line, slot);
     const candidate: Pointer = {
       slot,
@@ -362,8 +385,14 @@ export function createUpdater(options: UpdaterOptions): Updater {
       arm: wanted.arm ?? null,
       previous: unproven?.previous ?? (now === undefined ? null : withoutPrevious(now)),
     };
+    if (mode === 'shadow') {
+      move(line, 'shadowed', { ...fresh, shadow: candidate });
+      const begun = await bringUpShadow(line);
+      if (!begun.ok) refuseLine(line, begun);
+      return begun;
+    }
     const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
-    move(line, 'passed', { candidate, metrics, probation });
+    move(line, 'passed', { ...fresh, candidate, probation });
     await activate(line, candidate);
     return accept('done');
   }
@@ -374,7 +403,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
     running: Pointer | undefined,
   ): Promise<Outcome<{ manifest: Manifest; metrics: Record<string, number> }>> {
     const { line, release } = wanted;
-    if (wanted.mode === 'shadow') return refuse('unsupported', 'shadow mode is not built into this runtime');
+    const { candidate: onProbation } = recordOf(line);
+    if (wanted.mode === 'shadow' && onProbation !== null)
+      return refuse('no_space', `both slots are taken while release ${onProbation.release} is on probation`);
     const { checkRelease } = await import('../bundle/verify.js');
     const checks = {
       wanted,
@@ -456,6 +487,30 @@ export function createUpdater(options: UpdaterOptions): Updater {
     });
   }
 
+  /** Brings up what the line ran before. */
+  async function resume(line: string): Promise<void> {
+    const { state, candidate, shadow } = recordOf(line);
+    const crashed = store.start === 'unclean' && (candidate ?? shadow) !== null && state !== 'rolling_back';
+    if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
+    if (candidate !== null) move(line, 'resume', { release: candidate.release });
+    move(line, 'restart');
+    const { crashes, detail } = recordOf(line);
+    if (state === 'rolling_back' || (candidate !== null && (options.safe || crashes >= MAX_CRASHES))) {
+      const cause = options.safe ? 'several unclean ends' : `${crashes} unclean ends since activation`;
+      return rollBack(line, detail ?? cause);
+    }
+    if (state === 'activating' && candidate !== null) return activate(line, candidate);
+    const pointer = slots.pointer(line);
+    if (pointer === undefined || (await bringUp(line, pointer))) return;
+    if (candidate !== null) return rollBack(line, 'the slot does not hold the model any more');
+    // The slot is damaged: what ran before is better than nothing, and nothing is better than not starting.
+    if (pointer.previous !== null) {
+      slots.point(line, { ...pointer.previous, previous: null });
+      if (await bringUp(line, { ...pointer.previous, previous: null })) return;
+    }
+    options.tell('degraded', { line, detail: 'no slot holds a usable model' });
+  }
+
   /** Applies one offer; true when it should be tried again later. */
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = Buffer.from(bytes).toString('latin1');
@@ -487,39 +542,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     async start() {
       for (const line of slots.lines()) {
         const stored = store.get(`model/${line}`);
-        if (stored !== undefined) records.set(line, JSON.parse(stored.toString()) as LineRecord);
+        if (stored !== undefined)
+          records.set(line, { ...recordOf(line), ...(JSON.parse(stored.toString()) as LineRecord) });
         else records.set(line, { ...recordOf(line), release: slots.pointer(line)?.release ?? null });
-        const { state, candidate } = recordOf(line);
-        const crashed = store.start === 'unclean' && candidate !== null && state !== 'rolling_back';
-        if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
-        if (candidate !== null) move(line, 'resume', { release: candidate.release });
-        move(line, 'restart');
-        if (
-          state === 'rolling_back' ||
-          (candidate !== null && (options.safe || recordOf(line).crashes >= MAX_CRASHES))
-        ) {
-          const cause = options.safe
-            ? 'several unclean ends'
-            : `${recordOf(line).crashes} unclean ends since activation`;
-          await rollBack(line, recordOf(line).detail ?? cause);
-          continue;
-        }
-        if (state === 'activating' && candidate !== null) {
-          await activate(line, candidate);
-          continue;
-        }
-        const pointer = slots.pointer(line);
-        if (pointer === undefined || (await bringUp(line, pointer))) continue;
-        if (candidate !== null) {
-          await rollBack(line, 'the slot does not hold the model any more');
-          continue;
-        }
-        // The slot is damaged: what ran before is better than nothing, and nothing is better than not starting.
-        if (pointer.previous !== null) {
-          slots.point(line, { ...pointer.previous, previous: null });
-          if (await bringUp(line, { ...pointer.previous, previous: null })) continue;
-        }
-        options.tell('degraded', { line, detail: 'no slot holds a usable model' });
+        await resume(line);
+        const shadowed = recordOf(line).shadow === null ? accept('done') : await bringUpShadow(line);
+        if (!shadowed.ok) refuseLine(line, shadowed);
       }
     },
     offer(bytes) {
@@ -566,23 +594,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
         retry?.abort();
       }
       await rolling;
+      for (const line of [...unsaved.keys()]) orFull(() => save(recordOf(line), 'normal'));
     },
-    observe(line, failure) {
+    observe(line, release, evidence, failure) {
       const record = recordOf(line);
-      if (record.candidate === null) return;
-      const { probation } = record;
-      const forecasts = failure === undefined ? probation.forecasts - 1 : probation.forecasts;
-      const wrong = failure ?? probation.failure;
-      records.set(line, {
-        ...record,
-        probation: { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) },
-      });
-      try {
+      const { candidate, shadow, probation } = record;
+      if ((candidate ?? shadow)?.release !== release) return;
+      const tally = addEvidence(record.tally ?? newTally, evidence);
+      orFull(() => {
+        if (shadow !== null) {
+          remember({ ...record, tally });
+          const wrong = failure ?? disproof(tally, 'burden');
+          if (wrong !== undefined) refuseLine(line, refuse('self_test_failed', wrong));
+          return;
+        }
+        const wrong = probation.failure ?? failure ?? disproof(tally);
+        const forecasts = probation.forecasts - (evidence.forecasts ?? 0);
+        const now = { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) };
+        remember({ ...record, tally, probation: now });
         settle(line);
-      } catch (error) {
-        if (!isFull(error)) throw error; // known in memory, and written down with the next change
-        options.tell('database-error', { detail: (error as Error).message });
-      }
+      });
     },
   };
 }

@@ -67,6 +67,7 @@ export const fakeMachine: Machine = {
   node: '20',
   runtime: '0.1.0',
   rssBytes: () => 64 * 1024 * 1024,
+  peakBytes: () => 0,
   diskFreeBytes: () => null,
   temperatureC: () => null,
   uptimeMs: () => 123,

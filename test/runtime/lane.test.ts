@@ -19,7 +19,7 @@ const forecaster = {
 
 const settings = {
   forecaster,
-  monotonicMs: () => 0,
+  meter: { monotonicMs: () => 0, peakBytes: () => 0 },
   series: {
     cadenceMs: minute,
     aggregate: 'mean',
@@ -64,6 +64,7 @@ test('a bucket that was judged before the power went is not judged again, whatev
   again.rehearse(
     Array.from({ length: 100 }, (_, i) => ({ timeMs: i * minute, value: value(i) })),
     0,
+    1000,
   );
   const steps = feed(again, 100, 103); // they come again
   expect(steps.map(({ surprise, alert }) => [surprise, alert])).toEqual(steps.map(() => [undefined, undefined]));
