@@ -41,13 +41,15 @@ export interface Lane {
   /** End of the newest closed bucket; -Infinity before the first. */
   readonly closedUntilMs: number;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
+  /** Time goes on without a reading, as `Series.advance` has it. */
+  advance(nowMs: number, presentMs: number): void;
   /** Judges and forecasts the next closed bucket; undefined when none has closed. */
   step(): Step | undefined;
   /**
    * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
-   * from at most `learnSteps` buckets. Returns the newest forecast.
+   * from at most `learnSteps` buckets. Returns the newest forecast. The last value holds until `untilMs`, if it holds.
    */
-  rehearse(readings: readonly PastReading[], learnSteps: number): Forecast | undefined;
+  rehearse(readings: readonly PastReading[], learnSteps: number, untilMs?: number): Forecast | undefined;
   /** From what is known now; undefined while the window is short, or when the model fails. */
   forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
   /** Ends an open alert; undefined when there is none. */
@@ -93,6 +95,12 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     }
   }
 
+  /** Of a long time that a value held, only what is still to come is forecast. */
+  const forecastAfter = (bucket: Bucket): ReturnType<typeof forecastNext> =>
+    bucket.held && series.waiting > horizon + 2
+      ? { forecast: undefined, failed: undefined, inferenceMs: 0 }
+      : forecastNext();
+
   const deviationsOf = ({ value, startMs }: Bucket) =>
     deviations(value, startMs, cadenceMs, calibration.leads, expectations);
 
@@ -105,11 +113,14 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       return watch;
     },
     add: (timeMs, value) => series.add(timeMs, value),
+    advance: (nowMs, presentMs) => series.advance(nowMs, presentMs),
     step() {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (bucket.imputed || bucket.startMs < judgedUntilMs)
-        return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged, and nothing twice
+      // Silence alone begins nothing: that a value held only confirms, or ends, what a report began.
+      const quiet = bucket.held && (watch.state === 'warming' || watch.state === 'normal');
+      if (bucket.imputed || quiet || bucket.startMs < judgedUntilMs)
+        return { bucket, surprise: undefined, alert: undefined, ...forecastAfter(bucket) }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const judged = judge(
@@ -126,28 +137,33 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       watch = judged.watch;
       // An open alert must not become the new normal, nor, by SPOT's rule, a single anomaly.
       const anomalous = settings.calibration.method === 'pot' && (surprise?.p ?? 1) < settings.rules.threshold;
-      if (watch.state !== 'firing' && !anomalous) calibration.learn(found);
+      if (watch.state !== 'firing' && !anomalous && !bucket.held) calibration.learn(found);
       return {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
-        ...forecastNext(),
+        ...forecastAfter(bucket),
       };
     },
-    rehearse(readings, learnSteps) {
-      let newestMs = -Infinity;
+    rehearse(readings, learnSteps, untilMs = -Infinity) {
+      let newestMs = typeof settings.series.holdMs === 'number' ? untilMs : -Infinity;
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
       let newest: Forecast | undefined;
-      for (const { timeMs, value } of readings) {
-        series.add(timeMs, value ?? undefined);
+      const goThrough = (): void => {
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
-          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed)
+          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed && !bucket.held)
             calibration.learn(deviationsOf(bucket));
           if (bucket.startMs >= expectFromMs) newest = forecastNext().forecast;
         }
+      };
+      for (const { timeMs, value } of readings) {
+        series.add(timeMs, value ?? undefined);
+        goThrough();
       }
+      series.advance(newestMs, -Infinity);
+      goThrough();
       return newest;
     },
     forecast: forecastNext,

@@ -15,6 +15,7 @@ const rules: AlertRules = {
   cooldownMs: 120_000,
   repeatMs: 600_000,
   severity: { info: 1e-2, warning: 1e-3, critical: 1e-4 },
+  flapping: null,
 };
 let ids = 0;
 const subject: Subject = {

@@ -38,6 +38,7 @@ const settings = {
     clearCount: 3,
     cooldownMs: minute,
     repeatMs: 0,
+    flapping: null,
   },
   subject: { key: 'k', stream: 's', detector: 'conformal', model: 'm@1', newId: () => 'id' },
   unit: null,
