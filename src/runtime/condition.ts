@@ -118,7 +118,7 @@ export function crossing(
 
 const brief = (value: number): string => String(Number(value.toPrecision(4)));
 
-function duration(ms: number): string {
+export function duration(ms: number): string {
   if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
   return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${brief(ms / 3_600_000)} h`;
 }
