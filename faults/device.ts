@@ -78,6 +78,9 @@ export const settings = (stateDir: string, url: string, change: object = {}): Re
   mqtt: { url },
   http: { port: null },
   streams: { [stream]: { lateness: 0 } },
+  // Rows count every alert and every message.
+  alerts: { rate_cap: null, flapping: null },
+  max_message_rate: 1_000_000,
   ...change,
 });
 

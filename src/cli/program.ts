@@ -267,6 +267,7 @@ export function createProgram(): Command {
 
   nd.command('doctor')
     .description('check what this machine has and lacks')
+    .option('--config <file>', "also look at a device's stored readings: do its streams report as it says?")
     .action(async (_: object, command: Command) =>
       (await import('./commands/doctor.js')).doctorCommand(command.optsWithGlobals()),
     );

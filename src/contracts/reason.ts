@@ -14,6 +14,7 @@ export const rejectionReasons = [
   'retained', // an old value the broker kept
   'unknown_stream',
   'stream_limit',
+  'overload', // more messages of a stream than `max_message_rate`, and a newer one came
 ] as const;
 export type RejectionReason = (typeof rejectionReasons)[number];
 

@@ -19,12 +19,16 @@ export interface Mapper {
   routes(topic: string): readonly Route[];
   /** Streams whose sensor is gone, by what this message says. */
   offline(topic: string, payload: Uint8Array): readonly string[];
+  /** Streams whose sensor is there, by what this message says. */
+  online(topic: string, payload: Uint8Array): readonly string[];
 }
 
 /** A topic that says whether sensors are there. */
 interface Leaf {
   readonly path: string | null;
   readonly offline: string;
+  /** That it is there says nothing of the sensors. */
+  readonly bridge: boolean;
   readonly streams: () => readonly string[];
 }
 
@@ -52,12 +56,14 @@ export function createMapper(settings: readonly MappingSettings[]): Mapper {
 
   function leavesOf(topic: string): Leaf[] {
     return mappings.flatMap(({ mapping: { stream }, leaves, spoke }) =>
-      leaves.flatMap(({ pattern, path, offline }) => {
+      leaves.flatMap(({ pattern, path, offline, bridge }) => {
         const found = pattern.exec(topic);
         if (found === null) return [];
         // A topic that names no sensor is about all of them.
         const all = found.length === 1 && stream.includes('$');
-        return [{ path, offline, streams: () => (all ? [...spoke] : [streamOf(stream, found)]) }];
+        return [
+          { path, offline, bridge: bridge || all, streams: () => (all ? [...spoke] : [streamOf(stream, found)]) },
+        ];
       }),
     );
   }
@@ -81,6 +87,10 @@ export function createMapper(settings: readonly MappingSettings[]): Mapper {
     offline: (topic, payload) =>
       meaningOf(topic).leaves.flatMap(({ path, offline, streams }) =>
         stateOf(payload, path) === offline ? streams() : [],
+      ),
+    online: (topic, payload) =>
+      meaningOf(topic).leaves.flatMap(({ path, offline, bridge, streams }) =>
+        bridge || payload.length === 0 || stateOf(payload, path) === offline ? [] : streams(),
       ),
   };
 }

@@ -46,7 +46,7 @@ export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastF
     model: subject.model,
     slot: facts.slot,
     arm: facts.arm,
-    quality: { imputed: forecast.imputed, late: facts.late },
+    quality: { imputed: forecast.imputed, ...(forecast.held && { held: forecast.held }), late: facts.late },
     ms: facts.inferenceMs,
     ha: {
       v: p50.at(-1)!,

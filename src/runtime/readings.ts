@@ -78,12 +78,21 @@ export function openReadings(sql: Database.Database, unsealed: () => Generation 
 }
 
 /** The readings of a device that may be running, at one moment, for another process. */
-export function readStored(path: string): Readings & { close(): void } {
+export function readStored(path: string): Readings & { streams(): readonly string[]; close(): void } {
   const unsealed = followIntake(`${path}.intake`)(); // first: what is packed meanwhile is found in the database
   const sql = new Database(path, { readonly: true });
   sql.exec('BEGIN');
   const current = unsealed !== undefined && unsealed.number > lastSegment(sql) ? unsealed : undefined;
-  return { ...openReadings(sql, () => current), close: () => void sql.close() };
+  return {
+    ...openReadings(sql, () => current),
+    streams: () => [
+      ...new Set([
+        ...sql.prepare<[], string>('SELECT name FROM stream').pluck().all(),
+        ...(current?.streams.keys() ?? []),
+      ]),
+    ],
+    close: () => void sql.close(),
+  };
 }
 
 /** The number of the newest segment, which is that of its generation; 0 when there is none. */

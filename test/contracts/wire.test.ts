@@ -122,6 +122,7 @@ describe('the configuration of a device', () => {
       mappings: [],
       autoStreams: false,
       maxStreams: 500,
+      maxMessageRate: 1000,
       clock: 'system',
       alerts: {
         threshold: null,
@@ -131,6 +132,8 @@ describe('the configuration of a device', () => {
         clearCount: 5,
         cooldownMs: 600_000,
         repeatMs: 21_600_000,
+        flapping: { opens: 5, withinMs: 3_600_000, quietMs: 7_200_000 },
+        rateCap: 6,
         severity: { info: 0.01, warning: 0.001, critical: 0.0001 },
         ringSize: 2000,
         ringMinimum: 300,
