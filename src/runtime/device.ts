@@ -37,6 +37,7 @@ import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
 import type { OutboxMessage } from './outbox.js';
 import type { Ports } from './ports.js';
+import type { Heard } from './sparkplug-in.js';
 import { openSlots } from './slots.js';
 import { isDamage, isFull, readingFlag } from './store.js';
 import { createUpdater } from './update.js';
@@ -67,6 +68,7 @@ const STOP_WAIT_MS = 2000;
 const STALE_CHECK_MS = 5000;
 const PRUNE_MS = 3_600_000;
 const RESERVE_MS = 60_000;
+const SPARKPLUG_MS = 1000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
 const MIN_SILENCE_MS = 60_000;
 const HOME_SPREAD_MS = 10_000;
@@ -113,6 +115,11 @@ export async function runDevice(
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
+  const edge =
+    config.sparkplug === null
+      ? undefined
+      : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
+
   const updater = createUpdater({
     ...config,
     store,
@@ -151,6 +158,10 @@ export async function runDevice(
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
+  const nodes =
+    mapper.sparkplug.topics.length === 0
+      ? undefined
+      : (await import('./sparkplug-in.js')).createSparkplugIn(mapper.sparkplug, clock, config.sparkplug);
   link = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
@@ -158,12 +169,14 @@ export async function runDevice(
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
       ...mapper.subscriptions,
+      ...(nodes?.subscriptions ?? []),
       ...(home.statusTopic === undefined ? [] : [{ filter: home.statusTopic, qos: 1 as const, skipRetained: true }]),
     ],
     onMessage: orBreakdown(receive),
     commit: orBreakdown(flush),
     onLink,
   });
+  await edge?.open();
   onReady?.({ metrics, lanes });
   tell('running', { boot });
   if (store.start === 'full') noteDisk(DISK_FULL);
@@ -178,11 +191,12 @@ export async function runDevice(
     every(STALE_CHECK_MS, findSilent),
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
+    every(SPARKPLUG_MS, () => edge?.sync()),
     measureLag(),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
-    await link.close();
+    await Promise.all([link.close(), edge?.close()]);
     throw breakdown.signal.reason;
   }
   await stop();
@@ -206,17 +220,36 @@ export async function runDevice(
     if (topic === topics.desired) return updater.offer(payload);
     if (topic === home.statusTopic) return void homeStarted(message);
     if (topic.startsWith(`${topics.prefix}/`)) return command(message);
+    const heard = nodes?.receive(message);
+    if (heard !== undefined) return hearNode(heard, message);
     for (const { stream, mapping } of mapper.routes(topic)) readInto(stream, message, mapping);
-    for (const stream of mapper.offline(topic, payload)) conditions.offline(stream, clock.now());
+    noteGone(mapper.offline(topic, payload));
+  }
+
+  function hearNode({ samples, gone, rejected, request }: Heard, message: MqttMessage): void {
+    for (const reason of rejected) count(metrics.rejected, reason);
+    keep(() => samples.flatMap((one) => ingest.read(one.stream, { ...message, decoded: one.decoded }, one.mapping)));
+    noteGone(gone);
+    if (request === undefined) return;
+    tell('sparkplug-rebirth', { topic: request.topic });
+    void link?.publish(request.topic, request.payload, { qos: 0 });
+  }
+
+  function noteGone(streams: readonly string[]): void {
+    for (const stream of streams) conditions.offline(stream, clock.now());
     raiseFacts();
   }
 
-  /** A message in: on disk, with all that comes of it, after the next `flush`. */
   function readInto(name: string, message: MqttMessage, shape?: Shape): void {
+    keep(() => ingest.read(name, message, shape));
+  }
+
+  /** What came in: on disk, with all that comes of it, after the next `flush`. */
+  function keep(read: () => readonly NewReading[]): void {
     const began = clock.monotonicMs();
     if (someHeld) stampHeld(); // before what comes now
 
-    const arrived = ingest.read(name, message, shape);
+    const arrived = read();
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
@@ -357,6 +390,7 @@ export async function runDevice(
       payload: wireText(forecastPayload, message),
       expiresInMs: 2 * series.cadenceMs,
     });
+    edge?.forecast(message);
     metrics.forecasts.issued++;
     if (metrics.coldStartMs !== null) return;
     metrics.coldStartMs = machine.uptimeMs();
@@ -489,6 +523,7 @@ export async function runDevice(
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
     if (event.state !== 'online') return;
+    if (!event.sessionPresent) nodes?.forget();
     metrics.reconnects++;
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
@@ -630,7 +665,7 @@ export async function runDevice(
       clock.sleep(STOP_WAIT_MS, timeout.signal),
     ]);
     timeout.abort();
-    await link!.close();
+    await Promise.all([link!.close(), edge?.close()]);
     flush();
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));

@@ -31,13 +31,14 @@ export interface NewReading {
   readonly timeSource: Reading['timeSource'] | 'held';
 }
 
+/** A message, and what it says where another codec has read it. */
+export interface Said extends Pick<MqttMessage, 'payload' | 'retain' | 'contentType'> {
+  readonly decoded?: unknown;
+}
+
 export interface Ingest {
   /** The good and new readings of a message, in our shapes or in that of a mapping. Never throws. */
-  read(
-    streamName: string,
-    message: Pick<MqttMessage, 'payload' | 'retain' | 'contentType'>,
-    shape?: Shape,
-  ): NewReading[];
+  read(streamName: string, message: Said, shape?: Shape): NewReading[];
   /** A held reading, when its time is known. */
   stamp(streamName: string, timeMs: number, value: number | undefined): NewReading;
   /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
@@ -132,13 +133,14 @@ export function createIngest(
       stream.seen.put(reading.timeMs, value);
       return reading;
     },
-    read(streamName, { payload, retain, contentType }, shape) {
+    read(streamName, { payload, retain, contentType, decoded }, shape) {
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),
         retained: retain,
         acceptRetained: configured.get(streamName)?.acceptRetained ?? false,
         clockSynced: clock.synced(),
         shape: shape ?? (contentType === 'application/cbor' ? cborShape : undefined),
+        decoded,
         decodeCbor,
       });
       for (const { reason } of rejected) count(metrics.rejected, reason);
