@@ -25,7 +25,10 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
   const store = openStore({ path: `${dir}/device.db`, clock, maxBytes: 4 * 2 ** 30 });
   let databaseErrors = 0;
   const tell = (event: string): void => void (databaseErrors += event === 'database-error' ? 1 : 0);
-  const mappings = [{ topic: 'spBv1.0/+/+', format: 'sparkplugb', metric: '+', stream: '$2_$3' }];
+  const mappings = [
+    { topic: 'spBv1.0/+/+', format: 'sparkplugb', metric: '+', stream: '$2_$3' },
+    { topic: 'spBv1.0/+/+/+', format: 'sparkplugb', metric: '+', stream: '$3_$4', on_off: true },
+  ];
   const device = await runInside(dir, { auto_streams: true, mappings }, { clock, store, tell });
 
   const failures: string[] = [];

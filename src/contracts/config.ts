@@ -214,7 +214,7 @@ export const deviceConfigSchema = wireObject(
       null,
     ),
     streams: z._default(z.record(segment, streamSettings), {}),
-    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md). */
+    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md, docs/guides/sparkplug.md). */
     mappings: z._default(z.array(mappingSettings).check(z.maxLength(500)), []),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),

@@ -126,7 +126,6 @@ export function createEdgeNode(
       ...[...facts.values()].map((fact) => ({
         name: fact.name,
         alias: aliases!.get(fact.name)!,
-        datatype: fact.type,
         ...valueFields(fact),
       })),
     ]);
@@ -197,7 +196,9 @@ export function createEdgeNode(
   };
 }
 
-const valueFields = ({ value, sinceMs: timestamp }: Dated): SparkplugMetric => ({
+/** Data need no type after a BIRTH, but some hosts read no value without one. */
+const valueFields = ({ value, sinceMs: timestamp, type }: Dated): SparkplugMetric => ({
   timestamp,
+  datatype: type,
   ...(value === null ? { isNull: true } : typeof value === 'number' ? { doubleValue: value } : { stringValue: value }),
 });

@@ -140,7 +140,7 @@ test('it is born with bdSeq, the command, and every metric with name, alias, typ
   ]);
 });
 
-test('data carry the alias alone, and only what has changed', async () => {
+test('data carry the alias and no name, and only what has changed', async () => {
   const w = await world();
   w.online();
   w.heard();
@@ -154,9 +154,9 @@ test('data carry the alias alone, and only what has changed', async () => {
     timestamp: startMs + 1000,
     seq: 1,
     metrics: [
-      { alias: 2, stringValue: 'firing', timestamp: startMs + 1000 },
-      { alias: 3, doubleValue: 20, timestamp: startMs + 900 },
-      { alias: 4, doubleValue: 21, timestamp: startMs + 900 },
+      { alias: 2, datatype: 12, stringValue: 'firing', timestamp: startMs + 1000 },
+      { alias: 3, datatype: 10, doubleValue: 20, timestamp: startMs + 900 },
+      { alias: 4, datatype: 10, doubleValue: 21, timestamp: startMs + 900 },
     ],
   });
 });
@@ -168,7 +168,9 @@ describe('the number of the connection', () => {
     const numbers = Array.from({ length: 257 }, () => {
       const will = w.will();
       expect(will).toMatchObject({ topic: 'spBv1.0/Plant 1/NDEATH/pi7', qos: 1, retain: false });
-      expect(read(will.payload)).toEqual({ metrics: [{ name: 'bdSeq', datatype: 4, longValue: expect.any(Number) }] });
+      expect(read(will.payload)).toEqual({
+        metrics: [{ name: 'bdSeq', datatype: 4, longValue: expect.any(Number) as number }],
+      });
       return read(will.payload).metrics[0]!.longValue;
     });
     expect(numbers).toEqual([...Array(256).keys(), 0]);
@@ -248,8 +250,8 @@ describe('it is born again', () => {
     w.lane('boiler', 'boiler@2', 2);
     w.node.sync();
     expect(w.said[0]!.payload.metrics).toEqual([
-      { alias: 3, isNull: true, timestamp: startMs },
-      { alias: 4, isNull: true, timestamp: startMs },
+      { alias: 3, datatype: 10, isNull: true, timestamp: startMs },
+      { alias: 4, datatype: 10, isNull: true, timestamp: startMs },
     ]);
   });
 });
@@ -270,8 +272,8 @@ describe('without a connection', () => {
     expect(w.said[0]!.payload.metrics.at(-1)).toMatchObject({ doubleValue: 33, timestamp: startMs + 3 });
     expect(w.said[1]!.payload.metrics).toEqual(
       [1, 2].flatMap((i) => [
-        { alias: 3, doubleValue: 20 + i, timestamp: startMs + i, isHistorical: true },
-        { alias: 4, doubleValue: 30 + i, timestamp: startMs + i, isHistorical: true },
+        { alias: 3, datatype: 10, doubleValue: 20 + i, timestamp: startMs + i, isHistorical: true },
+        { alias: 4, datatype: 10, doubleValue: 30 + i, timestamp: startMs + i, isHistorical: true },
       ]),
     );
     expect(w.heard()).toEqual([
@@ -294,7 +296,7 @@ describe('without a connection', () => {
     w.heard();
     w.online();
     expect(w.said[1]!.payload.metrics).toEqual([
-      { alias: 3, doubleValue: 1, timestamp: startMs + 1, isHistorical: true },
+      { alias: 3, datatype: 10, doubleValue: 1, timestamp: startMs + 1, isHistorical: true },
     ]);
     w.offline();
     for (let i = 0; i < 10_300; i++) {
