@@ -1,4 +1,5 @@
 /** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandReason } from '../contracts/command.js';
@@ -114,6 +115,7 @@ export async function runDevice(
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
+  setMaxListeners(0, signal); // every loop below listens
 
   const edge =
     config.sparkplug === null
@@ -191,7 +193,7 @@ export async function runDevice(
     every(STALE_CHECK_MS, findSilent),
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
-    every(SPARKPLUG_MS, () => edge?.sync()),
+    ...(edge === undefined ? [] : [every(SPARKPLUG_MS, edge.sync)]),
     measureLag(),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));

@@ -25,7 +25,7 @@ export interface EdgeNode {
   /** The newest forecast of a stream. */
   forecast(message: ForecastPayload): void;
   /** Sends what has changed since the last time. */
-  sync(): void;
+  readonly sync: () => void;
   /** Says that the node dies, and ends the connection. */
   close(): Promise<void>;
 }

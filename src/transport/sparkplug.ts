@@ -97,6 +97,7 @@ const metricFields: Fields = new Map([
   [14, ['booleanValue', 'boolean']],
   [15, ['stringValue', 'text']],
 ]);
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** The payload is packed into another one, which hardly any node does. */
 const COMPRESSED = 'SPBV1.0_COMPRESSED';
 
@@ -142,7 +143,7 @@ function readFields(fields: Fields, bytes: Uint8Array): Record<string, unknown> 
     boolean: () => Number(integer()) !== 0,
     float: () => view.getFloat32((at += 4) - 4, true),
     double: () => view.getFloat64((at += 8) - 8, true),
-    text: () => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content(2)),
+    text: () => utf8.decode(content(2)),
     metric: () => readFields(metricFields, content(2)),
   };
 

@@ -30,6 +30,15 @@ afterAll(() => {
   rmSync(dirname(built('package.json')), { recursive: true });
 });
 
+function startDevice(config: string) {
+  const child = spawn(process.execPath, [built('runtime/main.js'), config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let complaints = '';
+  child.stderr.on('data', (text: Buffer) => (complaints += text.toString()));
+  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { child, exit, complaints: () => complaints };
+}
+
 /** A node of a plant with one device, as a maker would write it. */
 async function startNode(url: string, name: string) {
   const bdSeq: SparkplugMetric = { name: 'bdSeq', datatype: 4, longValue: 41 };
@@ -127,13 +136,7 @@ test.skipIf(findProgram('mosquitto') === undefined)(
         sparkplug: { group: 'Plant 1', node: 'pi7' },
       }),
     );
-    const start = () => {
-      const child = spawn(process.execPath, [built('runtime/main.js'), config], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
-      onTestFinished(() => void child.kill('SIGKILL'));
-      return { child, exit: new Promise<number | null>((resolve) => child.once('exit', resolve)) };
-    };
+    const start = () => startDevice(config);
     const host = await startHost(broker.url);
     let device = start();
     await expect.poll(() => host.json.get('status'), soon).toMatchObject({ state: 'online' });
@@ -181,5 +184,23 @@ test.skipIf(findProgram('mosquitto') === undefined)(
     device.child.kill('SIGTERM');
     expect(await device.exit).toBe(0);
     expect(host.last('NDEATH')).toMatchObject({ bdSeq: 1 });
+    expect(device.complaints()).toBe('');
+  },
+);
+
+test.skipIf(findProgram('mosquitto') === undefined)(
+  'a broker of the plant that is away keeps nothing from the device',
+  async () => {
+    const broker = await createMosquitto(join(dir, 'only'));
+    await broker.start();
+    onTestFinished(() => broker.kill());
+    const sparkplug = { group: 'Plant 1', node: 'pi7', mqtt: { url: 'mqtt://127.0.0.1:1' } };
+    const device = startDevice(writeSettings(dir, settings(join(dir, 'alone'), broker.url, { sparkplug })));
+    const host = await startHost(broker.url);
+    await expect.poll(() => host.json.get('status'), soon).toMatchObject({ state: 'online' });
+    device.child.kill('SIGTERM');
+    expect(await device.exit).toBe(0);
+    expect(host.json.get('status')).toMatchObject({ state: 'offline' });
+    expect(host.heard).toEqual([]);
   },
 );
