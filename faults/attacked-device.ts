@@ -37,6 +37,8 @@ export async function openAttackedDevice(
     device: 'pi7',
     runtimeVersion: '0.1.0',
     able: { arch: 'x64', providers: ['cpu'] },
+    asks: false,
+    safe: false,
     repositoryUrl: url,
     store,
     slots,

@@ -32,6 +32,10 @@ const duration = z.codec(
   },
 );
 
+/** Each also says what those before it say. */
+export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
 /** When a verdict becomes an alert and when it ends (EDGE.md §6). */
 const alertRules = ({
   clearThreshold = 0.01,
@@ -180,7 +184,17 @@ export const deviceConfigSchema = wireObject(
     ),
     /** Where models come from; null for a device that only runs what is already in its slots. */
     repository: z._default(
-      z.nullable(wireObject({ url: url(/^https?:\/\//, 'https://models.example.org'), rootFile: z.string() }, strict)),
+      z.nullable(
+        wireObject(
+          {
+            url: url(/^https?:\/\//, 'https://models.example.org'),
+            rootFile: z.string(),
+            /** `asked` waits for the command `model-install` before it fetches what is desired. */
+            install: z._default(z.enum(['at_once', 'asked']), 'at_once'),
+          },
+          strict,
+        ),
+      ),
       null,
     ),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */
@@ -235,6 +249,7 @@ export const deviceConfigSchema = wireObject(
     retentionDays: z._default(positive, 30),
     databaseBytes: z._default(count, 256 * 1024 * 1024),
     healthMs: z._default(duration, 60_000),
+    logLevel: z._default(z.enum(logLevels), 'info'),
   },
   { strict: true, names: { healthMs: 'health' } },
 );

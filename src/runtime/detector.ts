@@ -25,8 +25,8 @@ export interface Detector {
   /** End of the newest bucket that was judged; -Infinity before the first. */
   readonly closedUntilMs: number;
   add(stream: string, timeMs: number, value: number | undefined): void;
-  /** Judges the next bucket that every stream has closed; undefined when there is none. */
-  step(): DetectorStep | undefined;
+  /** Judges the next bucket that every stream has closed, unless it rests; undefined when there is none. */
+  step(rests?: boolean): DetectorStep | undefined;
   /** Ends an open alert; undefined when there is none. */
   end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
   /** What it learned, for `createDetector`; plain data. */
@@ -113,13 +113,14 @@ export function createDetector(
         }
       }
     },
-    step() {
+    step(rests = false) {
       const timeMs = whole.shift();
       if (timeMs === undefined) return undefined;
       const values = waiting.get(timeMs)!;
       const row = streams.map((stream) => values.get(stream)!);
       for (const startMs of waiting.keys()) if (startMs <= timeMs) waiting.delete(startMs); // what is older stays in pieces
       closedUntilMs = timeMs + cadenceMs;
+      if (rests) return { timeMs, verdict: undefined, alert: undefined };
       const { ready } = judging;
       const verdict = judging.judge(timeMs, row);
       const value = verdict?.channel === undefined ? row[0]! : row[streams.indexOf(verdict.channel)]!;

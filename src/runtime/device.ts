@@ -38,10 +38,13 @@ import { count, createMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
 import type { OutboxMessage } from './outbox.js';
+import { createPauses } from './pause.js';
 import type { Ports } from './ports.js';
-import type { Heard } from './sparkplug-in.js';
+import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
+import type { Heard } from './sparkplug-in.js';
 import { readingFlag } from './readings.js';
+import { snapshotOf } from './snapshot.js';
 import { isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active } from './update.js';
@@ -76,6 +79,9 @@ const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
 const RESERVE_MS = 60_000;
 const SPARKPLUG_MS = 1000;
+/** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
+const LATE_MS = 5000;
+const UNSTORED_MS = 30_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
 const MIN_SILENCE_MS = 60_000;
 const HOME_SPREAD_MS = 10_000;
@@ -91,12 +97,14 @@ export async function runDevice(
   stopSignal: AbortSignal,
   onReady?: (probe: Probe) => void,
 ): Promise<void> {
-  const { clock, store, machine, tell } = ports;
+  const { clock, store, machine, tell, supervisor } = ports;
   const topics = createTopics(config);
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
   const conditions = createConditions(config, store, ports.newId);
-  const home = createHome(config, store);
+  const safe = startsSafe(store, clock);
+  const home = createHome(safe ? { ...config, homeAssistant: null } : config, store);
+  const pauses = createPauses(store, clock);
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
@@ -117,6 +125,7 @@ export async function runDevice(
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
+  let storedMs = clock.monotonicMs();
   let someHeld = true; // by the run before, maybe
   let pending: Pending[] = [];
   const breakdown = new AbortController();
@@ -140,6 +149,8 @@ export async function runDevice(
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url,
+    asks: config.repository?.install === 'asked',
+    safe,
     openRepository: ports.openRepository,
     selfTest: ports.selfTest,
     report(reported) {
@@ -157,6 +168,22 @@ export async function runDevice(
       store.put(`silence/${key}`, JSON.stringify({ untilMs, by }));
       return accept({ key, until: untilMs });
     },
+    snapshot: ({ stream, readings }) =>
+      snapshotOf({ lanes, detectors, conditions, pauses, metrics, store }, stream, readings),
+    pause({ stream, minutes, by }) {
+      const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
+      pauses.begin(stream, { until, by });
+      endPaused(`paused by ${by}`);
+      return accept({ until });
+    },
+    resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
+    rollback: ({ line, by }) => updater.rollBack(line, `asked for by ${by}`),
+    'model-install': () => updater.install(),
+    reload: ports.reload,
+    'log-level'({ level }) {
+      ports.setLogLevel(level);
+      return accept({ level });
+    },
   });
 
   for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
@@ -164,6 +191,7 @@ export async function runDevice(
 
   if (store.setAside !== undefined)
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
+  if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
   const nodes =
@@ -187,6 +215,7 @@ export async function runDevice(
   await edge?.open();
   onReady?.({ metrics, lanes });
   tell('running', { boot });
+  supervisor.say('ready');
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
@@ -204,6 +233,7 @@ export async function runDevice(
     every(RESERVE_MS, store.reserve),
     ...(edge === undefined ? [] : [every(SPARKPLUG_MS, edge.sync)]),
     measureLag(),
+    ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
@@ -309,9 +339,12 @@ export async function runDevice(
     const stored = readings.map(addToLane);
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
       lane: lanes.get(name),
-      steps: stepAll(lanes.get(name)),
+      steps: stepAll(lanes.get(name), pauses.paused(name)),
     }));
-    const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
+    const watched = [...detectors.values()].map((detector) => ({
+      detector,
+      steps: stepAll(detector, pauses.paused(detector.subject.stream)),
+    }));
     for (const reading of readings) conditions.inspect(reading);
     for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
@@ -353,9 +386,9 @@ export async function runDevice(
     return { stream: stream.name, timeMs, value: value ?? null, flags };
   }
 
-  function stepAll<T>(stepper: { step(): T | undefined } | undefined): T[] {
+  function stepAll<T>(stepper: { step(rests: boolean): T | undefined } | undefined, rests: boolean): T[] {
     const steps: T[] = [];
-    for (let step = stepper?.step(); step !== undefined; step = stepper!.step()) steps.push(step);
+    for (let step = stepper?.step(rests); step !== undefined; step = stepper!.step(rests)) steps.push(step);
     return steps;
   }
 
@@ -474,6 +507,7 @@ export async function runDevice(
   function attempt(storing: () => void): boolean {
     try {
       storing();
+      storedMs = clock.monotonicMs();
       return true;
     } catch (error) {
       metrics.databaseErrors++;
@@ -606,10 +640,29 @@ export async function runDevice(
   }
 
   function command(message: MqttMessage): void {
-    const reply = commands(message);
-    if (reply === undefined) return;
-    const { topic, payload, correlationData } = reply;
-    void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+    commands(message).then(
+      (reply) => {
+        if (reply === undefined) return;
+        const { topic, payload, correlationData } = reply;
+        void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+      },
+      (error: unknown) => {
+        if (isDamage(error)) breakdown.abort(error);
+        tell('database-error', { detail: (error as Error).message });
+      },
+    );
+  }
+
+  /** Nobody judges any more whether they last. */
+  function endPaused(reason: string): void {
+    for (const [name, lane] of lanes)
+      if (pauses.paused(name)) {
+        endAlert(name, lane, reason, () => storeLane(store, lane, true));
+        conditions.unforeseen(name, clock.now());
+      }
+    for (const [name, detector] of detectors)
+      if (pauses.paused(name)) endAlert(name, detector, reason, () => storeDetector(store, detector, 0, true));
+    raiseFacts();
   }
 
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
@@ -655,13 +708,28 @@ export async function runDevice(
   ): void {
     const silentMs = Math.max(...streams.map((stream) => clock.monotonicMs() - (lastArrivalMs.get(stream) ?? 0)));
     if (silentMs <= Math.max(3 * cadenceMs, MIN_SILENCE_MS)) return;
-    const reason = `no reading for ${Math.round(silentMs / 1000)} s`;
+    endAlert(name, watching, `no reading for ${Math.round(silentMs / 1000)} s`, remember);
+  }
+
+  function endAlert(
+    name: string,
+    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
+    reason: string,
+    remember: () => void,
+  ): void {
     const alert = watching.end('stale', watching.closedUntilMs, reason);
     if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
   }
 
   function prune(): void {
     commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
+  }
+
+  /** A disk that is full is said by an alert, and a restart would not mend it. */
+  function sayAlive(): void {
+    const arrivedMs = Math.max(...lastArrivalMs.values(), -Infinity);
+    const stores = diskFull || storedMs >= arrivedMs - UNSTORED_MS;
+    if (metrics.loopLagMs < LATE_MS && stores) supervisor.say('alive');
   }
 
   async function every(ms: number, work: () => void): Promise<void> {

@@ -108,7 +108,8 @@ export function createHome(config: DeviceConfig, store: Store): Home {
       const lines = models.map(({ line, state, slot, release, previous }) => {
         const refused = state === 'failed' || state === 'rolled_back';
         const running = slot === null ? null : runs(state) ? release : previous;
-        return { line, running, latest: refused ? running : release, busy: !refused && !runs(state) };
+        const busy = !refused && !runs(state) && state !== 'offered'; // that may wait to be asked for
+        return { line, running, latest: refused ? running : release, busy };
       });
       const versions = (of: 'running' | 'latest'): string =>
         lines.map((one) => `${one.line}@${one[of] ?? 'none'}`).join(', ') || 'none';
@@ -193,7 +194,16 @@ function componentsOf(
         if (!Object.hasOwn(components, `${stream}_ev`)) events(stream);
       }
   problem('disk_full', 'device', 'disk_full', 'Disk full');
-  add('model', { p: 'update', name: 'Model', state_topic: `${topics.prefix}/model/ha`, entity_category: 'diagnostic' });
+  add('model', {
+    p: 'update',
+    name: 'Model',
+    state_topic: `${topics.prefix}/model/ha`,
+    entity_category: 'diagnostic',
+    ...(config.repository?.install === 'asked' && {
+      command_topic: `${topics.prefix}/cmd/model-install`,
+      payload_install: '{}',
+    }),
+  });
   return components;
 }
 

@@ -41,8 +41,8 @@ export interface Lane {
   /** End of the newest closed bucket; -Infinity before the first. */
   readonly closedUntilMs: number;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
-  /** Judges and forecasts the next closed bucket; undefined when none has closed. */
-  step(): Step | undefined;
+  /** Judges and forecasts the next closed bucket, unless it rests; undefined when none has closed. */
+  step(rests?: boolean): Step | undefined;
   /**
    * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
    * from at most `learnSteps` buckets. Returns the newest forecast.
@@ -105,9 +105,10 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       return watch;
     },
     add: (timeMs, value) => series.add(timeMs, value),
-    step() {
+    step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
+      if (rests) return { bucket, surprise: undefined, alert: undefined, forecast: undefined, failed: undefined, inferenceMs: 0 }; // prettier-ignore
       if (bucket.imputed || bucket.startMs < judgedUntilMs)
         return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);

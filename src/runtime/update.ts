@@ -65,6 +65,8 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   // An offer was refused while the model before it was, and is, on probation.
   ['failed', 'proven', 'committed'],
   ['failed', 'disproven', 'rolling_back'],
+  // By command.
+  ['committed', 'disproven', 'rolling_back'],
   ['rolling_back', 'restored', 'rolled_back'],
 
   // Killed on the way: the retained desired state comes again and everything before activation is simply repeated.
@@ -148,6 +150,10 @@ export interface UpdaterOptions {
   readonly runtimeVersion: string;
   readonly able: Able;
   readonly repositoryUrl: string | undefined;
+  /** What is desired waits for `install`. */
+  readonly asks: boolean;
+  /** Nothing that is on probation is brought up. */
+  readonly safe: boolean;
   readonly store: Store;
   readonly slots: Slots;
   readonly clock: Clock;
@@ -169,6 +175,10 @@ export interface Updater {
   offer(bytes: Uint8Array): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
+  /** Takes what waits to be asked for. */
+  install(): Outcome<object, 'not_possible'>;
+  /** The model before serves again. */
+  rollBack(line: string, detail: string): Outcome<object, 'not_possible'>;
   /** Counts towards probation; a failure ends it. */
   observe(line: string, failure?: string): void;
   reported(): ReportedPayload;
@@ -181,6 +191,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let appliedText = store.get('desired/applied')?.toString();
   let refused: ReportedPayload['refused'] = null;
   let offered: Uint8Array | undefined;
+  let waiting: Uint8Array | undefined;
+  let installing = false;
   let rolling = Promise.resolve();
   let wake = (): void => undefined;
 
@@ -253,6 +265,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (probation.failure !== undefined) rolling = rolling.then(() => rollBack(line, probation.failure!));
     else if (probation.forecasts <= 0 && clock.now() >= probation.untilMs)
       move(line, 'proven', { release, floor: Math.max(floor, release), code: null, detail: null, candidate: null });
+    else return;
+    offered ??= waiting;
+    wake();
   }
 
   /** Reads the bundle in a slot; undefined when it is damaged or not for this machine. */
@@ -278,15 +293,18 @@ export function createUpdater(options: UpdaterOptions): Updater {
     }
   }
 
-  async function rollBack(line: string, detail: string): Promise<void> {
+  /** `code` is null when somebody wished it. */
+  async function rollBack(line: string, detail: string, code: UpdateReason | null = 'self_test_failed'): Promise<void> {
     const { candidate, state } = recordOf(line);
     if (nextState(state, 'disproven') === undefined && state !== 'rolling_back') return; // it is gone already
-    const previous = candidate?.previous ?? null;
-    count(options.metrics.updates.failed, 'self_test_failed');
+    const from = candidate ?? slots.pointer(line);
+    const previous = from?.previous ?? null;
+    if (code !== null) count(options.metrics.updates.failed, code);
     move(line, 'disproven', {
-      code: 'self_test_failed',
+      code,
       detail: detail.slice(0, 500),
-      ...(candidate !== null && { release: candidate.release }),
+      ...(from !== undefined && { release: from.release }),
+      candidate: from ?? null,
     });
     slots.point(line, previous && { ...previous, previous: null });
     if (previous === null || !(await bringUp(line, { ...previous, previous: null }))) options.deactivate(line);
@@ -304,21 +322,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The checks and steps for one model of a verified desired state. */
-  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<undefined>> {
+  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
     const { line, release } = wanted;
     const running = slots.pointer(line);
     if (wanted.mode === 'stop') {
       options.deactivate(line);
       slots.point(line, null);
       move(line, 'stop', { release: null, candidate: null });
-      return accept(undefined);
+      return accept('done');
     }
     const same =
       running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
     const streams = boundStreams(wanted, same ? slots.read(line, running) : undefined);
-    if (same && streams !== undefined && String(streams) === String(running.streams)) return accept(undefined);
+    if (same && streams !== undefined && String(streams) === String(running.streams)) return accept('done');
 
     move(line, 'offer', { release, code: null, detail: null, metrics: {} });
+    if (options.asks && !installing) {
+      const { candidate } = recordOf(line);
+      if (candidate !== null) move(line, 'resume', { release: candidate.release }); // it is proven first
+      return accept('waits');
+    }
     const outcome = await fetchAndTest(wanted, client, running);
     if (!outcome.ok) {
       refuseLine(line, outcome);
@@ -342,7 +365,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
     move(line, 'passed', { candidate, metrics, probation });
     await activate(line, candidate);
-    return accept(undefined);
+    return accept('done');
   }
 
   async function fetchAndTest(
@@ -387,7 +410,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The whole desired state, whose signature is checked first. */
-  async function apply(bytes: Uint8Array): Promise<Outcome<undefined>> {
+  async function apply(bytes: Uint8Array): Promise<Outcome<'done' | 'waits'>> {
     if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
     const client = await options.openRepository(options.repositoryUrl);
     const fresh = await client.refresh();
@@ -405,10 +428,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       store.put('desired/seq', String(seqSeen));
       store.put('desired/digest', digest);
     }, 'full');
-    let worst: Outcome<undefined> = accept(undefined);
+    let worst: Outcome<'done' | 'waits'> = accept('done');
     for (const model of desired.value.models) {
       const outcome = await applyModel(model, client);
-      if (!outcome.ok && (worst.ok || passing.has(outcome.reason))) worst = outcome;
+      if (outcome.ok ? worst.ok && outcome.value === 'waits' : worst.ok || passing.has(outcome.reason)) worst = outcome;
     }
     return worst;
   }
@@ -447,9 +470,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
     const again = refusal !== null && passing.has(refusal.code);
-    if (!again) appliedText = text;
+    waiting = attempt.ok && attempt.value === 'waits' ? bytes : undefined;
+    const ended = !again && waiting === undefined;
+    if (!again) installing = false;
+    if (ended) appliedText = text;
     store.write(() => {
-      if (!again) store.put('desired/applied', text);
+      if (ended) store.put('desired/applied', text);
       options.report(reported());
     }, 'full');
     if (refusal !== null) options.tell('update-refused', { code: refusal.code, detail: refusal.detail });
@@ -468,8 +494,14 @@ export function createUpdater(options: UpdaterOptions): Updater {
         if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
         if (candidate !== null) move(line, 'resume', { release: candidate.release });
         move(line, 'restart');
-        if (state === 'rolling_back' || (candidate !== null && recordOf(line).crashes >= MAX_CRASHES)) {
-          await rollBack(line, recordOf(line).detail ?? `${recordOf(line).crashes} unclean ends since activation`);
+        if (
+          state === 'rolling_back' ||
+          (candidate !== null && (options.safe || recordOf(line).crashes >= MAX_CRASHES))
+        ) {
+          const cause = options.safe
+            ? 'several unclean ends'
+            : `${recordOf(line).crashes} unclean ends since activation`;
+          await rollBack(line, recordOf(line).detail ?? cause);
           continue;
         }
         if (state === 'activating' && candidate !== null) {
@@ -493,6 +525,21 @@ export function createUpdater(options: UpdaterOptions): Updater {
     offer(bytes) {
       offered = bytes;
       wake();
+    },
+    install() {
+      if (waiting === undefined) return refuse('not_possible', 'no model waits to be installed');
+      installing = true;
+      offered = waiting;
+      wake();
+      return accept({ models: reported().models.flatMap(({ line, state, release }) => (state === 'offered' ? [{ line, release }] : [])) }); // prettier-ignore
+    },
+    rollBack(line, detail) {
+      const { state, candidate } = recordOf(line);
+      const previous = candidate === null ? slots.pointer(line)?.previous : candidate.previous;
+      if (nextState(state, 'disproven') === undefined || !previous)
+        return refuse('not_possible', `“${line}” has no model before to go back to`);
+      rolling = rolling.then(() => rollBack(line, detail, null));
+      return accept({ line, release: previous.release });
     },
     async run(signal) {
       let attempt = 0;

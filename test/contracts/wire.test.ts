@@ -141,6 +141,7 @@ describe('the configuration of a device', () => {
       detectors: {},
       retentionDays: 30,
       databaseBytes: 268_435_456,
+      logLevel: 'info',
       healthMs: 60_000,
     });
   });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { refuse } from '../../src/contracts/reason.js';
 import { signDesired } from '../../src/bundle/desired.js';
 import { packBundle } from '../../src/bundle/pack.js';
 import { initRepository, publish } from '../../src/bundle/repository.js';
@@ -137,6 +138,7 @@ async function world(
     boiler = {},
     homeAssistant = null,
     mappings = [],
+    install = 'at_once',
   }: {
     stateDir?: string;
     ports?: Partial<Ports>;
@@ -144,6 +146,7 @@ async function world(
     boiler?: Record<string, unknown>;
     homeAssistant?: Record<string, unknown> | null;
     mappings?: readonly Record<string, unknown>[];
+    install?: string;
   } = {},
 ) {
   const heard: Heard[] = [];
@@ -167,7 +170,7 @@ async function world(
       mqtt: { url: broker.url },
       clock: 'trusted',
       http: { port: null },
-      repository: { url: files.url, root_file: repository.rootFile },
+      repository: { url: files.url, root_file: repository.rootFile, install },
       streams: { boiler: { unit: '°C', lateness: 0, ...boiler } },
       detectors,
       home_assistant: homeAssistant,
@@ -203,6 +206,9 @@ async function world(
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
+        supervisor: { aliveEveryMs: undefined, say: () => undefined },
+        setLogLevel: () => undefined,
+        reload: async () => refuse('not_possible', 'there is no file'),
         ...ports,
       },
       stop.signal,
@@ -699,6 +705,83 @@ test('forecast-now forecasts at once; a silenced alert tells nobody, but its sta
   await expect.poll(() => w.last('reply/silence')).toMatchObject({ id: 'speak' });
   await w.feed(12);
   await expect.poll(() => w.last('event/boiler')).toMatchObject({ event: 'resolved' });
+  await device.stop();
+});
+
+test('a paused stream is neither forecast nor judged, its open alert ends, and what it says is stored', async () => {
+  const w = await world('paused');
+  onTestFinished(() => w.close());
+  let device = w.start();
+  await w.push([{}], 'probation');
+  await w.feed(140);
+  await w.feed(3, 30);
+  await expect.poll(() => w.last('alert/boiler/anomaly')).toMatchObject({ state: 'firing' });
+  await w.send('cmd/snapshot', { stream: 'boiler', readings: 2 });
+  await expect
+    .poll(() => w.last('reply/snapshot'))
+    .toMatchObject({
+      ok: true,
+      judged: [{ name: 'boiler', model: 'boiler-naive@1', state: 'firing' }],
+      alerts: [{ key: 'pi7/boiler/anomaly', event: 'opened' }],
+      paused: {},
+    });
+  expect(w.last('reply/snapshot')!['readings']).toHaveLength(2);
+
+  await w.send('cmd/pause', { id: 'p', stream: 'boiler', by: 'service' });
+  await expect.poll(() => w.last('reply/pause')).toMatchObject({ ok: true, until: null });
+  await expect
+    .poll(() => w.last('alert/boiler/anomaly'))
+    .toMatchObject({ state: 'normal', event: 'stale', reason: 'paused by service' });
+  await device.stop();
+  device = w.start(); // it lasts over a restart
+  await expect.poll(() => device.told).toContain('link');
+  const forecasts = () => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
+  const before = forecasts();
+  await w.feed(10, 60);
+  await expect.poll(() => device.probe.metrics.samples.stored).toBe(10);
+  await w.send('cmd/snapshot', { stream: 'nobody' });
+  await expect.poll(() => w.last('reply/snapshot')).toMatchObject({ ok: false, error: { code: 'not_possible' } });
+  expect(forecasts()).toBe(before);
+  expect(w.last('alert/boiler/anomaly')).toMatchObject({ state: 'normal' });
+
+  await w.send('cmd/resume', { id: 'r1', stream: 'boiler', by: 'service' });
+  await expect.poll(() => w.last('reply/resume')).toMatchObject({ ok: true });
+  await w.send('cmd/resume', { id: 'r2', by: 'service' });
+  await expect.poll(() => w.last('reply/resume')).toMatchObject({ error: { code: 'not_possible' } });
+  await w.feed(3, 60);
+  await expect.poll(forecasts).toBeGreaterThan(before);
+  await device.stop();
+});
+
+test('a model that is asked for waits, may be sent back, and stays back', async () => {
+  const w = await world('asked', { install: 'asked', homeAssistant: {} });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  const install = async (state: string): Promise<void> => {
+    await w.send('cmd/model-install', {});
+    await expect.poll(() => w.reported()?.models[0]?.state, { timeout: 15_000 }).toBe(state);
+  };
+  await w.push([{ release: 1 }], 'offered');
+  expect(w.last('model/ha')).toMatchObject({ installed_version: 'boiler@none', latest_version: 'boiler@1', in_progress: false }); // prettier-ignore
+  await install('probation');
+  await w.push([{ release: 2 }], 'probation'); // seen, and shown when the first is proven
+  await w.feed(30);
+  await expect.poll(() => w.reported()?.models[0]).toMatchObject({ state: 'offered', release: 2 });
+  await install('probation');
+  await w.feed(6);
+  await expect.poll(() => w.reported()?.models[0]).toMatchObject({ state: 'committed', release: 2, previous: 1 });
+  await w.send('cmd/model-install', {});
+  await expect.poll(() => w.last('reply/model-install')).toMatchObject({ error: { code: 'not_possible' } });
+
+  await w.send('cmd/rollback', { id: 'back', line: 'boiler', by: 'service' });
+  await expect.poll(() => w.last('reply/rollback')).toMatchObject({ ok: true, release: 1 });
+  await expect
+    .poll(() => w.reported()?.models[0])
+    .toMatchObject({ state: 'rolled_back', release: 2, code: null, detail: 'asked for by service', slot: 'a' });
+  await w.feed(2);
+  await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@1' });
+  await w.send('cmd/rollback', { id: 'further', line: 'boiler', by: 'service' });
+  await expect.poll(() => w.last('reply/rollback')).toMatchObject({ error: { code: 'not_possible' } });
   await device.stop();
 });
 

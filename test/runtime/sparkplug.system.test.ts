@@ -184,7 +184,7 @@ test.skipIf(findProgram('mosquitto') === undefined)(
     device.child.kill('SIGTERM');
     expect(await device.exit).toBe(0);
     expect(host.last('NDEATH')).toMatchObject({ bdSeq: 1 });
-    expect(device.complaints()).toBe('');
+    expect(device.complaints()).not.toMatch(/warning/i);
   },
 );
 
