@@ -16,6 +16,9 @@ const url = (schemes: RegExp, example: string) =>
   z.string().check(z.refine((text) => schemes.test(text) && URL.canParse(text), `expected a URL such as ${example}`));
 const probability = z.number().check(z.gt(0), z.lt(1));
 
+/** Addresses that only this machine reaches. */
+const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
+
 const durationUnitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `5m` on the wire (or a number of milliseconds), milliseconds inside. */
@@ -165,8 +168,17 @@ export const deviceConfigSchema = wireObject(
         {
           host: z._default(z.string(), '127.0.0.1'),
           port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464),
+          /** Holds what every request must bring as `Authorization: Bearer …`. */
+          tokenFile: z.optional(z.string()),
+          /** `/readyz` asks for no model: the device has none, or is of use without. */
+          degradedOk: z._default(z.boolean(), false),
         },
         strict,
+      ).check(
+        z.refine(
+          ({ host, port, tokenFile }) => port === null || tokenFile !== undefined || loopback.test(host),
+          'an address that others can reach asks for a token: set http.token_file, or leave http.host at 127.0.0.1',
+        ),
       ),
       {},
     ),

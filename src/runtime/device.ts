@@ -25,6 +25,7 @@ import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
+import type { Conditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
@@ -34,10 +35,10 @@ import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
-import { count, createMetrics } from './metrics.js';
+import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
-import type { OutboxMessage } from './outbox.js';
+import type { Outbox, OutboxMessage } from './outbox.js';
 import { createPauses } from './pause.js';
 import type { Ports } from './ports.js';
 import { startsSafe } from './safe.js';
@@ -47,12 +48,20 @@ import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
 import { isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
-import type { Active } from './update.js';
+import type { Active, Updater } from './update.js';
 
 /** For those that look at a device from inside its process. */
 export interface Probe {
+  readonly config: DeviceConfig;
+  readonly ports: Ports;
   readonly metrics: Metrics;
   readonly lanes: ReadonlyMap<string, Lane>;
+  readonly detectors: ReadonlyMap<string, Detector>;
+  readonly conditions: Conditions;
+  readonly models: ReadonlyMap<string, Active>;
+  readonly outbox: Outbox;
+  readonly updater: Updater;
+  readonly link: MqttLink;
 }
 
 /** What a message brought and what came of it, judged but not yet on disk. */
@@ -198,7 +207,7 @@ export async function runDevice(
     mapper.sparkplug.topics.length === 0
       ? undefined
       : (await import('./sparkplug-in.js')).createSparkplugIn(mapper.sparkplug, clock, config.sparkplug);
-  link = await ports.connect({
+  const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
@@ -212,8 +221,10 @@ export async function runDevice(
     commit: orBreakdown(flush),
     onLink,
   });
+  link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
   await edge?.open();
-  onReady?.({ metrics, lanes });
+  const probe: Probe = { config, ports, metrics, lanes, detectors, conditions, models, outbox, updater, link };
+  onReady?.(probe);
   tell('running', { boot });
   supervisor.say('ready');
   if (store.start === 'full') noteDisk(DISK_FULL);
@@ -235,6 +246,8 @@ export async function runDevice(
     measureLag(),
     ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
+  // Not before the first forecast, which need not wait for it.
+  if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
     await Promise.all([link.close(), edge?.close()]);
@@ -256,6 +269,7 @@ export async function runDevice(
 
   function receive(message: MqttMessage): void {
     const { topic, payload } = message;
+    count(metrics.messages, `in ${topics.classOf(topic)}`);
     const name = topics.streamOf(topic);
     if (name !== undefined) return readInto(name, message);
     if (topic === topics.desired) return updater.offer(payload);
@@ -451,7 +465,7 @@ export async function runDevice(
     const { line } = lane.settings.active;
     for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
       if (failed !== undefined) metrics.forecasts.failed++;
-      if (forecast !== undefined) metrics.inference.add(inferenceMs);
+      if (forecast !== undefined) metrics.inference(lane.settings.active).add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
       if (surprise !== undefined)
         publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
@@ -496,9 +510,9 @@ export async function runDevice(
     };
     if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
       noteDisk(undefined);
-    for (const { stream, alert } of alerts) {
+    for (const { stream, alert, kind } of alerts) {
       const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, change);
+      count(metrics.alerts, `${kind} ${severity} ${change}`);
       tell('alert', { stream, change, severity, started, ended, reason });
     }
   }
@@ -510,7 +524,7 @@ export async function runDevice(
       storedMs = clock.monotonicMs();
       return true;
     } catch (error) {
-      metrics.databaseErrors++;
+      count(metrics.databaseErrors, sqliteWord(error));
       if (isDamage(error)) {
         breakdown.abort(error);
         throw error;
@@ -578,9 +592,9 @@ export async function runDevice(
   /** After each connect, in this order, since brokers lose retained messages when they are killed. */
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
+    if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
     if (!event.sessionPresent) nodes?.forget();
-    metrics.reconnects++;
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();

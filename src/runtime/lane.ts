@@ -5,6 +5,8 @@ import type { AlertRules, Subject, Watch } from './anomaly.js';
 import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
 import type { Forecast, Forecaster } from './forecaster.js';
+import { createQuality } from './quality.js';
+import type { Quality } from './quality.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
 import type { PastReading } from './readings.js';
@@ -40,6 +42,10 @@ export interface Lane {
   readonly watch: Watch;
   /** End of the newest closed bucket; -Infinity before the first. */
   readonly closedUntilMs: number;
+  /** Of the newest forecasts; undefined before the first could be judged. */
+  readonly quality: Quality | undefined;
+  /** Monotonic time of the newest forecast; undefined before the first. */
+  readonly forecastMs: number | undefined;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
   /** Judges and forecasts the next closed bucket, unless it rests; undefined when none has closed. */
   step(rests?: boolean): Step | undefined;
@@ -73,6 +79,8 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   const calibration = createCalibration(horizon, settings.calibration, memory?.rings);
   const expectations = new Map<number, Forecast>();
   const judgedUntilMs = memory?.closedUntilMs ?? -Infinity;
+  const quality = createQuality();
+  let forecastMs: number | undefined;
   let watch = memory?.watch ?? newWatch;
 
   function forecastNext(): Pick<Step, 'forecast' | 'failed' | 'inferenceMs'> {
@@ -84,6 +92,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       const inferenceMs = monotonicMs() - began;
       if (forecast === undefined)
         return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
+      forecastMs = began;
       expectations.set(forecast.startMs, forecast);
       for (const startMs of expectations.keys())
         if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
@@ -104,6 +113,12 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     get watch() {
       return watch;
     },
+    get quality() {
+      return quality.read();
+    },
+    get forecastMs() {
+      return forecastMs;
+    },
     add: (timeMs, value) => series.add(timeMs, value),
     step(rests = false) {
       const bucket = series.close();
@@ -113,6 +128,11 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
         return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
+      const next = found.find(({ lead }) => lead === 1);
+      if (next !== undefined) {
+        const promised = expectations.get(bucket.startMs)!.coverage !== null;
+        quality.add(bucket.value - next.expected, promised ? next.score <= calibration.stretch(1) : undefined);
+      }
       const judged = judge(
         watch,
         {

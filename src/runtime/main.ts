@@ -55,10 +55,11 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
       ),
     ),
   });
-  const { repository, sparkplug } = config;
+  const { repository, http, sparkplug } = config;
   return {
     ...config,
     stateDir: from(config.stateDir),
+    http: { ...http, ...(http.tokenFile !== undefined && { tokenFile: from(http.tokenFile) }) },
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
     mqtt: filesFrom(config.mqtt),
     sparkplug: sparkplug && { ...sparkplug, mqtt: sparkplug.mqtt && filesFrom(sparkplug.mqtt) },

@@ -735,13 +735,13 @@ test('a paused stream is neither forecast nor judged, its open alert ends, and w
   await device.stop();
   device = w.start(); // it lasts over a restart
   await expect.poll(() => device.told).toContain('link');
-  const forecasts = () => w.heard.filter(({ topic }) => topic === 'forecast/boiler').length;
-  const before = forecasts();
+  const newest = () => Math.max(...w.heard.flatMap(({ topic, body }) => (topic === 'forecast/boiler' ? [Number(body['start'])] : []))); // prettier-ignore
+  const before = startMs + 142 * minute;
   await w.feed(10, 60);
   await expect.poll(() => device.probe.metrics.samples.stored).toBe(10);
   await w.send('cmd/snapshot', { stream: 'nobody' });
   await expect.poll(() => w.last('reply/snapshot')).toMatchObject({ ok: false, error: { code: 'not_possible' } });
-  expect(forecasts()).toBe(before);
+  expect(newest()).toBeLessThanOrEqual(before);
   expect(w.last('alert/boiler/anomaly')).toMatchObject({ state: 'normal' });
 
   await w.send('cmd/resume', { id: 'r1', stream: 'boiler', by: 'service' });
@@ -749,7 +749,7 @@ test('a paused stream is neither forecast nor judged, its open alert ends, and w
   await w.send('cmd/resume', { id: 'r2', by: 'service' });
   await expect.poll(() => w.last('reply/resume')).toMatchObject({ error: { code: 'not_possible' } });
   await w.feed(3, 60);
-  await expect.poll(forecasts).toBeGreaterThan(before);
+  await expect.poll(newest).toBeGreaterThan(before);
   await device.stop();
 });
 
@@ -807,6 +807,6 @@ test('malformed messages are counted and the next reading is taken; commands ans
   for (const name of ['dance', '__proto__', 'toString']) await w.send(`cmd/${name}`, {}); // refused, and the link holds
   await w.send('in/boiler', { ts: startMs + minute, value: 2 });
   await expect.poll(() => device.probe.metrics.samples).toMatchObject({ stored: 2 });
-  expect(device.probe.metrics.reconnects).toBe(1);
+  expect(device.probe.metrics.reconnects).toEqual({}); // there was one link all the time
   await device.stop();
 });

@@ -18,6 +18,7 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     now: () => startMs + elapsed,
     monotonicMs: () => elapsed,
     bootId: 'boot',
+    steps: 0,
     synced: () => clock.isSynced,
     sleep: (ms, signal) =>
       new Promise((resolve) => {

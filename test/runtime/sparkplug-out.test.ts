@@ -98,7 +98,7 @@ async function world({ store = memory(), horizon = 2, takes = true } = {}) {
     },
     offline() {
       link.online = false;
-      options!.onLink({ state: 'offline', reason: 'cut', retryMs: 1 });
+      options!.onLink({ state: 'offline', reason: 'cut', fault: 'closed', retryMs: 1 });
     },
     command: (payload: Uint8Array, retain = false) =>
       void options!.onMessage({ topic: 'spBv1.0/Plant 1/NCMD/pi7', payload, retain, duplicate: false }),

@@ -17,7 +17,9 @@ export async function checkConfigCommand(path: string, flags: OutputFlags): Prom
     certFile,
     keyFile,
   ]);
-  const missing = [...files, config.repository?.rootFile].filter((file) => file !== undefined && !existsSync(file));
+  const missing = [...files, config.http.tokenFile, config.repository?.rootFile].filter(
+    (file) => file !== undefined && !existsSync(file),
+  );
   if (missing.length > 0)
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
       where: path,
