@@ -11,6 +11,7 @@ import { readWire, wireObject } from './wire.js';
 
 const strict = { strict: true };
 const segment = z.string().check(z.regex(segmentPattern, 'expected 1 to 64 letters, digits, "_" or "-"'));
+const sparkplugId = z.string().check(z.regex(/^[^+/#\0]{1,100}$/, 'expected a name without "+", "/" and "#"'));
 const positive = z.number().check(z.positive());
 const count = z.int().check(z.positive());
 const url = (schemes: RegExp, example: string) =>
@@ -141,6 +142,21 @@ export const streamSettings = wireObject(
 ).check(heartbeatBelongs);
 export type StreamSettings = z.output<typeof streamSettings>;
 
+const mqttSettings = wireObject(
+  {
+    url: url(/^(?:mqtt|mqtts|ws|wss):\/\//, 'mqtt://127.0.0.1:1883'),
+    username: z.optional(z.string()),
+    passwordFile: z.optional(z.string()),
+    caFile: z.optional(z.string()),
+    certFile: z.optional(z.string()),
+    keyFile: z.optional(z.string()),
+    /** `private` allows a password over plain TCP to a private address; never to a public one. */
+    allowInsecure: z._default(z.enum(['none', 'private']), 'none'),
+  },
+  strict,
+);
+export type MqttSettings = z.output<typeof mqttSettings>;
+
 export const deviceConfigSchema = wireObject(
   {
     base: z._default(segment, 'neuro-divergent'),
@@ -148,19 +164,7 @@ export const deviceConfigSchema = wireObject(
     device: segment,
     /** Everything the device keeps: database, slots, trust. */
     stateDir: z.string().check(z.minLength(1)),
-    mqtt: wireObject(
-      {
-        url: url(/^(?:mqtt|mqtts|ws|wss):\/\//, 'mqtt://127.0.0.1:1883'),
-        username: z.optional(z.string()),
-        passwordFile: z.optional(z.string()),
-        caFile: z.optional(z.string()),
-        certFile: z.optional(z.string()),
-        keyFile: z.optional(z.string()),
-        /** `private` allows a password over plain TCP to a private address; never to a public one. */
-        allowInsecure: z._default(z.enum(['none', 'private']), 'none'),
-      },
-      strict,
-    ),
+    mqtt: mqttSettings,
     /** Metrics and health; `port: null` switches it off. */
     http: z.prefault(
       wireObject(
@@ -223,8 +227,23 @@ export const deviceConfigSchema = wireObject(
       ),
       null,
     ),
+    /** Forecasts and alerts as an edge node of Sparkplug B (docs/guides/sparkplug.md); null for none. */
+    sparkplug: z._default(
+      z.nullable(
+        wireObject(
+          {
+            group: sparkplugId,
+            node: sparkplugId,
+            /** The device's own broker and account when null. */
+            mqtt: z._default(z.nullable(mqttSettings), null),
+          },
+          strict,
+        ),
+      ),
+      null,
+    ),
     streams: z._default(z.record(segment, streamSettings), {}),
-    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md). */
+    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md, docs/guides/sparkplug.md). */
     mappings: z._default(z.array(mappingSettings).check(z.maxLength(500)), []),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),

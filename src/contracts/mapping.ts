@@ -76,7 +76,9 @@ export const mappingSettings = wireObject(
     topic: z._default(z.nullable(topicFilter), null),
     /** `$1` is what the first `+` of the topic stood for. */
     stream: z.string().check(z.regex(/^(?:[A-Za-z0-9_-]|\$[1-9]){1,64}$/, 'expected a name of a stream, with $1 … $9')),
-    format: z._default(z.nullable(z.enum(['json', 'text', 'cbor'])), null),
+    format: z._default(z.nullable(z.enum(['json', 'text', 'cbor', 'sparkplugb'])), null),
+    /** Of Sparkplug B, whose topic is given without the kind of message: `+` for any one level, which `$n` counts on. */
+    metric: z._default(z.nullable(topicFilter), null),
     /** Where the value is; a message in the shapes of `in/<stream>` needs none. */
     path: z._default(z.nullable(pointer), null),
     /** Where the time is; that of arrival where there is none. */
@@ -100,6 +102,13 @@ export const mappingSettings = wireObject(
     ({ preset, topic, name, id }) =>
       topic !== null || (preset !== null && [...presets[preset].topic.matchAll(/<(\w+)>/g)].every(([, part]) => (part === 'name' ? name : id) !== null)), // prettier-ignore
     'needs a topic, or a preset and the name (and id) that it asks for',
+  ),
+  z.refine(
+    ({ format, topic, metric, path }) =>
+      format === 'sparkplugb'
+        ? /^spBv1\.0(?:\/[^/]+){2,3}$/.test(topic ?? '') && metric !== null && path === null
+        : metric === null,
+    'Sparkplug B needs format: sparkplugb, a topic spBv1.0/group/node or spBv1.0/group/node/device, a metric and no path',
   ),
 );
 export type MappingSettings = z.output<typeof mappingSettings>;

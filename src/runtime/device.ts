@@ -1,4 +1,5 @@
 /** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandReason } from '../contracts/command.js';
@@ -51,6 +52,7 @@ import { stepEvidence } from './probation.js';
 import { createShadows } from './shadow.js';
 import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
+import type { Heard } from './sparkplug-in.js';
 import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
 import { damaged, isDamage, isFull } from './store.js';
@@ -104,6 +106,7 @@ const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
 const CHECK_MS = 7 * 86_400_000;
 const RESERVE_MS = 60_000;
+const SPARKPLUG_MS = 1000;
 /** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
 const LATE_MS = 5000;
 const UNSTORED_MS = 30_000;
@@ -164,6 +167,12 @@ export async function runDevice(
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
+  setMaxListeners(0, signal); // every loop below listens
+
+  const edge =
+    config.sparkplug === null
+      ? undefined
+      : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
   const shadows = createShadows({
@@ -230,6 +239,10 @@ export async function runDevice(
   if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
+  const nodes =
+    mapper.sparkplug.topics.length === 0
+      ? undefined
+      : (await import('./sparkplug-in.js')).createSparkplugIn(mapper.sparkplug, clock, config.sparkplug);
   const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
@@ -237,6 +250,7 @@ export async function runDevice(
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
       ...mapper.subscriptions,
+      ...(nodes?.subscriptions ?? []),
       ...(home.statusTopic === undefined ? [] : [{ filter: home.statusTopic, qos: 1 as const, skipRetained: true }]),
     ],
     onMessage: orBreakdown(receive),
@@ -244,6 +258,7 @@ export async function runDevice(
     onLink,
   });
   link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
+  await edge?.open();
   const probe: Probe = {
     config,
     ports,
@@ -282,6 +297,7 @@ export async function runDevice(
     }),
     every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),
+    ...(edge === undefined ? [] : [every(SPARKPLUG_MS, edge.sync)]),
     measureLag(),
     ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
@@ -289,7 +305,7 @@ export async function runDevice(
   if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
-    await link.close();
+    await Promise.all([link.close(), edge?.close()]);
     throw breakdown.signal.reason;
   }
   await stop();
@@ -314,13 +330,32 @@ export async function runDevice(
     if (topic === topics.desired) return updater.offer(payload);
     if (topic === home.statusTopic) return void homeStarted(message);
     if (topic.startsWith(`${topics.prefix}/`)) return command(message);
+    const heard = nodes?.receive(message);
+    if (heard !== undefined) return hearNode(heard, message);
     for (const { stream, mapping } of mapper.routes(topic)) readInto(stream, message, mapping);
-    for (const stream of mapper.offline(topic, payload)) {
+    noteGone(mapper.offline(topic, payload));
+    for (const stream of mapper.online(topic, payload))
+      if (presence.present(stream)) conditions.present(stream, clock.now());
+    raiseFacts();
+  }
+
+  function hearNode({ samples, gone, rejected, request }: Heard, message: MqttMessage): void {
+    for (const reason of rejected) {
+      count(metrics.rejected, reason);
+      quarantine.put(reason, message.topic, message.payload);
+    }
+    keep(() => samples.flatMap((one) => ingest.read(one.stream, { ...message, decoded: one.decoded }, one.mapping)));
+    noteGone(gone);
+    if (request === undefined) return;
+    tell('sparkplug-rebirth', { topic: request.topic });
+    void link?.publish(request.topic, request.payload, { qos: 0 });
+  }
+
+  function noteGone(streams: readonly string[]): void {
+    for (const stream of streams) {
       presence.gone(stream);
       conditions.offline(stream, clock.now());
     }
-    for (const stream of mapper.online(topic, payload))
-      if (presence.present(stream)) conditions.present(stream, clock.now());
     raiseFacts();
   }
 
@@ -328,12 +363,16 @@ export async function runDevice(
     overload.take(name, { name, message, shape }).forEach(readMessage);
   }
 
-  /** A message in: on disk, with all that comes of it, after the next `flush`. */
   function readMessage({ name, message, shape }: StreamMessage): void {
+    keep(() => ingest.read(name, message, shape));
+  }
+
+  /** What came in: on disk, with all that comes of it, after the next `flush`. */
+  function keep(read: () => readonly NewReading[]): void {
     const began = clock.monotonicMs();
     if (someHeld) stampHeld(); // before what comes now
 
-    const arrived = ingest.read(name, message, shape);
+    const arrived = read();
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
@@ -505,6 +544,7 @@ export async function runDevice(
       payload: wireText(forecastPayload, message),
       expiresInMs: 2 * series.cadenceMs,
     });
+    edge?.forecast(message);
     metrics.forecasts.issued++;
     if (metrics.coldStartMs !== null) return;
     metrics.coldStartMs = machine.uptimeMs();
@@ -667,6 +707,7 @@ export async function runDevice(
     tell('link', { ...event });
     if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
+    if (!event.sessionPresent) nodes?.forget();
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();
@@ -863,7 +904,7 @@ export async function runDevice(
       clock.sleep(STOP_WAIT_MS, timeout.signal),
     ]);
     timeout.abort();
-    await link!.close();
+    await Promise.all([link!.close(), edge?.close()]);
     overload.drain().forEach(readMessage);
     flush();
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));

@@ -33,13 +33,15 @@ export interface NewReading {
   readonly timeSource: Reading['timeSource'] | 'held';
 }
 
+/** A message, and what it says where another codec has read it. */
+export interface Said extends Pick<MqttMessage, 'payload' | 'retain' | 'contentType'> {
+  readonly topic?: string;
+  readonly decoded?: unknown;
+}
+
 export interface Ingest {
   /** The good and new readings of a message, in our shapes or in that of a mapping. Never throws. */
-  read(
-    streamName: string,
-    message: Pick<MqttMessage, 'payload' | 'retain' | 'contentType'> & { readonly topic?: string },
-    shape?: Shape,
-  ): NewReading[];
+  read(streamName: string, message: Said, shape?: Shape): NewReading[];
   /** A held reading, when its time is known. */
   stamp(streamName: string, timeMs: number, value: number | undefined): NewReading;
   /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
@@ -125,7 +127,7 @@ export function createIngest(
       return reading;
     },
     read(streamName, message, shape) {
-      const { topic = streamName, payload, retain, contentType } = message;
+      const { topic = streamName, payload, retain, contentType, decoded } = message;
       const refuse = (reason: RejectionReason): void => {
         count(metrics.rejected, reason);
         refused?.(reason, topic, payload);
@@ -136,6 +138,7 @@ export function createIngest(
         acceptRetained: configured.get(streamName)?.acceptRetained ?? false,
         clockSynced: clock.synced(),
         shape: shape ?? (contentType === 'application/cbor' ? cborShape : undefined),
+        decoded,
         decodeCbor,
       });
       for (const { reason } of rejected) refuse(reason);
