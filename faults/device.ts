@@ -52,12 +52,12 @@ export function packModel(
   });
 }
 
-/** Puts a model for one stream into a slot of a device's folder. */
-export async function installModel(stateDir: string): Promise<void> {
+/** Puts a model into a slot of a device's folder; it serves each of the streams alone. */
+export async function installModel(stateDir: string, streams: readonly string[] = [stream]): Promise<void> {
   const slots = openSlots(stateDir);
   const { manifestSha256 } = await packModel(slots.stagingDir(stream));
   slots.install(stream, 'a');
-  slots.point(stream, { slot: 'a', release: 1, manifestSha256, streams: [stream], arm: null, previous: null });
+  slots.point(stream, { slot: 'a', release: 1, manifestSha256, streams, arm: null, previous: null });
 }
 
 export const settings = (stateDir: string, url: string, change: object = {}): Record<string, unknown> => ({

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1150,
-  cli: 4850,
+  cli: 5060,
   contracts: 1550,
   data: 2150,
   distill: 1000,
@@ -19,6 +19,7 @@ const lineBudgets = {
   models: 7550,
   quantize: 1500,
   runtime: 5150,
+  simulate: 520,
   stats: 300,
   time: 350,
   train: 1150,
