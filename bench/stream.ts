@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { createMosquitto, pause, until } from '../faults/process.js';
+import { followIntake } from '../src/runtime/intake.js';
 import { cpuMsOf, memoryOf } from './device.js';
 import { percentile, rounded } from './statistics.js';
 
@@ -35,14 +36,22 @@ interface Subject {
   readonly what: StreamRow['what'];
   readonly start: (dir: string, url: string) => ChildProcess;
   readonly ready: (event: Record<string, unknown>) => boolean;
-  readonly database: string;
+  readonly observe: (dir: string) => Observer;
+}
+
+/** Looks at what is stored, from outside. */
+interface Observer {
+  count(): number;
+  /** Times of the readings that were stored since the last look. */
+  look(): number[];
+  close(): void;
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
 const subjects: readonly Subject[] = [
   {
     what: 'device',
-    database: 'device.db',
+    observe: (dir) => observeDevice(join(dir, 'device.db')),
     ready: ({ event, state }) => event === 'link' && state === 'online',
     start(dir, url) {
       const config = join(dir, 'device.yaml');
@@ -60,7 +69,7 @@ const subjects: readonly Subject[] = [
   },
   {
     what: 'bare mqtt.js loop',
-    database: 'bare.db',
+    observe: (dir) => observeTable(join(dir, 'bare.db')),
     ready: ({ event }) => event === 'ready',
     start: (dir, url) =>
       spawn(process.execPath, [join(here, 'stream-bare.js'), url, `${prefix}/in/+`, join(dir, 'bare.db')]),
@@ -80,7 +89,7 @@ export async function benchStream({ rounds = 3, seconds = 8 } = {}) {
   return { rows, ratio: rounded(device!.readingsPerSecond / bare!.readingsPerSecond), runs };
 }
 
-async function measure({ what, start, ready, database }: Subject, seconds: number): Promise<StreamRow> {
+async function measure({ what, start, ready, observe }: Subject, seconds: number): Promise<StreamRow> {
   const dir = mkdtempSync(join(tmpdir(), 'nd-stream-'));
   mkdirSync(join(dir, 'broker'));
   const broker = await createMosquitto(join(dir, 'broker'));
@@ -91,9 +100,8 @@ async function measure({ what, start, ready, database }: Subject, seconds: numbe
   createInterface(child.stdout!).on('line', (line) => (isReady ||= ready(JSON.parse(line) as Record<string, unknown>)));
   await until('it is ready', () => isReady);
   const sender = await createSender(broker.port);
-  const sql = new Database(join(dir, database), { readonly: true });
-  const count = sql.prepare<[], { rows: number | null }>('SELECT max(rowid) AS rows FROM tail');
-  const stored = (): number => count.get()!.rows ?? 0;
+  const observer = observe(dir);
+  const stored = (): number => observer.count();
   try {
     await sender.send(2000, stored);
     await until('all is stored', () => stored() === sender.sent, PATIENCE_MS);
@@ -106,7 +114,7 @@ async function measure({ what, start, ready, database }: Subject, seconds: numbe
     const readingsPerSecond = rows / ((performance.now() - before.ms) / 1000);
     const cpuUsPerReading = (1000 * (cpuMsOf(child.pid!) - before.cpuMs)) / rows;
 
-    const delays = await sender.pace(readingsPerSecond / 2, seconds * 1000, sql);
+    const delays = await sender.pace(readingsPerSecond / 2, seconds * 1000, observer);
     return {
       what,
       readingsPerSecond: Math.round(readingsPerSecond),
@@ -115,12 +123,55 @@ async function measure({ what, start, ready, database }: Subject, seconds: numbe
       rssMb: Math.round(memoryOf(child.pid!).rssMb),
     };
   } finally {
-    sql.close();
+    observer.close();
     sender.close();
     child.kill('SIGKILL');
     await broker.kill();
     rmSync(dir, { recursive: true });
   }
+}
+
+function observeTable(path: string): Observer {
+  const sql = new Database(path, { readonly: true });
+  const newest = sql.prepare<[], number | null>('SELECT max(rowid) FROM tail').pluck();
+  const after = sql.prepare<[number, number], number>('SELECT ts FROM tail WHERE rowid > ? AND rowid <= ?').pluck();
+  let seen = 0;
+  return {
+    count: () => newest.get() ?? 0,
+    look() {
+      const before = seen;
+      seen = newest.get() ?? 0;
+      return after.all(before, seen);
+    },
+    close: () => void sql.close(),
+  };
+}
+
+/** A moment's readings are missed when they are packed between two looks. */
+function observeDevice(path: string): Observer {
+  const sql = new Database(path, { readonly: true });
+  const packed = sql.prepare<[number], number>('SELECT total(rows) FROM segment WHERE id < ?').pluck();
+  const follow = followIntake(`${path}.intake`);
+  let number = 0;
+  let seen = new Map<string, number>();
+  return {
+    count() {
+      const unsealed = follow();
+      return packed.get(unsealed?.number ?? Number.MAX_SAFE_INTEGER)! + (unsealed?.rows ?? 0);
+    },
+    look() {
+      const unsealed = follow();
+      if (unsealed === undefined) return [];
+      if (unsealed.number !== number) seen = new Map();
+      number = unsealed.number;
+      return [...unsealed.streams].flatMap(([name, { times }]) => {
+        const fresh = times.slice(seen.get(name) ?? 0);
+        seen.set(name, times.length);
+        return fresh;
+      });
+    },
+    close: () => void sql.close(),
+  };
 }
 
 /** MQTT 3.1.1 in its plainest form, so that the sender costs little: PUBLISH at QoS 1, PUBACKs are read and forgotten. */
@@ -159,17 +210,13 @@ async function createSender(port: number) {
       }
     },
     /** So many a second; gives the delay of each from sending to its commit, as seen every millisecond or two. */
-    async pace(perSecond: number, ms: number, sql: Database.Database): Promise<number[]> {
-      const rowsAfter = sql.prepare<[number], { rowid: number; ts: number }>(
-        'SELECT rowid, ts FROM tail WHERE rowid > ? ORDER BY rowid',
-      );
+    async pace(perSecond: number, ms: number, observer: Observer): Promise<number[]> {
       const delays: number[] = [];
-      let seen = sql.prepare<[], { rows: number }>('SELECT max(rowid) AS rows FROM tail').get()!.rows;
+      observer.look();
       const look = (): void => {
-        const rows = rowsAfter.all(seen);
+        const times = observer.look();
         const now = Date.now();
-        for (const { ts } of rows) delays.push(now - ts);
-        seen = rows.at(-1)?.rowid ?? seen;
+        for (const time of times) delays.push(now - time);
       };
       const first = sent;
       for (const began = performance.now(); performance.now() - began < ms; await pause(1)) {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { steady } from '../src/runtime/clock.js';
 import type { Clock } from '../src/runtime/clock.js';
+import type { PastReading } from '../src/runtime/readings.js';
 import { openStore } from '../src/runtime/store.js';
 import { inFolder, minute, prefix, stream } from './device.js';
 import { runInside } from './inside.js';
@@ -106,11 +107,8 @@ async function script(dir: string, random: Random): Promise<string | undefined> 
   return verdict(sent, stored);
 }
 
-function verdict(
-  sent: readonly Sent[],
-  stored: readonly { readonly ts: number; readonly v: number }[],
-): string | undefined {
-  const labels = new Map(stored.map(({ ts, v }) => [v, ts]));
+function verdict(sent: readonly Sent[], stored: readonly PastReading[]): string | undefined {
+  const labels = new Map(stored.map(({ timeMs, value }) => [value!, timeMs]));
   if (labels.size !== stored.length) return 'a reading is stored twice';
   const placed = sent.filter(({ timeMs }) => timeMs !== null);
   const missing = placed.filter(({ value }) => !labels.has(value));
@@ -142,7 +140,7 @@ async function start(dir: string, world: World) {
   const device = await runInside(dir, { retention_days: 10_000 }, { clock, store });
   return {
     send: (value: number) => device.say(`${prefix}/in/${stream}`, Buffer.from(String(value))),
-    stored: () => store.sql.prepare<[], { ts: number; v: number }>('SELECT ts, v FROM tail ORDER BY rowid').all(),
+    stored: () => store.newest(stream, Infinity),
     stop: () => device.stop(),
   };
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
-import { inFolder, installModel, minute, prefix, settings, stream, writeSettings } from './device.js';
+import { inFolder, installModel, minute, prefix, settings, storedReadings, stream, writeSettings } from './device.js';
 import { createMosquitto, pause, startDevice, until } from './process.js';
 import { createProxy } from './proxy.js';
 import type { Proxy } from './proxy.js';
@@ -128,17 +128,18 @@ async function behindProxy(dir: string, work: (scene: Scene) => Promise<Failures
   });
   await client.subscribeAsync([`${prefix}/event/${stream}`, `${prefix}/reply/ping`], { qos: 1 });
 
-  const sql = new Database(join(stateDir, 'device.db'), { readonly: true });
-  const counts = sql.prepare<[], { rows: number; readings: number }>(
-    'SELECT count(*) AS rows, count(DISTINCT ts) AS readings FROM tail',
-  );
+  const database = join(stateDir, 'device.db');
+  const sql = new Database(database, { readonly: true });
   const waiting = sql.prepare<[], { forecasts: number }>('SELECT count(*) AS forecasts FROM outbox WHERE class = 2');
   const startMs = Date.UTC(2021, 0, 1);
   let sent = 0;
   const scene: Scene = {
     proxy,
     heard,
-    stored: () => ({ ...counts.get()!, ...waiting.get()! }),
+    stored: () => {
+      const times = storedReadings(database, stream).map(({ timeMs }) => timeMs);
+      return { rows: times.length, readings: new Set(times).size, ...waiting.get()! };
+    },
     send: async (count) => {
       for (const end = sent + count; sent < end; sent++) {
         const reading = `{"ts":${startMs + sent * minute},"value":${Math.floor(sent / STUCK) % 2}}`;

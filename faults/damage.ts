@@ -1,22 +1,21 @@
 /** D2: the database is damaged while the device is off, or killed. It starts, takes readings, and keeps what can still be read. */
-import {
-  cpSync,
-  existsSync,
-  openSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-  closeSync,
-} from 'node:fs';
+import { cpSync, openSync, rmSync, statSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
 import { openStore } from '../src/runtime/store.js';
 import { createOutbox } from '../src/runtime/outbox.js';
 import { fakeClock } from '../test/runtime/fakes.js';
-import { inFolder, installModel, memoryFolder, minute, prefix, settings, stream, writeSettings } from './device.js';
+import {
+  inFolder,
+  installModel,
+  memoryFolder,
+  minute,
+  newestStored,
+  prefix,
+  settings,
+  stream,
+  writeSettings,
+} from './device.js';
 import { createMosquitto, startDevice, until } from './process.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Failures, Random } from './row.js';
@@ -65,7 +64,7 @@ async function startAll(dir: string, trials: number, seed: number): Promise<Fail
     rmSync(stateDir, { recursive: true });
     cpSync(join(dir, 'sound'), stateDir, { recursive: true });
     if (random.chance(0.5)) writeFileSync(`${path}.running`, ''); // it was killed
-    random.pick(harms)(path, random);
+    random.pick(harms)(random.chance(0.8) ? path : `${path}.intake`, random);
     const device = startDevice(config);
     try {
       await device.told('link', ({ state }) => state === 'online');
@@ -87,27 +86,23 @@ async function fill(path: string): Promise<void> {
   const clock = fakeClock();
   const store = openStore({ path, clock });
   const outbox = createOutbox(store, clock);
-  for (let i = 0; i < READINGS; i += 100)
+  for (let i = 0; i < READINGS; i += 100) {
+    const readings = Array.from({ length: 100 }, (_, j) => i + j);
+    store.append(readings.map((j) => ({ stream, timeMs: startMs + j * minute, value: j % 7, flags: 0 })));
+    if (i % 500 === 0) store.seal();
     store.write(() => {
-      for (let j = i; j < i + 100; j++)
-        store.append({ stream: store.stream(stream, null), timeMs: startMs + j * minute, value: j % 7, flags: 0 });
       outbox.put('forecast', { topic: `${prefix}/forecast/${stream}`, payload: `{"n":${i}}` });
       store.put(`note/${i}`, 'x'.repeat(200));
     });
+  }
   store.close();
 }
 
 function holds(path: string, timeMs: number): boolean {
-  if (!existsSync(path)) return false;
-  let sql: Database.Database | undefined;
   try {
-    sql = new Database(path, { readonly: true });
-    // The newest rows alone: what lies on a damaged page may never be asked for.
-    return sql.prepare<[], { ts: number }>('SELECT ts FROM tail ORDER BY rowid DESC LIMIT 1').get()?.ts === timeMs;
+    return newestStored(path, stream)?.timeMs === timeMs;
   } catch {
     return false; // damaged, and not begun anew yet
-  } finally {
-    sql?.close();
   }
 }
 

@@ -7,6 +7,8 @@ import type { Bundle } from '../src/bundle/pack.js';
 import { writeSafetensors } from '../src/contracts/safetensors.js';
 import { add, createGraph, toOnnx } from '../src/graph/index.js';
 import type { GraphBuilder, Tensor } from '../src/graph/index.js';
+import { readStored } from '../src/runtime/readings.js';
+import type { PastReading } from '../src/runtime/readings.js';
 import { openSlots } from '../src/runtime/slots.js';
 import { manifestOf } from '../test/runtime/fakes.js';
 
@@ -76,6 +78,25 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
   const path = join(dir, 'device.yaml');
   writeFileSync(path, JSON.stringify(content));
   return path;
+}
+
+/** What is on the disk of a device that may be running. */
+export function storedReadings(database: string, name: string): PastReading[] {
+  const stored = readStored(database);
+  try {
+    return stored.readings(name, 0);
+  } finally {
+    stored.close();
+  }
+}
+
+export function newestStored(database: string, name: string): PastReading | undefined {
+  const stored = readStored(database);
+  try {
+    return stored.newest(name, 1)[0];
+  } finally {
+    stored.close();
+  }
 }
 
 export const prefix = 'neuro-divergent/plant1/pi7';

@@ -2,9 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
-import { inFolder, installModel, minute, prefix, settings, stream, writeSettings } from './device.js';
+import { inFolder, installModel, minute, newestStored, prefix, settings, stream, writeSettings } from './device.js';
 import { createMosquitto, startDevice, until } from './process.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Failures } from './row.js';
@@ -86,7 +85,8 @@ async function fillAndEmpty(dir: string, stateDir: string, trials: number, seed:
       await send(9, 10);
       await expectAlert('disk_full', 'resolved');
       doing = 'the newest reading is stored';
-      await until(doing, () => newest(stateDir) === startMs + (sent - 1) * minute, WITHIN_MS);
+      const path = join(stateDir, 'device.db');
+      await until(doing, () => newestStored(path, stream)?.timeMs === startMs + (sent - 1) * minute, WITHIN_MS);
     } catch {
       failures.push(`trial ${trial}: in vain until ${doing}`);
       rmSync(filler, { force: true });
@@ -110,13 +110,4 @@ function fill(path: string, flags: 'w' | 'a', leave: number): void {
     // full
   }
   closeSync(file);
-}
-
-function newest(stateDir: string): number | undefined {
-  const sql = new Database(join(stateDir, 'device.db'), { readonly: true });
-  try {
-    return sql.prepare<[], { ts: number }>('SELECT ts FROM tail ORDER BY rowid DESC LIMIT 1').get()?.ts;
-  } finally {
-    sql.close();
-  }
 }

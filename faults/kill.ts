@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
-import { inFolder, installModel, minute, prefix, settings, stream, writeSettings } from './device.js';
+import { inFolder, installModel, minute, prefix, settings, storedReadings, stream, writeSettings } from './device.js';
 import { createMosquitto, pause, startDevice, until } from './process.js';
 import { createDraws } from './row.js';
 import type { FaultRow, Failures } from './row.js';
@@ -57,15 +57,12 @@ async function killAndCount(dir: string, trials: number, seed: number): Promise<
   await Promise.all(senders);
 
   // What mosquitto has taken it sends again until it is acknowledged; what was acknowledged must be stored by now or then.
-  const reader = new Database(join(stateDir, 'device.db'), { readonly: true });
-  const counted = reader.prepare<[], { rows: number; readings: number }>(
-    'SELECT count(*) AS rows, count(DISTINCT ts) AS readings FROM tail',
-  );
-  await until('all is stored', () => counted.get()!.readings >= sent).catch(() => undefined);
-  const { rows, readings } = counted.get()!;
+  const times = (): number[] => storedReadings(join(stateDir, 'device.db'), stream).map(({ timeMs }) => timeMs);
+  await until('all is stored', () => new Set(times()).size >= sent).catch(() => undefined);
+  const rows = times();
+  const readings = new Set(rows).size;
   if (readings !== sent) failures.push(`${sent - readings} of ${sent} readings are lost`);
-  if (rows !== readings) failures.push(`${rows - readings} of ${sent} readings are stored twice`);
-  reader.close();
+  if (rows.length !== readings) failures.push(`${rows.length - readings} of ${sent} readings are stored twice`);
   await device.kill('SIGTERM');
   await sender.endAsync(true);
   await broker.kill();

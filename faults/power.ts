@@ -49,7 +49,7 @@ type Event =
   | { readonly kind: 'told'; readonly what: string; readonly number: number };
 
 /** The index beside the log is made anew, and the journal of the first moments is gone by then. */
-const recorded = ['device.db', 'device.db-wal', 'told'];
+const recorded = ['device.db', 'device.db-wal', 'device.db.intake', 'told'];
 
 /** Runs the writer and gives what it did to the disk, and what it said, in order. */
 function record(dir: string): Event[] {

@@ -18,7 +18,7 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 5150,
+  runtime: 5650,
   simulate: 520,
   stats: 300,
   time: 350,
@@ -26,7 +26,7 @@ const lineBudgets = {
   transport: 1150,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 309_000, all: 1_850_000 };
+const deviceBudgets = { start: 325_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

@@ -29,6 +29,7 @@ import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import { createMapper } from './mapper.js';
 import type { NewReading } from './ingest.js';
+import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
@@ -38,7 +39,8 @@ import { createOutbox } from './outbox.js';
 import type { OutboxMessage } from './outbox.js';
 import type { Ports } from './ports.js';
 import { openSlots } from './slots.js';
-import { isDamage, isFull, readingFlag } from './store.js';
+import { readingFlag } from './readings.js';
+import { isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active } from './update.js';
 
@@ -50,8 +52,10 @@ export interface Probe {
 
 /** What a message brought and what came of it, judged but not yet on disk. */
 interface Pending {
+  readonly readings: readonly StoredReading[];
   readonly alerts: readonly StreamAlert[];
-  readonly work: () => void;
+  /** For the database; most messages bring nothing but readings. */
+  readonly work: readonly (() => void)[];
   /** What need not survive, after the commit. */
   readonly report: () => void;
 }
@@ -65,6 +69,8 @@ interface StreamAlert {
 /** Interactive work is small; what has not left by then stays in the outbox. */
 const STOP_WAIT_MS = 2000;
 const STALE_CHECK_MS = 5000;
+/** Readings of no more than five seconds are lost with the power. */
+const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
 const RESERVE_MS = 60_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
@@ -173,9 +179,12 @@ export async function runDevice(
     outbox.drain(link, signal),
     updater.run(signal),
     every(config.healthMs, sendHealth),
-    every(STALE_CHECK_MS, stampHeld),
-    every(STALE_CHECK_MS, endStale),
-    every(STALE_CHECK_MS, findSilent),
+    every(SYNC_MS, sync),
+    every(STALE_CHECK_MS, () => {
+      stampHeld();
+      endStale();
+      findSilent();
+    }),
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
     measureLag(),
@@ -220,27 +229,29 @@ export async function runDevice(
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
-      pending.push({ alerts: [], work: () => held.forEach(hold), report: () => undefined });
+      pending.push({ readings: [], alerts: [], work: [() => held.forEach(hold)], report: () => undefined });
     }
     take(held.length > 0 ? arrived.filter((reading) => !held.includes(reading)) : arrived, began);
   }
 
-  /** What messages brought goes to disk in one transaction, since a commit costs more than a reading. */
+  /**
+   * What messages brought goes to disk together. The readings last: those whose verdicts alone were stored come again, and
+   * are not judged twice.
+   */
   function flush(): void {
     if (pending.length === 0) return;
     const taken = pending;
     pending = [];
-    commit(
-      () => {
-        for (const { work } of taken) work();
-      },
-      taken.flatMap(({ alerts }) => alerts),
-    );
+    const work = taken.flatMap((one) => one.work);
+    const alerts = taken.flatMap((one) => one.alerts);
+    if (work.length > 0 || alerts.length > 0) commit(() => work.forEach((one) => one()), alerts);
+    const readings = taken.flatMap((one) => one.readings);
+    if (readings.length > 0) attempt(() => store.append(readings));
     for (const { report } of taken) report();
   }
 
-  function hold({ stream: { name, settings }, timeMs, value }: NewReading): void {
-    store.hold(store.stream(name, settings.unit), timeMs, value ?? null);
+  function hold({ stream: { name }, timeMs, value }: NewReading): void {
+    store.hold(name, timeMs, value ?? null);
   }
 
   /** The clock can be believed from now on: what came before gets the time at which it came. */
@@ -259,8 +270,8 @@ export async function runDevice(
   }
 
   /** Readings in; on disk, with all that comes of them and `also`, after the next `flush`. */
-  function take(readings: readonly NewReading[], began: number, also: () => void = () => undefined): void {
-    const flags = readings.map(addToLane);
+  function take(readings: readonly NewReading[], began: number, also?: () => void): void {
+    const stored = readings.map(addToLane);
     const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
       lane: lanes.get(name),
       steps: stepAll(lanes.get(name)),
@@ -277,15 +288,16 @@ export async function runDevice(
       ...watched.flatMap(({ detector, steps: done }) => anomalies(detector.subject.stream, done)),
     ];
     pending.push({
+      readings: stored,
       alerts,
-      work() {
-        readings.forEach((reading, i) => storeReading(reading, flags[i]!));
-        for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
-        for (const { detector, steps: done } of watched)
-          if (done.length > 0) storeDetector(store, detector, done.length);
-        facts.forEach(conditions.remember);
-        also();
-      },
+      work: [
+        ...steps.flatMap(({ lane, steps: done }) => (done.length > 0 ? [() => putSteps(lane!, done)] : [])),
+        ...watched.flatMap(({ detector, steps: done }) =>
+          done.length > 0 ? [() => storeDetector(store, detector, done.length)] : [],
+        ),
+        ...facts.map((fact) => () => conditions.remember(fact)),
+        ...(also === undefined ? [] : [also]),
+      ],
       report() {
         if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
         for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
@@ -294,15 +306,16 @@ export async function runDevice(
     });
   }
 
-  /** Returns the flags the reading is stored with. */
-  function addToLane({ stream, timeMs, value, timeSource }: NewReading): number {
+  /** Returns the reading as it is stored. */
+  function addToLane({ stream, timeMs, value, timeSource }: NewReading): StoredReading {
     lastArrivalMs.set(stream.name, clock.monotonicMs());
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
     metrics.samples[late ? 'late' : 'stored']++;
     if (value === undefined) metrics.samples.missing++;
     for (const detector of detectors.values())
       if (detector.settings.streams.includes(stream.name)) detector.add(stream.name, timeMs, value);
-    return (late ? readingFlag.late : 0) | (timeSource === 'arrival' ? readingFlag.arrivalTime : 0);
+    const flags = (late ? readingFlag.late : 0) | (timeSource === 'arrival' ? readingFlag.arrivalTime : 0);
+    return { stream: stream.name, timeMs, value: value ?? null, flags };
   }
 
   function stepAll<T>(stepper: { step(): T | undefined } | undefined): T[] {
@@ -311,17 +324,13 @@ export async function runDevice(
     return steps;
   }
 
-  function storeReading({ stream, timeMs, value }: NewReading, flags: number): void {
-    store.append({ stream: store.stream(stream.name, stream.settings.unit), timeMs, value: value ?? null, flags });
-  }
-
   /** Of the forecasts only the newest, since the others are about the past. */
   function putSteps(lane: Lane, steps: readonly Step[]): void {
     const newest = steps.at(-1)?.forecast;
     if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
     const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
     stepsSinceRings.set(lane, sinceRings >= RING_STEPS ? 0 : sinceRings);
-    if (steps.length > 0) storeLane(store, lane, sinceRings >= RING_STEPS);
+    storeLane(store, lane, sinceRings >= RING_STEPS);
   }
 
   function alertMessages({ stream, alert, kind }: StreamAlert): OutboxMessage[] {
@@ -411,16 +420,25 @@ export async function runDevice(
   function commit(work: () => void, alerts: readonly StreamAlert[] = []): void {
     const messages = alerts.flatMap(alertMessages);
     outbox.hold(messages);
+    const transaction = (): void => {
+      alerts.forEach(storeAlert);
+      for (const message of messages) outbox.put('alert', message);
+      work();
+    };
+    if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
+      noteDisk(undefined);
+    for (const { stream, alert } of alerts) {
+      const { event: change, severity, started, ended, reason } = alert;
+      count(metrics.alerts, change);
+      tell('alert', { stream, change, severity, started, ended, reason });
+    }
+  }
+
+  /** True when it was stored. */
+  function attempt(storing: () => void): boolean {
     try {
-      store.write(
-        () => {
-          alerts.forEach(storeAlert);
-          for (const message of messages) outbox.put('alert', message);
-          work();
-        },
-        alerts.length > 0 ? 'full' : 'normal',
-      );
-      if (store.start !== 'full') noteDisk(undefined);
+      storing();
+      return true;
     } catch (error) {
       metrics.databaseErrors++;
       if (isDamage(error)) {
@@ -429,12 +447,14 @@ export async function runDevice(
       }
       tell('database-error', { detail: (error as Error).message });
       if (isFull(error)) noteDisk(DISK_FULL);
+      return false;
     }
-    for (const { stream, alert } of alerts) {
-      const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, change);
-      tell('alert', { stream, change, severity, started, ended, reason });
-    }
+  }
+
+  /** Readings survive the loss of power from now on; and a disk that was full is tried again. */
+  function sync(): void {
+    attempt(store.sync);
+    if (diskFull && attempt(store.seal) && store.start !== 'full') noteDisk(undefined);
   }
 
   function noteDisk(trouble: string | undefined): void {

@@ -10,7 +10,7 @@ import { count } from './metrics.js';
 import { createRemembered } from './remembered.js';
 import type { Remembered } from './remembered.js';
 import type { Metrics } from './metrics.js';
-import type { PastReading } from './store.js';
+import type { PastReading } from './readings.js';
 
 /** Enough to know a redelivered message by. */
 export const REMEMBERED = 2048;

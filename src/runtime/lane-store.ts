@@ -6,7 +6,8 @@ import type { Forecaster } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import { createLane } from './lane.js';
 import type { Lane } from './lane.js';
-import type { PastReading, Store } from './store.js';
+import type { PastReading } from './readings.js';
+import type { Store } from './store.js';
 import type { Active } from './update.js';
 
 export interface Binding {
@@ -84,8 +85,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
       },
       unit: stream.settings.unit ?? input.unit,
     },
-    stored?.watch,
-    stored && store.get(`calibration/${stream.name}`),
+    stored && { ...stored, rings: store.get(`calibration/${stream.name}`) },
   );
   const spanSteps =
     manifest.inputLength +
@@ -96,7 +96,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
     stored === undefined
       ? 0
       : stored.closedUntilMs - Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs;
-  const readings = [...store.readings(store.stream(stream.name, stream.settings.unit), sinceMs)];
+  const readings = store.readings(stream.name, sinceMs);
   return { lane, readings, continued: stored !== undefined };
 }
 

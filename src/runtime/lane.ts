@@ -7,7 +7,7 @@ import type { CalibrationSettings, Surprise } from './calibration.js';
 import type { Forecast, Forecaster } from './forecaster.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
-import type { PastReading } from './store.js';
+import type { PastReading } from './readings.js';
 import { surpriseVerdict } from './verdict.js';
 import type { Active } from './update.js';
 
@@ -57,15 +57,23 @@ export interface Lane {
   saveCalibration(): Buffer;
 }
 
-/** `storedWatch` and `storedRings` continue where the same model on the same stream stopped. */
-export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRings?: Buffer): Lane {
+/** What the same model on the same stream left when it stopped. */
+export interface LaneMemory {
+  readonly watch: Watch;
+  /** Buckets before it were judged, though the readings of the last may have been lost. */
+  readonly closedUntilMs: number;
+  readonly rings: Buffer | undefined;
+}
+
+export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   const { forecaster, monotonicMs } = settings;
   const { cadenceMs } = settings.series;
   const { horizon } = forecaster.manifest;
   const series = createSeries(settings.series);
-  const calibration = createCalibration(horizon, settings.calibration, storedRings);
+  const calibration = createCalibration(horizon, settings.calibration, memory?.rings);
   const expectations = new Map<number, Forecast>();
-  let watch = storedWatch ?? newWatch;
+  const judgedUntilMs = memory?.closedUntilMs ?? -Infinity;
+  let watch = memory?.watch ?? newWatch;
 
   function forecastNext(): Pick<Step, 'forecast' | 'failed' | 'inferenceMs'> {
     const window = series.window();
@@ -100,7 +108,8 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
     step() {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (bucket.imputed) return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged
+      if (bucket.imputed || bucket.startMs < judgedUntilMs)
+        return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const judged = judge(

@@ -8,13 +8,13 @@ const ROWS = 500;
 /** Only rows of the right types: what is read from a damaged page may be anything. */
 const tables = [
   {
-    read: "SELECT id, name, unit, cadence_ms FROM stream WHERE typeof(name) = 'text' AND typeof(cadence_ms) = 'integer'",
-    write: 'INSERT OR IGNORE INTO stream(id, name, unit, cadence_ms) VALUES (?, ?, ?, ?)',
+    read: "SELECT id, name FROM stream WHERE typeof(name) = 'text'",
+    write: 'INSERT OR IGNORE INTO stream(id, name) VALUES (?, ?)',
   },
   {
-    read: `SELECT stream, ts, v, flags FROM tail
-           WHERE typeof(stream) = 'integer' AND typeof(ts) = 'integer' AND typeof(v) IN ('real', 'null') AND typeof(flags) = 'integer'`,
-    write: 'INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)',
+    read: `SELECT id, newest, rows, streams, data FROM segment
+           WHERE typeof(newest) = 'integer' AND typeof(rows) = 'integer' AND typeof(streams) = 'blob' AND typeof(data) = 'blob'`,
+    write: 'INSERT OR IGNORE INTO segment(id, newest, rows, streams, data) VALUES (?, ?, ?, ?, ?)',
   },
   {
     read: `SELECT id, class, topic, payload, qos, retain, expires, created FROM outbox

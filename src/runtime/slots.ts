@@ -9,7 +9,7 @@ import type { Manifest } from '../contracts/manifest.js';
 import { manifestSchema } from '../contracts/manifest.js';
 import { limits } from '../contracts/limit.js';
 import { parseWire } from '../contracts/wire.js';
-import { replaceFile, syncTree } from './store.js';
+import { replaceFile, syncTree } from './files.js';
 
 export type Slot = 'a' | 'b';
 

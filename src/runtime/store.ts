@@ -1,26 +1,20 @@
 /** The device's one SQLite file (EDGE.md §10): opening, mending, durability, readings and the key-value table. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from './clock.js';
+import type { Columns } from './columns.js';
+import { INTAKE_BYTES, openIntake } from './intake.js';
+import type { Intake, StoredReading } from './intake.js';
+import { lastSegment, openReadings, packTail, putSegment, segmentSchema } from './readings.js';
+import type { Readings } from './readings.js';
 import { salvage } from './salvage.js';
 
 /** "nd" and the number of the file format. */
 const APPLICATION_ID = 0x6e640001;
 
 /** One step per version, forward only; `user_version` counts the steps a file has taken. */
-const migrations: readonly string[] = [
+const migrations: readonly (string | ((sql: Database.Database) => void))[] = [
   `CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, unit TEXT, cadence_ms INTEGER NOT NULL);
    CREATE TABLE tail(stream INTEGER NOT NULL, ts INTEGER NOT NULL, v REAL, flags INTEGER NOT NULL DEFAULT 0);
    CREATE TABLE outbox(id INTEGER PRIMARY KEY, class INTEGER NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
@@ -28,26 +22,18 @@ const migrations: readonly string[] = [
    CREATE TABLE alert(id TEXT PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, seq INTEGER NOT NULL, body TEXT NOT NULL, updated INTEGER NOT NULL);
    CREATE TABLE kv(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;`,
   `CREATE TABLE held(boot TEXT NOT NULL, monotonic REAL NOT NULL, stream INTEGER NOT NULL, v REAL);`,
+  (sql) => {
+    sql.exec(segmentSchema);
+    packTail(sql);
+    sql.exec('ALTER TABLE stream DROP COLUMN unit; ALTER TABLE stream DROP COLUMN cadence_ms');
+  },
 ];
-
-/** Bits of `tail.flags`. */
-export const readingFlag = { late: 1, arrivalTime: 2 } as const;
-
-export interface StoredReading {
-  readonly stream: number;
-  readonly timeMs: number;
-  /** Null for a missing value. */
-  readonly value: number | null;
-  readonly flags: number;
-}
 
 export interface HeldReading {
   readonly stream: string;
   readonly monotonicMs: number;
   readonly value: number | null;
 }
-
-export type PastReading = Pick<StoredReading, 'timeMs' | 'value'>;
 
 export interface StoreOptions {
   readonly path: string;
@@ -64,7 +50,7 @@ export interface StoreOptions {
  */
 export type StoreStart = 'new' | 'clean' | 'unclean' | 'damaged' | 'newer' | 'full';
 
-export interface Store {
+export interface Store extends Readings {
   /** For the parts that own a table. */
   readonly sql: Database.Database;
   readonly start: StoreStart;
@@ -77,19 +63,18 @@ export interface Store {
    * last full commit, which is at most 5 s old while data flows.
    */
   write<T>(work: () => T, durability?: 'normal' | 'full'): T;
-  /** Row of a stream, made when it is new. */
-  stream(name: string, unit: string | null): number;
-  append(reading: StoredReading): void;
+  /** Stores readings: on return they survive the death of the process, and the loss of power from the next `sync` on. */
+  append(readings: readonly StoredReading[]): void;
+  /** Call it every few seconds: the readings until now survive the loss of power, and old ones of the intake are packed. */
+  readonly sync: () => void;
+  /** Packs the readings of the intake into the database. */
+  readonly seal: () => void;
   /** Keeps a reading whose time is not known yet, with the monotonic time of its arrival. */
-  hold(stream: number, monotonicMs: number, value: number | null): void;
+  hold(stream: string, monotonicMs: number, value: number | null): void;
   /** The readings that were held in this run of the machine, in the order they came, and how many of earlier runs nobody can place. */
   held(): { readonly readings: readonly HeldReading[]; readonly lost: number };
   readonly release: () => void;
-  /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones. */
-  readings(stream: number, sinceMs: number): IterableIterator<PastReading>;
-  /** The newest readings of a stream, the late ones too, oldest first. */
-  newest(streamName: string, count: number): PastReading[];
-  /** Deletes readings older than `beforeMs`, a slice at a time. Returns how many. */
+  /** Deletes packed readings that are all older than `beforeMs`, a segment at a time. Returns how many. */
   prune(beforeMs: number): number;
   get(key: string): Buffer | undefined;
   put(key: string, value: string | Buffer): void;
@@ -106,18 +91,21 @@ export type TransactionEnd = 'committed' | 'undone' | 'lost';
 
 /** Given back when the disk is full: enough for the log of the transactions that then make room. */
 const BALLAST_BYTES = 8 * 1024 * 1024;
-/** Readings that are given up for new ones when the file may not grow. */
-const GIVEN_UP_ROWS = 5000;
+/** So much of the oldest readings is given up for new ones when the file may not grow. */
+const GIVEN_UP_BYTES = 2 * INTAKE_BYTES;
 
 const FULL_EVERY_MS = 5000;
-const PRUNE_ROWS = 500;
+const SEAL_EVERY_MS = 300_000;
+/** Written together, when so many come together. */
+const APPENDED_ROWS = 5000;
 
 /** Opens or begins the file. Never refuses to start because of what a file holds: it is set aside. */
 export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distrusted = false }: StoreOptions): Store {
   mkdirSync(dirname(path), { recursive: true });
   const marker = `${path}.running`;
   const ballast = `${path}.ballast`;
-  if (freeBytes(path) < OPENING_BYTES) rmSync(ballast, { force: true });
+  const intakePath = `${path}.intake`;
+  if (freeBytes(path) < ROOM_BYTES) rmSync(ballast, { force: true });
   const existed = existsSync(path);
   let start: StoreStart = existed ? (existsSync(marker) ? 'unclean' : 'clean') : 'new';
   let setAside: string | undefined;
@@ -125,9 +113,10 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
   let sql: Database.Database;
   try {
     if (distrusted) throw new Error('the file is damaged');
+    if (freeBytes(path) < ROOM_BYTES) throw new Error('the disk is full');
     sql = openFile(path, maxBytes, start === 'unclean');
   } catch (cause) {
-    const full = freeBytes(path) < OPENING_BYTES && !isDamage(cause);
+    const full = freeBytes(path) < ROOM_BYTES && !isDamage(cause);
     if (!existed && !full) throw cause; // nothing to set aside: the folder itself is the trouble
     start = full ? 'full' : cause instanceof NewerFile ? 'newer' : 'damaged';
     if (!full) setAside = moveAside(path, `${start === 'newer' ? 'newer' : 'corrupt'}-${clock.now()}`);
@@ -135,29 +124,23 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     if (start === 'damaged') salvaged = salvage(setAside!, sql, clock);
   }
   mark(marker);
+  const intake: Intake = openIntake(start === 'full' ? undefined : intakePath, lastSegment(sql) + 1);
+  const stored = openReadings(sql, () => intake.content);
 
   const statement = {
     findStream: sql.prepare<[string], { id: number }>('SELECT id FROM stream WHERE name = ?'),
-    addStream: sql.prepare('INSERT INTO stream(name, unit, cadence_ms) VALUES (?, ?, 0)'),
-    append: sql.prepare('INSERT INTO tail(stream, ts, v, flags) VALUES (?, ?, ?, ?)'),
+    addStream: sql.prepare('INSERT INTO stream(name) VALUES (?)'),
     hold: sql.prepare('INSERT INTO held(boot, monotonic, stream, v) VALUES (?, ?, ?, ?)'),
     held: sql.prepare<[string], HeldReading>(
       'SELECT name AS stream, monotonic AS monotonicMs, v AS value FROM held JOIN stream ON stream.id = held.stream WHERE boot = ? ORDER BY held.rowid',
     ),
     lost: sql.prepare<[string], { lost: number }>('SELECT count(*) AS lost FROM held WHERE boot <> ?'),
     release: sql.prepare('DELETE FROM held'),
-    readings: sql.prepare<[number, number], PastReading>(
-      `SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? AND ts >= ? AND flags & ${readingFlag.late} = 0 ORDER BY rowid`,
+    old: sql.prepare<[number], { id: number; rows: number }>(
+      'SELECT id, rows FROM segment WHERE newest < ? ORDER BY newest LIMIT 1',
     ),
-    newest: sql.prepare<[number, number], PastReading>(
-      'SELECT ts AS timeMs, v AS value FROM tail WHERE stream = ? ORDER BY rowid DESC LIMIT ?',
-    ),
-    prune: sql.prepare(
-      `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail WHERE ts < ? ORDER BY rowid LIMIT ${PRUNE_ROWS})`,
-    ),
-    giveUp: sql.prepare(
-      `DELETE FROM tail WHERE rowid IN (SELECT rowid FROM tail ORDER BY rowid LIMIT ${GIVEN_UP_ROWS})`,
-    ),
+    sizes: sql.prepare<[], { id: number; bytes: number }>('SELECT id, length(data) AS bytes FROM segment ORDER BY id'),
+    remove: sql.prepare<[number]>('DELETE FROM segment WHERE id = ?'),
     get: sql.prepare<[string], { v: Buffer }>('SELECT v FROM kv WHERE k = ?'),
     put: sql.prepare('INSERT INTO kv(k, v) VALUES (?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v'),
   };
@@ -165,6 +148,7 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
   const transaction = <T>(work: () => T): T => around.immediate(work) as T;
   const streams = new Map<string, number>();
   let lastFullMs = -Infinity;
+  let sealedMs = clock.monotonicMs();
   const listeners: ((end: TransactionEnd) => void)[] = [];
   const tell = (end: TransactionEnd): void => {
     if (end !== 'committed') streams.clear(); // some may have been undone
@@ -185,62 +169,96 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
 
   /** At the file's own limit the oldest readings go; on a full disk the ballast, once. True when it is worth another try. */
   function makeRoom(): boolean {
-    if (freeBytes(path) < OPENING_BYTES) {
+    if (freeBytes(path) < ROOM_BYTES) {
       const hadBallast = existsSync(ballast);
       rmSync(ballast, { force: true });
       return hadBallast;
     }
     try {
-      return transaction(() => statement.giveUp.run().changes) > 0;
+      return transaction(giveUp) > 0;
     } catch {
       return false;
     }
   }
+
+  /** Returns how many bytes of the oldest readings went. */
+  function giveUp(): number {
+    let gone = 0;
+    for (const { id, bytes } of statement.sizes.all()) {
+      if (gone >= GIVEN_UP_BYTES) break;
+      statement.remove.run(id);
+      gone += bytes;
+    }
+    return gone;
+  }
+
+  function streamOf(name: string): number {
+    const known = streams.get(name);
+    if (known !== undefined) return known;
+    const row = statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name).lastInsertRowid);
+    streams.set(name, row);
+    return row;
+  }
+
+  function write<T>(work: () => T, durability: 'normal' | 'full' = 'normal'): T {
+    try {
+      const result = attempt(work, durability);
+      tell('committed');
+      return result;
+    } catch (error) {
+      const again = isFull(error) && makeRoom();
+      tell(again ? 'undone' : 'lost');
+      if (!again) throw error;
+    }
+    try {
+      const result = attempt(work, durability);
+      tell('committed');
+      return result;
+    } catch (error) {
+      tell('lost');
+      throw error;
+    }
+  }
+
+  function seal(): void {
+    const { number, rows, streams: columns } = intake.content;
+    sealedMs = clock.monotonicMs();
+    if (rows === 0) return;
+    write(() => putSegment(sql, number, byRow(columns)), 'full');
+    intake.begin(number + 1);
+  }
+
+  const byRow = (columns: ReadonlyMap<string, Columns>): Map<number, Columns> =>
+    new Map([...columns].map(([name, content]) => [streamOf(name), content]));
 
   return {
     sql,
     start,
     setAside,
     salvaged,
-    write(work, durability = 'normal') {
-      try {
-        const result = attempt(work, durability);
-        tell('committed');
-        return result;
-      } catch (error) {
-        const again = isFull(error) && makeRoom();
-        tell(again ? 'undone' : 'lost');
-        if (!again) throw error;
-      }
-      try {
-        const result = attempt(work, durability);
-        tell('committed');
-        return result;
-      } catch (error) {
-        tell('lost');
-        throw error;
+    ...stored,
+    write,
+    append(readings) {
+      for (let rest = readings; rest.length > 0; rest = rest.slice(APPENDED_ROWS)) {
+        const part = rest.slice(0, APPENDED_ROWS);
+        if (!intake.fits(part.length)) seal();
+        intake.append(part);
       }
     },
-    stream(name, unit) {
-      const known = streams.get(name);
-      if (known !== undefined) return known;
-      const row = statement.findStream.get(name)?.id ?? Number(statement.addStream.run(name, unit).lastInsertRowid);
-      streams.set(name, row);
-      return row;
+    sync() {
+      intake.sync();
+      if (clock.monotonicMs() - sealedMs >= SEAL_EVERY_MS) seal();
     },
-    append: ({ stream, timeMs, value, flags }) => void statement.append.run(stream, timeMs, value, flags),
-    hold: (stream, monotonicMs, value) => void statement.hold.run(clock.bootId, monotonicMs, stream, value),
+    seal,
+    hold: (stream, monotonicMs, value) => void statement.hold.run(clock.bootId, monotonicMs, streamOf(stream), value),
     held: () => ({ readings: statement.held.all(clock.bootId), lost: statement.lost.get(clock.bootId)!.lost }),
     release: () => void statement.release.run(),
-    readings: (stream, sinceMs) => statement.readings.iterate(stream, sinceMs),
-    newest(streamName, count) {
-      const id = statement.findStream.get(streamName)?.id;
-      return id === undefined ? [] : statement.newest.all(id, count).reverse();
-    },
     prune(beforeMs) {
       let deleted = 0;
-      for (let changes = PRUNE_ROWS; changes === PRUNE_ROWS; deleted += changes)
-        changes = statement.prune.run(beforeMs).changes;
+      for (let old = statement.old.get(beforeMs); old !== undefined; old = statement.old.get(beforeMs)) {
+        statement.remove.run(old.id);
+        deleted += old.rows;
+      }
       if (deleted > 0) sql.pragma('incremental_vacuum(64)');
       return deleted;
     },
@@ -254,6 +272,8 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
       writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES));
     },
     close() {
+      intake.sync();
+      intake.close();
       sql.close();
       rmSync(marker, { force: true });
     },
@@ -266,10 +286,10 @@ export const isDamage = (error: unknown): boolean =>
 
 /** Does this error say that the disk, or the file, takes no more? */
 export const isFull = (error: unknown): boolean =>
-  /^SQLITE_(?:FULL|IOERR)/.test((error as { code?: string } | undefined)?.code ?? '');
+  /^(?:SQLITE_(?:FULL|IOERR)|ENOSPC|EDQUOT|EIO)/.test((error as { code?: string } | undefined)?.code ?? '');
 
-/** Less than this on the disk, and not even an empty log can be begun. */
-const OPENING_BYTES = 256 * 1024;
+/** Less than this on the disk, and there may be no room for the intake, or for the log of packing it. */
+const ROOM_BYTES = INTAKE_BYTES + 256 * 1024;
 
 function freeBytes(path: string): number {
   const { bavail, bsize } = statfsSync(dirname(path));
@@ -313,12 +333,15 @@ function openFile(path: string, maxBytes: number, check: boolean): Database.Data
     for (let next = version; next < migrations.length; next++) {
       sql
         .transaction(() => {
-          sql.exec(migrations[next]!);
+          const step = migrations[next]!;
+          if (typeof step === 'string') sql.exec(step);
+          else step(sql);
           sql.pragma(`application_id = ${APPLICATION_ID}`);
           sql.pragma(`user_version = ${next + 1}`);
         })
         .exclusive();
     }
+    lastSegment(sql); // shows whether the table can be read at all
     return sql;
   } catch (error) {
     sql.close();
@@ -331,31 +354,4 @@ function moveAside(path: string, suffix: string): string {
   for (const part of ['', '-wal', '-shm'])
     if (existsSync(path + part)) renameSync(path + part, `${path}.${suffix}${part}`);
   return `${path}.${suffix}`;
-}
-
-/** Writes a small file so that it is either the old or the new one, whatever happens. */
-export function replaceFile(path: string, content: string): void {
-  const next = `${path}.next`;
-  writeFileSync(next, content);
-  syncPath(next);
-  renameSync(next, path);
-  syncPath(dirname(path));
-}
-
-/** Makes every file below a folder, and the folder itself, survive a loss of power. */
-export function syncTree(dir: string): void {
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) syncTree(join(dir, entry.name));
-    else syncPath(join(dir, entry.name));
-  }
-  syncPath(dir);
-}
-
-function syncPath(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

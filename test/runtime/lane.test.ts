@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import type { Forecaster } from '../../src/runtime/forecaster.js';
+import { createLane } from '../../src/runtime/lane.js';
+import type { Lane, LaneSettings } from '../../src/runtime/lane.js';
+import { manifestOf } from './fakes.js';
+
+const minute = 60_000;
+const manifest = manifestOf();
+const forecaster = {
+  manifest,
+  forecast: ({ nextMs }) => ({
+    startMs: nextMs,
+    p50: new Float32Array(manifest.horizon).fill(20),
+    halfWidth: new Float32Array(manifest.horizon).fill(1),
+    coverage: null,
+    imputed: 0,
+  }),
+} as Partial<Forecaster> as Forecaster;
+
+const settings = {
+  forecaster,
+  monotonicMs: () => 0,
+  series: {
+    cadenceMs: minute,
+    aggregate: 'mean',
+    impute: 'last',
+    maxGap: 3,
+    latenessMs: 0,
+    inputLength: manifest.inputLength,
+  },
+  calibration: { ringSize: 50, ringMinimum: 5, gamma: 0, coverage: 0.9, method: 'conformal' },
+  rules: {
+    threshold: 0.2,
+    severity: { warning: 1e-3, critical: 1e-6 },
+    openCount: 2,
+    openWindow: 3,
+    clearThreshold: 0.5,
+    clearCount: 3,
+    cooldownMs: minute,
+    repeatMs: 0,
+  },
+  subject: { key: 'k', stream: 's', detector: 'conformal', model: 'm@1', newId: () => 'id' },
+  unit: null,
+} as Partial<LaneSettings> as LaneSettings;
+
+const value = (i: number): number => 20 + ((i * 7) % 5) / 10 + (i >= 100 ? 50 : 0);
+
+function feed(lane: Lane, from: number, to: number) {
+  const steps = [];
+  for (let i = from; i < to; i++) {
+    lane.add(i * minute, value(i));
+    for (let step = lane.step(); step !== undefined; step = lane.step()) steps.push(step);
+  }
+  return steps;
+}
+
+test('a bucket that was judged before the power went is not judged again, whatever was lost of the readings', () => {
+  const lane = createLane(settings);
+  const opened = feed(lane, 0, 103).flatMap(({ alert }) => alert ?? []);
+  expect(opened.map(({ event }) => event)).toEqual(['opened']);
+  const { watch, closedUntilMs } = lane;
+
+  const again = createLane(settings, { watch, closedUntilMs, rings: lane.saveCalibration() });
+  again.rehearse(
+    Array.from({ length: 100 }, (_, i) => ({ timeMs: i * minute, value: value(i) })),
+    0,
+  );
+  const steps = feed(again, 100, 103); // they come again
+  expect(steps.map(({ surprise, alert }) => [surprise, alert])).toEqual(steps.map(() => [undefined, undefined]));
+  expect(steps.every(({ forecast }) => forecast !== undefined)).toBe(true);
+  expect(again.watch).toEqual(watch);
+  expect(feed(again, 103, 105).every(({ surprise }) => surprise !== undefined)).toBe(true);
+});
