@@ -80,11 +80,11 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
   return path;
 }
 
-/** What is on the disk of a device that may be running. */
+/** What is on the disk of a device that may be running, late readings too. */
 export function storedReadings(database: string, name: string): PastReading[] {
   const stored = readStored(database);
   try {
-    return stored.readings(name, 0);
+    return stored.readings(name, 0, true);
   } finally {
     stored.close();
   }
