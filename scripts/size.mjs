@@ -5,7 +5,7 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1150,
-  cli: 5060,
+  cli: 5150,
   contracts: 1550,
   data: 2150,
   distill: 1000,

@@ -203,7 +203,7 @@ async function publish(
 function summary({ devices, sensors, readings, messages, faults, resent, interrupted }: SimulateResult): string {
   const rows = Object.entries(faults).map(([name, count]) => [name, String(count), `${((100 * count) / readings).toFixed(2)} %`, knownFaults[name as FaultName].what]); // prettier-ignore
   return [
-    `${devices * sensors} sensors played ${readings} readings: ${messages} messages${interrupted ? ', then it was interrupted' : ''}`,
+    `Played ${readings} readings by ${devices * sensors} ${devices * sensors === 1 ? 'sensor' : 'sensors'}: ${messages} messages${interrupted ? ', then it was interrupted' : ''}`,
     ...(resent > 0 ? [`${resent} times the broker did not take a message at once`] : []),
     ...(rows.length > 0 ? [formatTable(['fault', 'readings', 'share', 'what'], rows)] : []),
   ].join('\n');
