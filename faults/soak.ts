@@ -3,7 +3,7 @@
  * acknowledged is lost or doubled, nothing has leaked, and what the broker shows of alerts is what the device knows.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { readCsv } from '../src/data/csv.js';
@@ -44,6 +44,7 @@ const SENSORS = 8;
 const SPEAK_EVERY_MS = 200;
 /** The process is not killed in the rest of the time, so that it lives long enough for its memory to be judged. */
 const KILLS_UNTIL = 1 / 3;
+const INTERRUPTED = 130;
 const DRAIN_MS = 180_000;
 const DISK_MB = 80;
 const DISK_MB_PER_HOUR = 20;
@@ -60,10 +61,17 @@ export const soak = (durationMs: number, seed: number, say: (line: string) => vo
     const size = Math.ceil(DISK_MB + (DISK_MB_PER_HOUR * durationMs) / HOUR_MS);
     const smallDisk = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}m`, 'none', stateDir]).status === 0;
     if (!smallDisk) say('without a full disk: a small one can only be mounted by root');
+    const tidy = (): void => {
+      if (smallDisk) spawnSync('umount', ['-l', stateDir]); // whoever still writes there may end first
+      rmSync(dir, { recursive: true, force: true });
+    };
+    const leave = (): void => process.exit(INTERRUPTED); // Ctrl-C reaches device and broker, too
+    process.once('exit', tidy).once('SIGINT', leave);
     try {
       return await onStage(dir, stateDir, smallDisk, durationMs, seed, say);
     } finally {
-      if (smallDisk) spawnSync('umount', [stateDir]);
+      process.off('exit', tidy).off('SIGINT', leave);
+      tidy();
     }
   });
 
