@@ -22,6 +22,7 @@ const arrows = {
   transport: ['contracts'],
   runtime: ['contracts', 'bundle', 'transport', 'engine', 'stats', 'time'],
   fleet: ['contracts', 'bundle', 'transport'],
+  simulate: ['contracts', 'data', 'engine'],
   cli: ['*'],
 };
 

@@ -77,9 +77,13 @@ function malformed(random: Random, nowMs: number): Message {
   const kind = random.pick(kinds);
   const tail = kind === 'model/desired' ? kind : `${kind}/${random.pick(names)}`;
   const topic = random.chance(0.05) ? garbage(random, 40).toString('latin1') : `${prefix}/${tail}`;
+  return { topic, payload: malformedPayload(random, nowMs) };
+}
+
+export function malformedPayload(random: Random, nowMs: number): Buffer {
   const text = (): Buffer =>
     Buffer.from(random.chance(0.5) ? nearlyRight(random, nowMs) : JSON.stringify(tree(random, 3)));
-  const payload = random.pick<() => Buffer>([
+  return random.pick<() => Buffer>([
     () => garbage(random, 300),
     text,
     text,
@@ -88,7 +92,6 @@ function malformed(random: Random, nowMs: number): Message {
     () => Buffer.from('['.repeat(random.int(1, 3000)) + ']'.repeat(random.int(0, 3000))),
     () => Buffer.alloc(random.chance(0.02) ? 300_000 : random.int(0, 50), random.pick(['9', ' ', '{', '"', '\\'])),
   ])();
-  return { topic, payload };
 }
 
 const garbage = (random: Random, longest: number): Buffer =>

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1150,
-  cli: 4850,
-  contracts: 1750,
+  cli: 5500,
+  contracts: 1850,
   data: 2150,
   distill: 1000,
   engine: 1180,
@@ -18,7 +18,8 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 7300,
+  runtime: 8300,
+  simulate: 520,
   stats: 300,
   time: 350,
   train: 1150,

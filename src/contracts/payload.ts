@@ -52,6 +52,9 @@ export const healthPayload = wireObject({
   /** Rejected readings by reason. */
   rejected: counters,
   samples: z.int(),
+  /** Stored too, but after their bucket had closed; and readings that came again, which are not stored. */
+  late: z.optional(z.int()),
+  duplicates: z.optional(z.int()),
   forecasts: z.int(),
   diskFreeMb: gap,
   temperatureC: gap,

@@ -94,6 +94,8 @@ export function healthMessage(nowMs: number, metrics: Metrics, outbox: Outbox, m
     dropped: { ...outbox.dropped },
     rejected: { ...metrics.rejected },
     samples: metrics.samples.stored,
+    late: metrics.samples.late,
+    duplicates: metrics.samples.duplicate,
     forecasts: metrics.forecasts.issued,
     diskFreeMb: diskFreeBytes === null ? null : diskFreeBytes / MEGABYTE,
     temperatureC: machine.temperatureC(),
