@@ -5,7 +5,7 @@
  * files carry their version or hash in their name and never change, only timestamp.json does, last.
  */
 import { sign } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
   Key,
@@ -170,6 +170,37 @@ export async function refreshRepository(options: RepositoryOptions): Promise<voi
   await writeSnapshot(options, root, targets, snapshot.signed.version + 1, timestamp.signed.version + 1);
 }
 
+/** Files of the repository as it is served: by path, bytes, or where they lie. */
+export type ServedFiles = ReadonlyMap<string, Uint8Array | string>;
+
+/**
+ * The metadata of now, signed for so many days, and the targets at these paths. What is served is signed anew with a higher number, so
+ * that nobody can serve the long signatures in its place.
+ */
+export async function takeAlong(
+  options: RepositoryOptions & { readonly lifetimeDays: number },
+  wanted: (path: string) => boolean,
+): Promise<ServedFiles> {
+  const { servedDir } = places(options);
+  const { root, targets, snapshot, timestamp } = await readState(servedDir);
+  const versions = (later: number): [number, number] => [
+    snapshot.signed.version + later,
+    timestamp.signed.version + later,
+  ];
+  const sealed = await sealSnapshot(options, root, targets, ...versions(1));
+  await writeSnapshot({ ...options, lifetimeDays: undefined }, root, targets, ...versions(2));
+  const files = new Map<string, Uint8Array | string>();
+  const roots = (await readdir(join(servedDir, 'metadata'))).filter((name) => /^\d+\.root\.json$/.test(name));
+  for (const name of [...roots, `${targets.signed.version}.targets.json`])
+    files.set(`metadata/${name}`, join(servedDir, 'metadata', name));
+  for (const [name, bytes] of sealed) files.set(`metadata/${name}`, bytes);
+  for (const { path, hashes } of Object.values(targets.signed.targets)) {
+    const served = `targets/${dirname(path)}/${hashes['sha256']}.${basename(path)}`;
+    if (wanted(path)) files.set(served, join(servedDir, served));
+  }
+  return files;
+}
+
 /** The release number the next bundle of a line should carry. */
 export async function nextRelease(options: RepositoryOptions & { readonly line: string }): Promise<number> {
   const { targets } = await readState(places(options).servedDir);
@@ -221,8 +252,12 @@ const tufKey = ({ keyId, publicHex }: SigningKey): Key =>
   new Key({ keyID: keyId, keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: publicHex } });
 
 /** The fields each role has: version and expiry (whole seconds, as TUF writes dates). */
-function stamp(role: RoleName, version: number, { nowMs = Date.now() }: RepositoryOptions) {
-  const expires = new Date(nowMs + lifetimeDays[role] * dayMs).toISOString().replace(/\.\d+Z$/, 'Z');
+function stamp(
+  role: RoleName,
+  version: number,
+  { nowMs = Date.now(), lifetimeDays: days = lifetimeDays[role] }: RepositoryOptions & { lifetimeDays?: number },
+) {
+  const expires = new Date(nowMs + days * dayMs).toISOString().replace(/\.\d+Z$/, 'Z');
   return { version, specVersion, expires };
 }
 
@@ -249,15 +284,13 @@ function requireSignature(metadata: AnyMetadata, root: Metadata<Root>, what: str
   }
 }
 
-async function writeMetadata(servedDir: string, name: string, metadata: AnyMetadata): Promise<MetaFile> {
-  const bytes = Buffer.from(JSON.stringify(metadata.toJSON()));
-  await writeWhole(join(servedDir, 'metadata', `${name}.json`), bytes);
-  return new MetaFile({
-    version: metadata.signed.version,
-    length: bytes.byteLength,
-    hashes: { sha256: sha256(bytes) },
-  });
-}
+const bytesOf = (metadata: AnyMetadata): Uint8Array => Buffer.from(JSON.stringify(metadata.toJSON()));
+
+const metaOf = ({ signed: { version } }: AnyMetadata, bytes: Uint8Array): MetaFile =>
+  new MetaFile({ version, length: bytes.byteLength, hashes: { sha256: sha256(bytes) } });
+
+const writeMetadata = (servedDir: string, name: string, metadata: AnyMetadata): Promise<void> =>
+  writeWhole(join(servedDir, 'metadata', `${name}.json`), bytesOf(metadata));
 
 async function writeRelease(
   options: RepositoryOptions,
@@ -273,29 +306,37 @@ async function writeRelease(
   await writeSnapshot(options, root, targets, snapshotVersion, timestampVersion);
 }
 
-async function writeSnapshot(
-  options: RepositoryOptions,
+async function writeSnapshot(...given: Parameters<typeof sealSnapshot>): Promise<void> {
+  const { servedDir } = places(given[0]);
+  for (const [name, bytes] of await sealSnapshot(...given)) await writeWhole(join(servedDir, 'metadata', name), bytes);
+}
+
+/** Signs snapshot and timestamp; returns their files in the order in which they have to appear. */
+async function sealSnapshot(
+  options: RepositoryOptions & { readonly lifetimeDays?: number },
   root: Metadata<Root>,
   targets: Metadata<Targets>,
   snapshotVersion: number,
   timestampVersion: number,
-): Promise<void> {
+): Promise<[name: string, bytes: Uint8Array][]> {
   const { keysDir, servedDir } = places(options);
   const targetsBytes = await readFile(join(servedDir, 'metadata', `${targets.signed.version}.targets.json`));
-  const targetsMeta = new MetaFile({
-    version: targets.signed.version,
-    length: targetsBytes.byteLength,
-    hashes: { sha256: sha256(targetsBytes) },
-  });
   const snapshot = new Metadata(
-    new Snapshot({ ...stamp('snapshot', snapshotVersion, options), meta: { 'targets.json': targetsMeta } }),
+    new Snapshot({
+      ...stamp('snapshot', snapshotVersion, options),
+      meta: { 'targets.json': metaOf(targets, targetsBytes) },
+    }),
   );
   signWith(snapshot, await loadKey(keyFile(keysDir, 'snapshot')), root);
-  const snapshotMeta = await writeMetadata(servedDir, `${snapshotVersion}.snapshot`, snapshot);
+  const snapshotBytes = bytesOf(snapshot);
 
+  const snapshotMeta = metaOf(snapshot, snapshotBytes);
   const timestamp = new Metadata(new Timestamp({ ...stamp('timestamp', timestampVersion, options), snapshotMeta }));
   signWith(timestamp, await loadKey(keyFile(keysDir, 'timestamp')), root);
-  await writeMetadata(servedDir, 'timestamp', timestamp);
+  return [
+    [`${snapshotVersion}.snapshot.json`, snapshotBytes],
+    ['timestamp.json', bytesOf(timestamp)],
+  ];
 }
 
 /**

@@ -174,11 +174,22 @@ export const deviceConfigSchema = wireObject(
       ),
       {},
     ),
-    /** Where models come from; null for a device that only runs what is already in its slots. */
+    /** Where models come from, and what vouches for them; null for a device that only runs what is already in its slots. */
     repository: z._default(
-      z.nullable(wireObject({ url: url(/^https?:\/\//, 'https://models.example.org'), rootFile: z.string() }, strict)),
+      z.nullable(
+        wireObject(
+          {
+            /** Null for a device that takes update files alone. */
+            url: z._default(z.nullable(url(/^https?:\/\//, 'https://models.example.org')), null),
+            rootFile: z.string(),
+          },
+          strict,
+        ),
+      ),
       null,
     ),
+    /** Where update files (`.ndb`) are looked for, such as a USB stick, beside `offline` in `stateDir`. */
+    offlineDir: z._default(z.nullable(z.string().check(z.minLength(1))), null),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */
     homeAssistant: z._default(
       z.nullable(

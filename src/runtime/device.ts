@@ -34,6 +34,7 @@ import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
 import { count, createMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
+import { watchOffline } from './offline.js';
 import { createOutbox } from './outbox.js';
 import type { OutboxMessage } from './outbox.js';
 import type { Ports } from './ports.js';
@@ -124,8 +125,9 @@ export async function runDevice(
     slots: openSlots(config.stateDir),
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
-    repositoryUrl: config.repository?.url,
+    repositoryUrl: config.repository?.url ?? undefined,
     openRepository: ports.openRepository,
+    openUpdateFile: ports.openUpdateFile,
     selfTest: ports.selfTest,
     report(reported) {
       outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true });
@@ -172,6 +174,7 @@ export async function runDevice(
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
+    watchOffline({ ...config, store, clock, install: updater.install }, signal),
     every(config.healthMs, sendHealth),
     every(STALE_CHECK_MS, stampHeld),
     every(STALE_CHECK_MS, endStale),

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DeviceConfig } from '../contracts/config.js';
 import { deviceConfigSchema, parseConfig } from '../contracts/config.js';
+import { refuse } from '../contracts/reason.js';
 import { clientId } from '../contracts/topic.js';
 import { readWire } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
@@ -49,6 +50,7 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
   return {
     ...config,
     stateDir: from(config.stateDir),
+    offlineDir: config.offlineDir && from(config.offlineDir),
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
     mqtt: {
       ...mqtt,
@@ -156,6 +158,12 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
   const { mqtt, repository } = config;
   const { providers, requireGpu } = config.engine;
+  const trust = () => ({
+    trustDir: join(config.stateDir, 'trust'),
+    pinnedRoot: readFileSync(repository!.rootFile),
+    now: () => clock.now(),
+    clockSynced: () => clock.synced(),
+  });
   return {
     clock,
     async providers() {
@@ -183,14 +191,12 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
     },
     openRepository: async (url) => {
       const { createUpdateClient } = await import('../transport/update-client.js');
-      const pinnedRoot = readFileSync(repository!.rootFile);
-      return createUpdateClient({
-        trustDir: join(config.stateDir, 'trust'),
-        url,
-        pinnedRoot,
-        now: () => clock.now(),
-        clockSynced: () => clock.synced(),
-      });
+      return createUpdateClient({ ...trust(), url });
+    },
+    openUpdateFile: async (path) => {
+      if (repository === null) return refuse('unsupported', 'repository.root_file is not configured');
+      const { openUpdateFile } = await import('../transport/update-file.js');
+      return openUpdateFile(path, trust());
     },
     selfTest: async (job) => (await import('./self-test-process.js')).selfTestInChild(job),
   };

@@ -1,8 +1,10 @@
 /** What a device is handed: everything outside of it. A test hands in small fakes, `main.ts` the real ones. */
 import type { Provider } from '../contracts/provider.js';
 import type { Engine } from '../engine/port.js';
+import type { Outcome } from '../contracts/reason.js';
 import type { MqttLink, MqttOptions } from '../transport/mqtt.js';
 import type { UpdateClient } from '../transport/update-client.js';
+import type { UpdateFile } from '../transport/update-file.js';
 import type { Clock } from './clock.js';
 import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
@@ -19,6 +21,7 @@ export interface Ports {
   readonly engine: () => Promise<Engine>;
   readonly connect: (options: LinkOptions) => Promise<MqttLink>;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
   readonly machine: Machine;
   /** A name no other boot, forecast or alert has. */

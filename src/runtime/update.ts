@@ -11,6 +11,7 @@ import type { ReportedPayload, UpdateState } from '../contracts/payload.js';
 import { accept, refuse } from '../contracts/reason.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import type { UpdateClient } from '../transport/update-client.js';
+import type { UpdateFile } from '../transport/update-file.js';
 import type { Clock } from './clock.js';
 import { chooseTarget } from './forecaster.js';
 import type { Able, Choice } from './forecaster.js';
@@ -103,6 +104,7 @@ const passing: ReadonlySet<UpdateReason> = new Set([
   'no_space',
   'endless_data',
 ]);
+export const isPassing = (reason: UpdateReason): boolean => passing.has(reason);
 const RETRY_MS = [5000, 30_000, 300_000] as const;
 
 /** What is known of a line; one JSON value in `kv`. */
@@ -153,6 +155,7 @@ export interface UpdaterOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
   /** Swaps the running model between two buckets. Throws when the model does not load. */
   readonly activate: (active: Active) => Promise<void>;
@@ -167,6 +170,8 @@ export interface Updater {
   start(): Promise<void>;
   /** A message on `model/desired`; returns at once. The newest one wins. */
   offer(bytes: Uint8Array): void;
+  /** Applies an update file: the desired state in it, or the newest message, with the repository in it. */
+  install(path: string): Promise<Outcome<undefined>>;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** Counts towards probation; a failure ends it. */
@@ -181,6 +186,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let appliedText = store.get('desired/applied')?.toString();
   let refused: ReportedPayload['refused'] = null;
   let offered: Uint8Array | undefined;
+  /** The newest message, which an update file without a desired state fulfils. */
+  let newest: Uint8Array | undefined;
+  /** One offer is worked off after the other. */
+  let turn: Promise<unknown> = Promise.resolve();
   let rolling = Promise.resolve();
   let wake = (): void => undefined;
 
@@ -387,9 +396,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The whole desired state, whose signature is checked first. */
-  async function apply(bytes: Uint8Array): Promise<Outcome<undefined>> {
-    if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
-    const client = await options.openRepository(options.repositoryUrl);
+  async function apply(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<undefined>> {
     const fresh = await client.refresh();
     if (!fresh.ok) return fresh;
     const desired = await verify(bytes, client);
@@ -410,7 +417,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
       const outcome = await applyModel(model, client);
       if (!outcome.ok && (worst.ok || passing.has(outcome.reason))) worst = outcome;
     }
+    if (worst.ok) appliedText = textOf(bytes);
     return worst;
+  }
+
+  async function applyFromServer(bytes: Uint8Array): Promise<Outcome<undefined>> {
+    if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
+    return apply(bytes, await options.openRepository(options.repositoryUrl));
+  }
+
+  async function applyFile(path: string): Promise<Outcome<undefined>> {
+    const opened = await options.openUpdateFile(path);
+    if (!opened.ok) return opened;
+    const { client, desired = newest, close } = opened.value;
+    try {
+      return desired === undefined
+        ? refuse('unsupported', 'the file says not what to run, and no message has')
+        : await apply(desired, client);
+    } finally {
+      await close();
+    }
   }
 
   async function verify(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<Desired>> {
@@ -433,27 +459,38 @@ export function createUpdater(options: UpdaterOptions): Updater {
     });
   }
 
-  /** Applies one offer; true when it should be tried again later. */
-  async function work(bytes: Uint8Array): Promise<boolean> {
-    const text = Buffer.from(bytes).toString('latin1');
-    if (text === appliedText) return false; // the broker repeats the retained message on each connect
-    const attempt = await apply(bytes).catch((error: unknown) => {
+  /** Makes an attempt; counts, writes down and tells what came of it. */
+  async function conclude(attempt: Promise<Outcome<undefined>>, text?: string): Promise<Outcome<undefined>> {
+    const outcome = await attempt.catch((error: unknown) => {
       if (isDamage(error)) throw error;
       return refuse('unreachable', (error as Error).message);
     });
-    const refusal = attempt.ok ? null : { code: attempt.reason, detail: attempt.detail.slice(0, 500) };
+    const refusal = outcome.ok ? null : { code: outcome.reason, detail: outcome.detail.slice(0, 500) };
     const told =
       refusal !== null && [...records.values()].some(({ state, code }) => state === 'failed' && code === refusal.code);
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
-    const again = refusal !== null && passing.has(refusal.code);
-    if (!again) appliedText = text;
+    if (text !== undefined && refusal !== null && !passing.has(refusal.code)) appliedText = text;
     store.write(() => {
-      if (!again) store.put('desired/applied', text);
+      if (appliedText !== undefined) store.put('desired/applied', appliedText);
       options.report(reported());
     }, 'full');
     if (refusal !== null) options.tell('update-refused', { code: refusal.code, detail: refusal.detail });
-    return again;
+    return outcome;
+  }
+
+  /** Applies a message; true when it should be tried again later. */
+  async function work(bytes: Uint8Array): Promise<boolean> {
+    const text = textOf(bytes);
+    if (text === appliedText) return false; // the broker repeats the retained message on each connect
+    const outcome = await conclude(applyFromServer(bytes), text);
+    return !outcome.ok && passing.has(outcome.reason);
+  }
+
+  function inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const done = turn.then(job);
+    turn = done.catch(() => undefined);
+    return done;
   }
 
   return {
@@ -491,9 +528,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       }
     },
     offer(bytes) {
-      offered = bytes;
+      offered = newest = bytes;
       wake();
     },
+    install: (path) => inTurn(() => conclude(applyFile(path))),
     async run(signal) {
       let attempt = 0;
       let retry: AbortController | undefined;
@@ -503,13 +541,15 @@ export function createUpdater(options: UpdaterOptions): Updater {
         const bytes = offered;
         offered = undefined;
         if (bytes !== undefined) {
-          const again = await work(bytes);
+          const again = await inTurn(() => work(bytes));
           if (!again) attempt = 0;
           else {
-            retry = new AbortController();
+            const superseded = new AbortController();
+            retry = superseded;
             void clock
-              .sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, retry.signal]))
+              .sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, superseded.signal]))
               .then(() => {
+                if (superseded.signal.aborted) return; // a newer message came, after which this one would be a replay
                 offered ??= bytes;
                 wake();
               });
@@ -539,6 +579,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
     },
   };
 }
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
 const withoutPrevious = ({ previous: _, ...pointer }: Pointer): Omit<Pointer, 'previous'> => pointer;
 

@@ -29,6 +29,7 @@ import type { FileServer } from '../../src/transport/http.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
 import type { MqttLink } from '../../src/transport/mqtt.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
+import { openUpdateFile } from '../../src/transport/update-file.js';
 import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
 
 const minute = 60_000;
@@ -177,6 +178,12 @@ async function world(
     'test',
   );
   const prefix = `${name}/plant1/pi7`;
+  const trust = {
+    trustDir: join(stateDir, 'trust'),
+    pinnedRoot: readFileSync(repository.rootFile),
+    now: () => clock.now(),
+    clockSynced: () => true,
+  };
   const start = () => {
     const stop = new AbortController();
     const store: Store = openStore({ path: join(stateDir, 'device.db'), clock });
@@ -192,14 +199,8 @@ async function world(
         engine: async () => createOrtEngine(),
         connect: async (options) =>
           connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
-        openRepository: async (url) =>
-          createUpdateClient({
-            trustDir: join(stateDir, 'trust'),
-            url,
-            pinnedRoot: readFileSync(repository.rootFile),
-            now: () => clock.now(),
-            clockSynced: () => true,
-          }),
+        openRepository: async (url) => createUpdateClient({ ...trust, url }),
+        openUpdateFile: (path) => openUpdateFile(path, trust),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),

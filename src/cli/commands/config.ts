@@ -35,10 +35,11 @@ export async function checkConfigCommand(path: string, flags: OutputFlags): Prom
 /** Everything, defaults too, as a configuration again; passwords in addresses are masked. */
 export async function showConfigCommand(path: string, flags: OutputFlags): Promise<void> {
   const config = await readDeviceConfig(path);
+  const { repository } = config;
   const masked = {
     ...config,
     mqtt: { ...config.mqtt, url: withoutPassword(config.mqtt.url) },
-    repository: config.repository && { ...config.repository, url: withoutPassword(config.repository.url) },
+    repository: repository && { ...repository, url: repository.url && withoutPassword(repository.url) },
   };
   const shown = toWire(deviceConfigSchema, masked) as object;
   printResult(flags, shown, stringify(shown).trimEnd());
