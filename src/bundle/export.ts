@@ -36,6 +36,12 @@ export interface Exported {
  */
 export async function exportUpdate(options: Export): Promise<Exported> {
   const { desired: envelope, line, release, out, nowMs = Date.now() } = options;
+  if (await stat(out).catch(() => undefined))
+    throw new NeuroDivergentError('ND_FILE_EXISTS', {
+      where: out,
+      what: 'A file is there already.',
+      mend: 'Remove it, or choose another --out.',
+    });
   const { fleetKey } = await openRepository(options);
   const desired = envelope && checkDesired(envelope, { keyid: fleetKey.keyId, keytype: 'ed25519', public: fleetKey.publicHex }, nowMs); // prettier-ignore
   const bundles: Published[] = line === undefined ? [] : [await publishedBundle({ ...options, line, release })];
@@ -64,12 +70,6 @@ function checkDesired(envelope: Uint8Array, key: FleetKeys['keys'][number], nowM
 
 /** Returns bytes. Nothing is at `out` before it is whole. */
 async function writeTar(out: string, files: ServedFiles): Promise<number> {
-  if (await stat(out).catch(() => undefined))
-    throw new NeuroDivergentError('ND_FILE_EXISTS', {
-      where: out,
-      what: 'A file is there already.',
-      mend: 'Remove it, or choose another --out.',
-    });
   const part = `${out}.part`;
   const file = await open(part, 'w').catch((cause: unknown) => {
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {

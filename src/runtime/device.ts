@@ -34,7 +34,6 @@ import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
 import { count, createMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
-import { watchOffline } from './offline.js';
 import { createOutbox } from './outbox.js';
 import type { OutboxMessage } from './outbox.js';
 import type { Ports } from './ports.js';
@@ -174,7 +173,7 @@ export async function runDevice(
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
-    watchOffline({ ...config, store, clock, install: updater.install }, signal),
+    import('./offline.js').then((it) => it.watchOffline({ ...config, store, clock, install: updater.install }, signal)),
     every(config.healthMs, sendHealth),
     every(STALE_CHECK_MS, stampHeld),
     every(STALE_CHECK_MS, endStale),

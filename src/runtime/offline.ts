@@ -4,9 +4,6 @@
  */
 import { lstat, mkdir, opendir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Outcome } from '../contracts/reason.js';
-import { refuse } from '../contracts/reason.js';
-import { isPassing } from './update.js';
 import type { Clock } from './clock.js';
 import { isFull } from './store.js';
 import type { Store } from './store.js';
@@ -18,7 +15,8 @@ export interface OfflineOptions {
   readonly offlineDir: string | null;
   readonly clock: Clock;
   readonly store: Store;
-  readonly install: (path: string) => Promise<Outcome<undefined>>;
+  /** Tells whether the file should be tried again later. */
+  readonly install: (path: string) => Promise<boolean>;
 }
 
 /** Where `nd install` puts files. */
@@ -46,11 +44,11 @@ export async function watchOffline(options: OfflineOptions, signal: AbortSignal)
   await mkdir(inbox, { recursive: true }).catch(() => undefined); // a full disk; what is not there holds nothing
 
   const take = async ({ path, mark }: Found): Promise<void> => {
-    const outcome = await install(path).catch((error: unknown) => {
-      if (isFull(error)) return refuse('no_space', (error as Error).message);
+    const again = await install(path).catch((error: unknown) => {
+      if (isFull(error)) return true;
       throw error;
     });
-    if (!outcome.ok && isPassing(outcome.reason)) {
+    if (again) {
       retryMs.set(path, clock.monotonicMs() + RETRY_MS);
       return;
     }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Desired, DesiredModel } from '../contracts/desired.js';
 import type { Manifest } from '../contracts/manifest.js';
 import type { ReportedPayload, UpdateState } from '../contracts/payload.js';
@@ -104,7 +104,7 @@ const passing: ReadonlySet<UpdateReason> = new Set([
   'no_space',
   'endless_data',
 ]);
-export const isPassing = (reason: UpdateReason): boolean => passing.has(reason);
+const isPassing = (outcome: Outcome<undefined>): boolean => !outcome.ok && passing.has(outcome.reason);
 const RETRY_MS = [5000, 30_000, 300_000] as const;
 
 /** What is known of a line; one JSON value in `kv`. */
@@ -170,8 +170,8 @@ export interface Updater {
   start(): Promise<void>;
   /** A message on `model/desired`; returns at once. The newest one wins. */
   offer(bytes: Uint8Array): void;
-  /** Applies an update file: the desired state in it, or the newest message, with the repository in it. */
-  install(path: string): Promise<Outcome<undefined>>;
+  /** Applies an update file: the desired state in it, or the newest message, with the repository in it. True when it may be mended by time. */
+  readonly install: (path: string) => Promise<boolean>;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** Counts towards probation; a failure ends it. */
@@ -427,13 +427,17 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   async function applyFile(path: string): Promise<Outcome<undefined>> {
-    const opened = await options.openUpdateFile(path);
+    const named = <T>(outcome: Outcome<T>): Outcome<T> =>
+      outcome.ok ? outcome : refuse(outcome.reason, `${basename(path)}: ${outcome.detail}`);
+    const opened = named(await options.openUpdateFile(path));
     if (!opened.ok) return opened;
     const { client, desired = newest, close } = opened.value;
     try {
-      return desired === undefined
-        ? refuse('unsupported', 'the file says not what to run, and no message has')
-        : await apply(desired, client);
+      return named(
+        desired === undefined
+          ? refuse('unsupported', 'it says not what to run, and no message has')
+          : await apply(desired, client),
+      );
     } finally {
       await close();
     }
@@ -483,8 +487,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = textOf(bytes);
     if (text === appliedText) return false; // the broker repeats the retained message on each connect
-    const outcome = await conclude(applyFromServer(bytes), text);
-    return !outcome.ok && passing.has(outcome.reason);
+    return isPassing(await conclude(applyFromServer(bytes), text));
   }
 
   function inTurn<T>(job: () => Promise<T>): Promise<T> {
@@ -531,7 +534,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       offered = newest = bytes;
       wake();
     },
-    install: (path) => inTurn(() => conclude(applyFile(path))),
+    install: (path) => inTurn(async () => isPassing(await conclude(applyFile(path)))),
     async run(signal) {
       let attempt = 0;
       let retry: AbortController | undefined;

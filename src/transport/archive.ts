@@ -18,11 +18,11 @@ import type { Get } from './download.js';
 export interface Archive {
   /** In the place of a repository's base URL. */
   readonly url: string;
-  /** Bytes by path: `metadata/…`, `targets/…`, `desired.json`. */
-  readonly entries: ReadonlyMap<string, number>;
+  /** `metadata/…`, `targets/…`, `desired.json`. */
+  readonly entries: ReadonlySet<string>;
   /** Answers with an entry, or 404. */
   readonly get: Get;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export const desiredEntry = 'desired.json';
@@ -39,23 +39,22 @@ interface Span {
 
 /** Reads all headers. Refuses whatever is not a whole archive of regular files, each named once, where an update has its files. */
 export async function openArchive(path: string): Promise<Outcome<Archive>> {
-  const name = basename(path);
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK); // a pipe must not hold us
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === 'ELOOP' ? refuse('unsafe_path', `${name} is a link`) : refuseBroken(error);
+    return code === 'ELOOP' ? refuse('unsafe_path', 'it is a link') : refuseBroken(error);
   }
   const index = await readIndex(file).catch((error: unknown) => refuseBroken(error));
   if (!index.ok) {
     await file.close();
-    return refuse(index.reason, `${name}: ${index.detail}`);
+    return index;
   }
   const spans = index.value;
   return accept({
-    url: `ndb://${encodeURIComponent(name)}`,
-    entries: new Map([...spans].map(([entry, { length }]) => [entry, length])),
+    url: `ndb://${encodeURIComponent(basename(path))}`,
+    entries: new Set(spans.keys()),
     close: () => file.close(),
     get(url) {
       const span = spans.get(decodeURIComponent(new URL(url).pathname.slice(1)));

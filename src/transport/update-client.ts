@@ -183,8 +183,8 @@ export function createUpdateClient({
     });
     if (!refreshed.ok) return refreshed;
     updater = refreshed.value;
-    for (const [entry, length] of archive?.entries ?? [])
-      if (!(await isNamed(entry, length))) {
+    for (const entry of archive?.entries ?? [])
+      if (!(await isNamed(entry))) {
         updater = undefined;
         return refuse('unsafe_path', `the metadata does not name ${entry}`);
       }
@@ -192,7 +192,7 @@ export function createUpdateClient({
   };
 
   /** Is this entry of the archive what the verified metadata names, or the desired state, which has a signature of its own? */
-  const isNamed = async (entry: string, length: number): Promise<boolean> => {
+  const isNamed = async (entry: string): Promise<boolean> => {
     if (entry === desiredEntry) return true;
     const { root, snapshot } = inside(updater!);
     const { consistentSnapshot, version } = root.signed;
@@ -207,7 +207,7 @@ export function createUpdateClient({
     const name = basename(entry);
     const path = posix.join(posix.dirname(entry), consistentSnapshot ? name.slice(name.indexOf('.') + 1) : name);
     const target = await findTarget(path.slice('targets/'.length));
-    return target.ok && target.value.from === `${archive!.url}/${entry}` && target.value.length === length;
+    return target.ok && target.value.from === `${archive!.url}/${entry}`;
   };
 
   /** Length, hash and URL of a target the metadata vouches for. */

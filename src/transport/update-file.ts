@@ -11,7 +11,7 @@ export interface UpdateFile {
   readonly client: UpdateClient;
   /** The signed message, not verified; undefined when the file brings a repository alone. */
   readonly desired: Uint8Array | undefined;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export async function openUpdateFile(

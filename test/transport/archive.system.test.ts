@@ -40,8 +40,8 @@ async function readFile(path: string): Promise<Map<string, Buffer> | string> {
   if (!opened.ok) return opened.reason;
   const { url, entries, get, close } = opened.value;
   const contents = new Map<string, Buffer>();
-  for (const [name, length] of entries) {
-    const read = await downloadBytes(`${url}/${name}`, length, { limits: transferDefaults, get });
+  for (const name of entries) {
+    const read = await downloadBytes(`${url}/${name}`, 10_000, { limits: transferDefaults, get });
     if (!read.ok) throw new Error(read.detail);
     contents.set(name, read.value);
   }

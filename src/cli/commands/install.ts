@@ -36,7 +36,7 @@ export async function installCommand(file: string, { state, ...flags }: InstallF
   await give(`${to}.part`);
   await rename(`${to}.part`, to);
 
-  const bundles = [...entries.keys()].flatMap((path) => /^targets\/(.+)\/\w+\.manifest\.json$/.exec(path)?.[1] ?? []);
+  const bundles = [...entries].flatMap((path) => /^targets\/(.+)\/\w+\.manifest\.json$/.exec(path)?.[1] ?? []);
   printResult(
     flags,
     { file: to, bundles },
