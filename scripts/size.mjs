@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
-  bundle: 1150,
-  cli: 4850,
-  contracts: 1550,
+  bundle: 1230,
+  cli: 4970,
+  contracts: 1650,
   data: 2150,
   distill: 1000,
   engine: 1180,
@@ -18,14 +18,14 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 5150,
+  runtime: 5250,
   stats: 300,
   time: 350,
   train: 1150,
-  transport: 1150,
+  transport: 1330,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 309_000, all: 1_850_000 };
+const deviceBudgets = { start: 312_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { limits } from '../../src/contracts/limit.js';
 import { tarEnd, tarPadding, writeTarHeader } from '../../src/contracts/tar.js';
 import { openArchive } from '../../src/transport/archive.js';
-import { downloadBytes, transferDefaults } from '../../src/transport/download.js';
+import { downloadBytes, downloadFile, transferDefaults } from '../../src/transport/download.js';
 
 let dir: string;
 let file: string;
@@ -135,6 +135,18 @@ test('what is not in it is said so; what is cut off while it is read breaks the 
   await once(answer, 'end');
   expect((answer as unknown as { bytesRead: number }).bytesRead).toBe(488);
   await close();
+});
+
+test('a stick that is pulled out while it is read may come back', async () => {
+  writeFileSync(file, tar([['targets/a', Buffer.from('a')]]));
+  const opened = await openArchive(file);
+  if (!opened.ok) throw new Error(opened.detail);
+  const { url, get, close } = opened.value;
+  await close(); // the next read fails, as one of a device that is gone does
+  const limits = { ...transferDefaults, attempts: 2, retryMs: 1 };
+  expect(
+    await downloadFile(`${url}/targets/a`, join(dir, 'a'), { length: 1, hashes: { sha256: '' } }, { limits, get }),
+  ).toMatchObject({ ok: false, reason: 'unreachable' });
 });
 
 describe('GNU tar', () => {
