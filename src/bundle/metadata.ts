@@ -2,19 +2,8 @@
 import { sign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type {
-  Root,
-  Targets} from '@tufjs/models';
-import {
-  Key,
-  MetaFile,
-  Metadata,
-  MetadataKind,
-  Signature,
-  Snapshot,
-  TargetFile,
-  Timestamp,
-} from '@tufjs/models';
+import type { Root, Targets } from '@tufjs/models';
+import { Key, MetaFile, Metadata, MetadataKind, Signature, Snapshot, TargetFile, Timestamp } from '@tufjs/models';
 import { refuse } from '../contracts/reason.js';
 import { NeuroDivergentError } from '../errors.js';
 import { sha256, writeWhole } from './folder.js';

@@ -6,7 +6,7 @@
  */
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { TargetFile} from '@tufjs/models';
+import type { TargetFile } from '@tufjs/models';
 import { Metadata, MetadataKind, Root, Targets } from '@tufjs/models';
 import type { FleetKeys } from '../contracts/desired.js';
 import { fleetKeysSchema } from '../contracts/desired.js';
