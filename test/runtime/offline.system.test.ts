@@ -15,25 +15,33 @@ let stop: () => Promise<void>;
 let taken: string[];
 /** Names of files that are to be tried again. */
 let unready: Set<string>;
+/** Times it has looked to the end. */
+let asleep = 0;
 
-function start(): void {
+const answer = (path: string): Promise<boolean> => {
+  taken.push(basename(path));
+  return Promise.resolve(unready.has(basename(path)));
+};
+
+/** Begins, and has looked once. */
+async function start(install = answer): Promise<void> {
   const stopping = new AbortController();
-  const install = (path: string): Promise<boolean> => {
-    taken.push(basename(path));
-    return Promise.resolve(unready.has(basename(path)));
-  };
-  const ended = watchOffline({ stateDir: dir, offlineDir: stick, clock, store, install }, stopping.signal);
+  const watched = { ...clock, sleep: (ms: number, signal: AbortSignal) => (asleep++, clock.sleep(ms, signal)) };
+  const before = asleep;
+  const ended = watchOffline({ stateDir: dir, offlineDir: stick, clock: watched, store, install }, stopping.signal);
   stop = async () => {
     stopping.abort();
     await ended;
   };
+  await expect.poll(() => asleep, { interval: 5 }).toBe(before + 1);
 }
 
 /** Lets it look once more, and finish what it found. */
 async function look(times = 1, ms = 10_000): Promise<void> {
   for (let i = 0; i < times; i++) {
+    const before = asleep;
     await clock.advance(ms);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await expect.poll(() => asleep, { interval: 5 }).toBe(before + 1);
   }
 }
 
@@ -44,8 +52,7 @@ beforeEach(async () => {
   store = openStore({ path: join(dir, 'device.db'), clock });
   taken = [];
   unready = new Set();
-  start();
-  await look();
+  await start();
 });
 afterEach(async () => {
   await stop();
@@ -68,7 +75,7 @@ test('a file is taken when it has come to rest, in the order of names, and once'
   expect(readdirSync(stick)).toEqual(['a.ndb', 'b.ndb', 'notes.txt']);
 
   await stop();
-  start();
+  await start();
   await look(3);
   expect(taken).toHaveLength(2);
   writeFileSync(join(stick, 'a.ndb'), 'another');
@@ -114,17 +121,10 @@ test('a folder that cannot be read, and a link in it, hold nobody up', async () 
 
 test('a disk without room keeps a file for later', async () => {
   await stop();
-  const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
-  const stopping = new AbortController();
-  const install = (): Promise<boolean> => {
+  await start(() => {
     taken.push('tried');
-    return Promise.reject(full);
-  };
-  const ended = watchOffline({ stateDir: dir, offlineDir: null, clock, store, install }, stopping.signal);
-  stop = async () => {
-    stopping.abort();
-    await ended;
-  };
+    return Promise.reject(Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }));
+  });
   writeFileSync(join(inboxOf(dir), 'x.ndb'), '1');
   await look(3);
   expect(taken).toEqual(['tried']);
