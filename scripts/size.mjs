@@ -4,8 +4,8 @@ import { join } from 'node:path';
 
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
-  bundle: 1150,
-  cli: 5500,
+  bundle: 1230,
+  cli: 5700,
   contracts: 1850,
   data: 2150,
   distill: 1000,

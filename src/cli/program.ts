@@ -220,6 +220,18 @@ export function createProgram(): Command {
       (await import('./commands/repo.js')).assignCommand(folder, device, command.optsWithGlobals()),
     );
   repo
+    .command('export')
+    .argument('<folder>', 'the repository')
+    .description('write an update file for a USB stick')
+    .requiredOption('--out <file>', 'where it goes, such as boiler.ndb')
+    .option('--desired <file>', 'what a device shall run, with all models it names')
+    .option('--line <name>', 'a model to take along')
+    .option('--release <n>', 'release of the line; the newest when not given', wholeNumber)
+    .option('--days <n>', 'how long it may be taken', wholeNumber, 7)
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).exportCommand(folder, command.optsWithGlobals()),
+    );
+  repo
     .command('serve')
     .argument('<folder>', 'the repository')
     .description('serve what devices fetch, over HTTP')
@@ -263,6 +275,14 @@ export function createProgram(): Command {
     .option('--ca-file <file>', 'certificates for mqtts, PEM')
     .action(async (_: object, command: Command) =>
       (await import('./commands/simulate.js')).simulateCommand(command.optsWithGlobals()),
+    );
+
+  nd.command('install')
+    .argument('<file>', 'what `nd repo export` wrote')
+    .description('hand an update file to the device of this machine')
+    .requiredOption('--state <folder>', 'state_dir of the device')
+    .action(async (file: string, _: object, command: Command) =>
+      (await import('./commands/install.js')).installCommand(file, command.optsWithGlobals()),
     );
 
   const config = nd.command('config').description('what a device makes of its configuration');

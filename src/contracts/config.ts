@@ -197,12 +197,13 @@ export const deviceConfigSchema = wireObject(
       ),
       {},
     ),
-    /** Where models come from; null for a device that only runs what is already in its slots. */
+    /** Where models come from, and what vouches for them; null for a device that only runs what is already in its slots. */
     repository: z._default(
       z.nullable(
         wireObject(
           {
-            url: url(/^https?:\/\//, 'https://models.example.org'),
+            /** Null for a device that takes update files alone. */
+            url: z._default(z.nullable(url(/^https?:\/\//, 'https://models.example.org')), null),
             rootFile: z.string(),
             /** `asked` waits for the command `model-install` before it fetches what is desired. */
             install: z._default(z.enum(['at_once', 'asked']), 'at_once'),
@@ -212,6 +213,8 @@ export const deviceConfigSchema = wireObject(
       ),
       null,
     ),
+    /** Where update files (`.ndb`) are looked for, such as a USB stick, beside `offline` in `stateDir`. */
+    offlineDir: z._default(z.nullable(z.string().check(z.minLength(1))), null),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */
     homeAssistant: z._default(
       z.nullable(

@@ -9,6 +9,9 @@ export const limits = {
   manifestBytes: 64 * 1024,
   rootBytes: 512 * 1024,
   bundleBytes: 200 * 1024 * 1024,
+  /** Update files: several bundles, and what vouches for them. */
+  archiveBytes: 1024 * 1024 * 1024,
+  archiveEntries: 256,
   releaseJump: 10_000,
   streams: 500,
   logLineBytes: 4096,

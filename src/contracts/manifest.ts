@@ -11,15 +11,9 @@ const name = z.string().check(z.regex(segmentPattern));
 export const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'));
 
 /** Relative, forward slashes, no `.` or `..` part: safe below any folder. */
-export const bundlePath = z
-  .string()
-  .check(
-    z.maxLength(200),
-    z.regex(
-      /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/,
-      'expected a plain relative path',
-    ),
-  );
+export const plainPath = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/;
+
+export const bundlePath = z.string().check(z.maxLength(200), z.regex(plainPath, 'expected a plain relative path'));
 
 export const precision = z.enum(['fp32', 'fp16', 'int8', 'int4']);
 export type Precision = z.output<typeof precision>;

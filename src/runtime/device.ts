@@ -196,10 +196,11 @@ export async function runDevice(
     slots: openSlots(config.stateDir),
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
-    repositoryUrl: config.repository?.url,
+    repositoryUrl: config.repository?.url ?? undefined,
     asks: config.repository?.install === 'asked',
     safe,
     openRepository: ports.openRepository,
+    openUpdateFile: ports.openUpdateFile,
     selfTest: ports.selfTest,
     report(reported) {
       outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true });
@@ -226,7 +227,7 @@ export async function runDevice(
     },
     resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
     rollback: ({ line, by }) => updater.rollBack(line, `asked for by ${by}`),
-    'model-install': () => updater.install(),
+    'model-install': () => updater.installWaiting(),
     reload: ports.reload,
     'log-level'({ level }) {
       ports.setLogLevel(level);
@@ -282,6 +283,7 @@ export async function runDevice(
     outbox.drain(link, signal),
     updater.run(signal),
     shadows.run(signal),
+    import('./offline.js').then((it) => it.watchOffline({ ...config, store, clock, install: updater.install }, signal)),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
     every(TICK_MS, () => {

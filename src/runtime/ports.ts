@@ -6,6 +6,7 @@ import type { Outcome } from '../contracts/reason.js';
 import type { Engine } from '../engine/port.js';
 import type { MqttLink, MqttOptions } from '../transport/mqtt.js';
 import type { UpdateClient } from '../transport/update-client.js';
+import type { UpdateFile } from '../transport/update-file.js';
 import type { Clock } from './clock.js';
 import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
@@ -24,6 +25,7 @@ export interface Ports {
   /** As the device, or as the edge node of Sparkplug that it also is. */
   readonly connect: (options: LinkOptions, as?: 'device' | 'edge-node') => Promise<MqttLink>;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
   readonly machine: Machine;
   /** A name no other boot, forecast or alert has. */

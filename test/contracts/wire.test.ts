@@ -117,6 +117,7 @@ describe('the configuration of a device', () => {
       http: { host: '127.0.0.1', port: 9464, degradedOk: false },
       engine: { providers: ['cpu'], requireGpu: false },
       repository: null,
+      offlineDir: null,
       homeAssistant: null,
       sparkplug: null,
       streams: {},
