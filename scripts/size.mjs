@@ -18,14 +18,14 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 6800,
+  runtime: 7350,
   stats: 300,
   time: 350,
   train: 1150,
   transport: 1160,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 347_000, all: 1_850_000 };
+const deviceBudgets = { start: 361_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>
