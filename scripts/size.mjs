@@ -26,7 +26,7 @@ const lineBudgets = {
   transport: 1410,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 350_500, all: 1_850_000 };
+const deviceBudgets = { start: 372_000, all: 1_900_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

@@ -23,6 +23,8 @@ export interface Assignment extends RepositoryOptions {
   readonly streams: readonly string[];
   readonly mode: DesiredModel['mode'];
   readonly allowRollbackTo?: number | undefined;
+  /** What the device does when it is not given: 60 minutes and 100 forecasts. */
+  readonly probation?: DesiredModel['probation'];
   readonly lifetimeDays: number;
 }
 
@@ -60,6 +62,7 @@ export async function assign(assignment: Assignment): Promise<{ desired: Desired
     bind,
     mode,
     ...(assignment.allowRollbackTo !== undefined && { allowRollbackTo: assignment.allowRollbackTo }),
+    ...(assignment.probation !== undefined && { probation: assignment.probation }),
   };
   const desired: Desired = {
     v: 1,

@@ -209,6 +209,8 @@ export function createProgram(): Command {
       new Option('--mode <mode>', 'what becomes of it').choices(['active', 'shadow', 'stop']).default('active'),
     )
     .option('--allow-rollback-to <n>', 'allow this release below one that has run', wholeNumber)
+    .option('--probation-minutes <n>', 'how long it is on probation at least; 60', wholeNumber)
+    .option('--probation-forecasts <n>', 'how many forecasts that takes at least; 100', wholeNumber)
     .option('--days <n>', 'how long it may be taken', wholeNumber, 7)
     .option('--base <name>', 'first level of the topics', 'neuro-divergent')
     .option('--broker <url>', 'publish it there, retained')

@@ -49,7 +49,7 @@ import type { Quarantine } from './quarantine.js';
 import { createRules } from './reporting.js';
 import type { Ports } from './ports.js';
 import { stepEvidence } from './probation.js';
-import { createShadows } from './shadow.js';
+import type { Shadows } from './shadow.js';
 import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
 import type { Heard } from './sparkplug-in.js';
@@ -159,6 +159,7 @@ export async function runDevice(
   const stepsSinceRings = new WeakMap<Lane, number>();
   const boot = ports.newId();
   let engine: Engine | undefined;
+  let shadows: Shadows | undefined; // most devices have none, and load no code for it
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
   let storedMs = clock.monotonicMs();
@@ -175,15 +176,6 @@ export async function runDevice(
       : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
-  const shadows = createShadows({
-    store,
-    clock,
-    meter,
-    load,
-    flush,
-    admit: (stream) => ingest.admit(stream),
-    observe: (...seen) => updater.observe(...seen),
-  });
   const updater = createUpdater({
     ...config,
     store,
@@ -192,7 +184,7 @@ export async function runDevice(
     tell,
     activate,
     deactivate,
-    shadows,
+    shadows: { start: shadow, end: (line) => shadows?.end(line) },
     slots: openSlots(config.stateDir),
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
@@ -282,7 +274,6 @@ export async function runDevice(
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
-    shadows.run(signal),
     import('./offline.js').then((it) => it.watchOffline({ ...config, store, clock, install: updater.install }, signal)),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
@@ -306,6 +297,7 @@ export async function runDevice(
   // Not before the first forecast, which need not wait for it.
   if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
+  shadows?.close();
   if (breakdown.signal.aborted) {
     await Promise.all([link.close(), edge?.close()]);
     throw breakdown.signal.reason;
@@ -460,7 +452,7 @@ export async function runDevice(
         const tookMs = clock.monotonicMs() - began;
         if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(tookMs);
         for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done, tookMs);
-        for (const { name, lane, steps: done } of steps) shadows.follow(name, lane, done, pauses.paused(name));
+        for (const { name, lane, steps: done } of steps) shadows?.follow(name, lane, done, pauses.paused(name));
         for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
       },
     });
@@ -471,7 +463,7 @@ export async function runDevice(
     presence.heard(stream.name);
     arrivedMs = clock.monotonicMs();
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
-    shadows.add(stream.name, timeMs, value);
+    shadows?.add(stream.name, timeMs, value);
     metrics.samples[late ? 'late' : 'stored']++;
     if (value === undefined) metrics.samples.missing++;
     for (const detector of detectors.values())
@@ -487,7 +479,7 @@ export async function runDevice(
       const began = clock.monotonicMs();
       for (const { stream, presentMs } of holding) {
         lanes.get(stream)?.advance(clock.now(), presentMs);
-        shadows.advance(stream, clock.now(), presentMs);
+        shadows?.advance(stream, clock.now(), presentMs);
         for (const detector of detectors.values())
           if (detector.settings.streams.includes(stream)) detector.advance(stream, clock.now(), presentMs);
       }
@@ -657,6 +649,19 @@ export async function runDevice(
   async function load(active: Active): Promise<Forecaster> {
     engine ??= await ports.engine();
     return createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+  }
+
+  async function shadow(active: Active): Promise<void> {
+    const { createShadows } = await import('./shadow.js');
+    const observe = (...seen: Parameters<Updater['observe']>): void => {
+      try {
+        updater.observe(...seen);
+      } catch (error) {
+        breakdown.abort(error);
+      }
+    };
+    shadows ??= createShadows({ store, clock, meter, load, flush, admit: (stream) => ingest.admit(stream), observe });
+    await shadows.start(active);
   }
 
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
@@ -912,7 +917,6 @@ export async function runDevice(
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     for (const { settings } of lanes.values()) settings.forecaster.close();
-    shadows.close();
     tell('stopped', { boot });
   }
 }

@@ -23,6 +23,7 @@ export interface ShadowOptions {
   readonly admit: (stream: string) => Pick<IngestStream, 'settings'>;
   /** Brings to the store what has come. */
   readonly flush: () => void;
+  /** Must not throw. */
   readonly observe: (line: string, release: number, evidence: Evidence, failure?: string) => void;
 }
 
@@ -34,12 +35,11 @@ export interface Shadows {
   /** Time goes on without a reading, as `Series.advance` has it. */
   advance(stream: string, nowMs: number, presentMs: number): void;
   /**
-   * Closes the buckets that the running model has closed: `steps` is what it made of them. Nothing is computed before `run`
-   * finds time, nor while the stream rests.
+   * Closes the buckets that the running model has closed: `steps` is what it made of them. What is to be computed is
+   * computed later; nothing while the stream rests.
    */
   follow(stream: string, lane: Lane | undefined, steps: readonly Step[], rests?: boolean): void;
-  /** Forecasts until the signal aborts. */
-  run(signal: AbortSignal): Promise<void>;
+  /** Ends them all. */
   close(): void;
 }
 
@@ -70,7 +70,9 @@ const REST = 4;
 export function createShadows({ store, clock, meter, load, admit, flush, observe }: ShadowOptions): Shadows {
   const shadows = new Map<string, Shadow>();
   const queue = new Map<Follower, Shadow>();
-  let wake = (): void => undefined;
+  const closed = new AbortController();
+  let working = false;
+  let workedMs = 0;
 
   /** From the stored readings, so that a restart does not wait for a new window. */
   function followerOf({ manifest }: Active, name: string): Follower {
@@ -114,6 +116,16 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
     return undefined;
   }
 
+  async function workOff(): Promise<void> {
+    working = true;
+    while (queue.size > 0) {
+      await clock.sleep(REST * workedMs, closed.signal); // readings that wait go first, even when it is for no time
+      const work = next();
+      workedMs = work === undefined ? 0 : forecast(...work);
+    }
+    working = false;
+  }
+
   return {
     end,
     async start(active) {
@@ -148,20 +160,10 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
         }
         if (seen.length > 0) observe(active.line, active.pointer.release, seen.reduce(addEvidence, newTally));
       }
-      wake();
-    },
-    async run(signal) {
-      signal.addEventListener('abort', () => wake(), { once: true });
-      let workedMs = 0;
-      while (!signal.aborted) {
-        const woken = new Promise<void>((resolve) => (wake = resolve));
-        if (queue.size === 0) await woken;
-        await clock.sleep(REST * workedMs, signal); // readings that wait go first, even when it is for no time
-        const work = signal.aborted ? undefined : next();
-        workedMs = work === undefined ? 0 : forecast(...work);
-      }
+      if (queue.size > 0 && !working) void workOff();
     },
     close() {
+      closed.abort();
       for (const line of [...shadows.keys()]) end(line);
     },
   };

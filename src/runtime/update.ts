@@ -66,6 +66,8 @@ interface LineRecord {
   readonly shadow: Pointer | null;
   /** What the candidate or the shadow has shown, or the last one had; null before there was one. */
   readonly tally: Tally | null;
+  /** Manifest of the shadow that was stopped last: the same word again must not stop the line. */
+  readonly dismissed: string | null;
 }
 
 const MAX_CRASHES = 3;
@@ -161,6 +163,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       candidate: null,
       shadow: null,
       tally: null,
+      dismissed: null,
     };
 
   function reported(): ReportedPayload {
@@ -327,20 +330,32 @@ export function createUpdater(options: UpdaterOptions): Updater {
     return accept('done');
   }
 
-  /** Ends the shadow that is named; without one, the line. */
-  function stop({ line, release, manifestSha256 }: DesiredModel): void {
-    const running = slots.pointer(line);
-    const { shadow } = recordOf(line);
+  /** Ends the shadow that is named; else the line. */
+  function stop({ line, manifestSha256 }: DesiredModel): void {
+    const { shadow, dismissed } = recordOf(line);
+    if (slots.pointer(line) !== undefined && [shadow?.manifestSha256, dismissed].includes(manifestSha256))
+      return dismiss(line);
     options.shadows.end(line);
-    if (shadow?.release === release && shadow.manifestSha256 === manifestSha256 && running !== undefined)
-      return move(line, 'dismissed', { release: running.release, shadow: null, tally: null, metrics: {} });
     options.deactivate(line);
     slots.point(line, null);
     move(line, 'stop', { release: null, candidate: null, shadow: null, tally: null });
   }
 
+  /** What it has run beside goes on. */
+  function dismiss(line: string): void {
+    const { shadow } = recordOf(line);
+    if (shadow === null) return;
+    options.shadows.end(line);
+    const { release } = slots.pointer(line)!;
+    move(line, 'dismissed', { release, shadow: null, tally: null, metrics: {}, dismissed: shadow.manifestSha256 });
+  }
+
   /** The checks and steps for one model of a verified desired state. */
-  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
+  async function applyModel(
+    wanted: DesiredModel,
+    client: UpdateClient,
+    all: readonly DesiredModel[],
+  ): Promise<Outcome<'done' | 'waits'>> {
     const { line, release, mode } = wanted;
     if (mode === 'stop') {
       stop(wanted);
@@ -361,11 +376,14 @@ export function createUpdater(options: UpdaterOptions): Updater {
         if (!chosen.ok) refuseLine(line, chosen);
         return chosen;
       }
-      if (String(streams) === String(known.streams)) return accept('done');
+      if (String(streams) === String(known.streams)) {
+        if (!all.some((one) => one.line === line && one.mode === 'shadow')) dismiss(line);
+        return accept('done');
+      }
     }
 
     options.shadows.end(line); // the offer takes its place
-    const forgotten = { code: null, detail: null, metrics: {}, shadow: null };
+    const forgotten = { code: null, detail: null, metrics: {}, shadow: null, dismissed: null };
     move(line, 'offer', { ...forgotten, release, ...(onProbation === null && { tally: null }) });
     if (options.asks && !installing) {
       if (onProbation !== null) move(line, 'resume', { release: onProbation.release }); // it is proven first
@@ -468,7 +486,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
     }, 'full');
     let worst: Outcome<'done' | 'waits'> = accept('done');
     for (const model of desired.value.models) {
-      const outcome = await applyModel(model, client);
+      const outcome = await applyModel(model, client, desired.value.models);
       if (outcome.ok ? worst.ok && outcome.value === 'waits' : worst.ok || passing.has(outcome.reason)) worst = outcome;
     }
     waiting = worst.ok && worst.value === 'waits' ? bytes : undefined;

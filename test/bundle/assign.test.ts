@@ -54,9 +54,10 @@ describe('what a device is assigned', () => {
     expect(second.desired.models).toMatchObject([{ release: 2, bind: [{ target: 'boiler' }], mode: 'stop' }]);
     expect(second.desired.seq).toBe(first.desired.seq + 1);
     await rm(join(dir, 'desired'), { recursive: true });
-    expect((await give({ nowMs: nowMs + 2000, allowRollbackTo: 1 })).desired).toMatchObject({
+    const more = { allowRollbackTo: 1, probation: { minutes: 5, forecasts: 7 } };
+    expect((await give({ nowMs: nowMs + 2000, ...more })).desired).toMatchObject({
       seq: second.desired.seq + 1,
-      models: [{ allowRollbackTo: 1 }],
+      models: [more],
     });
   });
 

@@ -275,6 +275,11 @@ async function world(
           value: 20 + (minuteNow % length) + ((minuteNow * 7919) % 13) / 50 + extra,
         });
     },
+    /** Waits until the newest reading has led to a forecast. */
+    async caughtUp() {
+      const start = startMs + (minuteNow - 1) * minute;
+      await expect.poll(() => last('forecast/boiler')).toMatchObject({ start });
+    },
     /** Pushes a desired state and waits until the device says it was seen to the end. */
     async push(models: Partial<DesiredModel>[], state: string, change: { seq?: number; device?: string } = {}) {
       const bytes = desired(models, change);
@@ -645,7 +650,7 @@ describe('a pushed model', () => {
     await w.push([{ release: 7, probation: { minutes: 60, forecasts: 1000 } }], 'probation');
     await w.feed(60);
     await expect.poll(() => w.reported()?.models[0]?.metrics['forecasts']).toBe(50); // told now and then
-    await expect.poll(() => device.probe.metrics.samples.stored).toBe(72);
+    await w.caughtUp();
     await device.stop();
     device = w.start();
     await expect
@@ -686,7 +691,7 @@ describe('a shadow', () => {
     expect(w.last('info')).toMatchObject({ models: [{ release: 1, slot: 'a' }] });
     const before = w.heard.length;
     await w.feed(60);
-    await expect.poll(() => device.probe.metrics.samples.stored).toBe(72);
+    await w.caughtUp();
     await device.stop();
     device = w.start();
     await expect.poll(() => metrics()['activeForecasts']).toBe(60);
@@ -694,7 +699,7 @@ describe('a shadow', () => {
     expect(forecasts! + skipped!).toBeGreaterThanOrEqual(59); // the last one may have waited when the device stopped
     expect(pairs).toBeGreaterThan(0);
     await w.feed(60);
-    await expect.poll(() => device.probe.metrics.samples.stored).toBe(60);
+    await w.caughtUp();
     await device.stop();
 
     const said = w.heard.slice(before).filter(({ body }) => body['model'] === 'boiler-naive@8');
@@ -758,7 +763,16 @@ describe('a shadow', () => {
 
     await w.push([{ release: 2, mode: 'shadow' }], 'shadow');
     await w.push([{ release: 2, mode: 'stop' }], 'committed');
-    expect(w.reported()?.models[0]).toMatchObject({ release: 1, slot: 'a' });
+    expect(w.reported()?.models[0]).toMatchObject({ release: 1, slot: 'a', previous: null });
+    await w.send('model/desired', desired([{ release: 2, mode: 'stop' }]), true); // signed anew
+    await expect.poll(() => w.last('model/reported')?.['seq_seen']).toBe(seq);
+    expect(device.probe.lanes.size).toBe(1);
+
+    await w.push([{ release: 2, mode: 'shadow' }], 'shadow');
+    await w.send('model/desired', desired([{ release: 1 }, { release: 2, mode: 'shadow' }]), true);
+    await expect.poll(() => w.last('model/reported')?.['seq_seen']).toBe(seq);
+    expect(w.reported()?.models[0]?.state).toBe('shadow'); // both are wanted
+    await w.push([{ release: 1 }], 'committed');
 
     await w.push([{ release: 2, mode: 'shadow' }], 'shadow');
     await w.push([{ release: 5, mode: 'shadow' }], 'shadow');
@@ -1017,8 +1031,15 @@ test('a model that is asked for waits, may be sent back, and stays back', async 
     .toMatchObject({ state: 'rolled_back', release: 2, code: null, detail: 'asked for by service', slot: 'a' });
   await w.feed(2);
   await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@1' });
+  await w.push([{ release: 5, mode: 'shadow' }], 'offered');
+  await install('shadow');
+  await w.send('model/desired', desired([{ release: 5 }]), true);
+  await expect.poll(() => w.last('model/reported')?.['seq_seen']).toBe(seq);
+  expect(w.reported()?.models[0]?.state).toBe('shadow'); // it waits unheard
   await w.send('cmd/rollback', { id: 'further', line: 'boiler', by: 'service' });
   await expect.poll(() => w.last('reply/rollback')).toMatchObject({ error: { code: 'not_possible' } });
+  await install('probation');
+  expect(w.reported()?.models[0]).toMatchObject({ release: 5, slot: 'b', previous: 1 });
   await device.stop();
 });
 

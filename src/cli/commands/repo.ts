@@ -58,6 +58,8 @@ export interface AssignFlags extends OutputFlags, BrokerFlags {
   readonly stream?: readonly string[];
   readonly mode: 'active' | 'shadow' | 'stop';
   readonly allowRollbackTo?: number;
+  readonly probationMinutes?: number;
+  readonly probationForecasts?: number;
   readonly days: number;
   readonly base: string;
   readonly broker?: string;
@@ -74,8 +76,10 @@ export async function assignCommand(dir: string, name: string, flags: AssignFlag
       mend: 'Write SITE/DEVICE, as in plant1/pi7.',
     });
   const { line, release, stream: streams = [], mode, allowRollbackTo, days, base, broker, out } = flags;
+  const { probationMinutes: minutes, probationForecasts: forecasts } = flags;
+  const probation = minutes === undefined && forecasts === undefined ? undefined : { minutes, forecasts };
   const topic = createTopics({ base, site, device }).desired;
-  const { desired, envelope } = await assign({ dir, site, device, line, release, streams, mode, allowRollbackTo, lifetimeDays: days }); // prettier-ignore
+  const { desired, envelope } = await assign({ dir, site, device, line, release, streams, mode, allowRollbackTo, probation, lifetimeDays: days }); // prettier-ignore
   if (out !== undefined) writeFileSync(out, envelope);
   if (broker !== undefined) await tell(broker, topic, envelope, flags);
   const models = desired.models.map((one) => ({
