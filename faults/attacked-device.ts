@@ -37,6 +37,8 @@ export async function openAttackedDevice(
     device: 'pi7',
     runtimeVersion: '0.1.0',
     able: { arch: 'x64', providers: ['cpu'] },
+    asks: false,
+    safe: false,
     repositoryUrl: url,
     store,
     slots,
@@ -54,6 +56,7 @@ export async function openAttackedDevice(
     selfTest: () => Promise.resolve(accept({ deviation: 0, p95Ms: 1 })),
     activate: ({ pointer }) => Promise.resolve(void (release = pointer.release)),
     deactivate: () => (release = undefined),
+    shadows: { start: () => Promise.resolve(), end: () => undefined },
     report: () => undefined,
     tell: (event, { code }) => {
       if (event === 'model-active') outcome = 'taken';
@@ -69,7 +72,7 @@ export async function openAttackedDevice(
       await until('the offer is decided', () => outcome !== undefined);
       return outcome!;
     },
-    prove: () => updater.observe(stream),
+    prove: () => updater.observe(stream, release!, { forecasts: 1 }),
     running() {
       const pointer = slots.pointer(stream);
       return pointer?.release === release && slots.read(stream, pointer!) !== undefined ? release : undefined;

@@ -133,6 +133,7 @@ async function start(dir: string, world: World) {
     now: steady(() => world.wallMs, monotonicMs),
     monotonicMs,
     bootId: `boot ${world.boot}`,
+    steps: 0, // nobody asks
     synced: () => world.synced,
     sleep: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
   };

@@ -22,6 +22,8 @@ export interface ModelTraits {
   /** What golden vectors promise for a window of ones. */
   readonly promised?: Readonly<Record<string, readonly number[]>>;
   readonly p95Ms?: number;
+  /** Of the interval, which promises to hold 95 % of what comes. */
+  readonly halfWidth?: number;
 }
 
 const ones = Array.from({ length: steps }, () => 1);
@@ -34,9 +36,15 @@ const tensor = (values: readonly number[]) => ({
 export function packModel(
   dir: string,
   release = 1,
-  { outputs = (past) => ({ forecast: add(past, 0) }), promised = { forecast: ones }, p95Ms = 20 }: ModelTraits = {},
+  {
+    outputs = (past) => ({ forecast: add(past, 0) }),
+    promised = { forecast: ones },
+    p95Ms = 20,
+    halfWidth = 1,
+  }: ModelTraits = {},
 ): Promise<Bundle> {
-  const { schema: _s, files: _f, opset: _o, ops: _p, budget, ...manifest } = manifestOf({ release });
+  const calibration = { method: 'conformal', coverage: 0.95, scores: ones.map(() => halfWidth) } as const;
+  const { schema: _s, files: _f, opset: _o, ops: _p, budget, ...manifest } = manifestOf({ release, calibration });
   const g = createGraph();
   const content = toOnnx(g.finish(outputs(g.input('past', ['batch', steps, 1]), g)));
   const golden = Object.entries(promised).map(([name, values]) => [`c0/out/fp32/${name}`, tensor(values)] as const);

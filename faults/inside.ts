@@ -1,5 +1,6 @@
 /** A whole device inside this process; its broker is whoever calls `say`. */
 import { parseConfig } from '../src/contracts/config.js';
+import { refuse } from '../src/contracts/reason.js';
 import type { Clock } from '../src/runtime/clock.js';
 import { runDevice } from '../src/runtime/device.js';
 import { createId } from '../src/runtime/main.js';
@@ -39,6 +40,9 @@ export async function runInside(
         selfTest: () => Promise.reject(new Error('there is no candidate')),
         machine: fakeMachine,
         newId: () => createId(clock.now()),
+        supervisor: { aliveEveryMs: undefined, say: () => undefined },
+        setLogLevel: () => undefined,
+        reload: async () => refuse('not_possible', 'there is no file'),
         tell,
       },
       stopping.signal,

@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
-import { add, broadcastTo, constant, div, log, matmul, mean, mul, slice, sub } from '../src/graph/index.js';
+import { add, broadcastTo, constant, defineOp, div, log, matmul, mean, mul, slice, sub } from '../src/graph/index.js';
 import type { Tensor } from '../src/graph/index.js';
+import type { UnaryWith } from '../src/graph/ir.js';
 import { startBroker } from '../src/transport/broker.js';
 import { inFolder, installModel, minute, prefix, settings, stream, writeSettings } from './device.js';
 import type { ModelTraits } from './device.js';
@@ -18,6 +19,8 @@ const READING_EVERY_MS = 20;
 /** So many forecasts of the old model must follow. */
 const FOLLOWING = 5;
 const OLD = 'boiler-naive@1';
+/** Holds all that is measured. */
+const WIDE = 60;
 
 /** Unclean ends after which a device gives a model up. */
 const CRASHES = 3;
@@ -29,6 +32,27 @@ const identity = constant(
 
 const repeated = (x: Tensor, times: number): Tensor => broadcastTo(x, { shape: ['batch', x.shape[1]!, times] });
 const through = (x: Tensor, layers: number): Tensor => (layers === 0 ? x : through(matmul(x, identity), layers - 1));
+/**
+ * The same again, by way of a tensor that is `times` as large once a value is above 100: no self-test can see it, as its
+ * golden vectors are of ones.
+ */
+const swelling: UnaryWith<{ readonly times: number }> = defineOp({
+  name: 'swelling',
+  inputs: ['x'],
+  shape: ({ x }) => x,
+  grad: 'none',
+  onnx({ times }, emit, { inputs: [x], outputs }) {
+    const node = (...given: Parameters<typeof emit.node>): string => emit.node(...given)[0]!;
+    const largest = node('ReduceMax', [x!], { attributes: { keepdims: 0 } });
+    const above = node('Cast', [node('Greater', [largest, emit.scalar(100, 'float32')])], { attributes: { to: 7 } });
+    const size = node('Add', [node('Mul', [above, emit.ints([times - 1])]), emit.ints([1])]);
+    const swollen = node('Expand', [x!, node('Concat', [emit.ints([1, 1]), size], { attributes: { axis: 0 } })]);
+    emit.node('ReduceMean', [swollen, emit.ints([2])], { attributes: { keepdims: 1 }, outputs });
+  },
+  run: ({ x }) => x.data,
+  samples: [{ shapes: [[1, 4, 1]], with: { times: 2 } }],
+});
+
 const alike = (forecast: Tensor) => ({ forecast });
 const middle = (x: Tensor): Tensor => mean(x, { axes: [2], keep: true });
 
@@ -36,6 +60,8 @@ interface Plant {
   readonly name: string;
   readonly ends: 'failed' | 'rolled_back';
   readonly traits?: ModelTraits;
+  /** How the report of it begins, where it could end for another reason. */
+  readonly says?: string;
   /** What happens to the device meanwhile; gives the device that goes on. */
   readonly meanwhile?: (device: RunningDevice, release: number, restart: () => RunningDevice) => Promise<RunningDevice>;
 }
@@ -51,6 +77,9 @@ const plants: readonly Plant[] = [
   { name: 'no number for what is measured', ends: 'rolled_back', traits: { outputs: (past) => alike(add(past, mul(log(sub(100, past)), 1e-9))) } },
   { name: 'too short an answer', ends: 'rolled_back', traits: { outputs: (past) => alike(slice(past, { axis: 1, start: 0, end: 2 })), promised: { forecast: [1, 1] } } },
   { name: 'an answer of another name', ends: 'rolled_back', traits: { outputs: (past) => ({ answer: add(past, 0) }), promised: { answer: [1, 1, 1, 1] } } },
+  { name: 'slow with what is measured', ends: 'rolled_back', says: 'forecasts slower', traits: { p95Ms: 1, outputs: (past) => alike(swelling(past, { times: 2e6 })) } },
+  { name: 'memory for what is measured', ends: 'rolled_back', says: 'memory', traits: { p95Ms: 1e6, outputs: (past) => alike(swelling(past, { times: 1e7 })) } },
+  { name: 'an interval that holds nothing', ends: 'rolled_back', says: 'values inside', traits: { halfWidth: 1e-3 } },
   { name: 'the device dies of it', ends: 'rolled_back', meanwhile: dieOften },
 ]; // prettier-ignore
 
@@ -76,8 +105,13 @@ async function plantInTurn(dir: string, trials: number, seed: number): Promise<F
 
   const client = await mqtt.connectAsync(broker.url);
   const forecasts: string[] = [];
-  client.on('message', (_, payload) => forecasts.push((JSON.parse(payload.toString()) as { model: string }).model));
-  await client.subscribeAsync(`${prefix}/forecast/${stream}`, { qos: 1 });
+  let reported: { readonly release: number; readonly detail: string | null } | undefined;
+  client.on('message', (topic, payload) => {
+    const heard = JSON.parse(payload.toString()) as { model: string; models: [typeof reported] };
+    if (topic === `${prefix}/model/reported`) reported = heard.models[0];
+    else forecasts.push(heard.model);
+  });
+  await client.subscribeAsync([`${prefix}/forecast/${stream}`, `${prefix}/model/reported`], { qos: 1 });
   let sending = true;
   const sender = (async () => {
     for (let ts = Date.UTC(2021, 0, 1); sending; ts += minute) {
@@ -88,18 +122,24 @@ async function plantInTurn(dir: string, trials: number, seed: number): Promise<F
   const oldForecasts = (from: number) => forecasts.slice(from).filter((model) => model === OLD).length;
 
   for (let trial = 0; trial < trials; trial++) {
-    const { name, ends, traits, meanwhile } = plants[trial % plants.length]!;
+    const { name, ends, traits, says, meanwhile } = plants[trial % plants.length]!;
     const release = trial + 2;
     const from = forecasts.length;
     try {
-      await client.publishAsync(`${prefix}/model/desired`, Buffer.from(await fleet.publish(release, traits)), {
-        qos: 1,
-        retain: true,
-      });
+      await client.publishAsync(
+        `${prefix}/model/desired`,
+        Buffer.from(await fleet.publish(release, { halfWidth: WIDE, ...traits })),
+        {
+          qos: 1,
+          retain: true,
+        },
+      );
       if (meanwhile) device = await meanwhile(device, release, () => (device = startDevice(config)));
       await device.told('model-state', (facts) => facts['state'] === ends && facts['release'] === release);
       const decided = forecasts.length;
       await until('the old model forecasts', () => oldForecasts(decided) >= FOLLOWING, BACK_WITHIN_MS);
+      await until('the end is reported', () => reported?.release === release && reported.detail !== null);
+      if (says !== undefined && !reported!.detail!.startsWith(says)) failures.push(`${name}: ${reported!.detail}`);
       if (ends === 'failed' && oldForecasts(from) < forecasts.length - from) failures.push(`${name}: it forecast`);
     } catch (error) {
       failures.push(`${name}: ${(error as Error).message}`);

@@ -1,6 +1,6 @@
 /**
- * S2: secrets of a device, and errors of every kind. Nothing it prints, tells, publishes or keeps may hold any of them: not the password,
- * not the key, not what stands in URLs to be let in.
+ * S2: secrets of a device, and errors of every kind. Nothing it prints, tells, publishes, serves or keeps may hold any of them: not the
+ * passwords, not the key, not what stands in URLs to be let in.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { eachTrial } from './row.js';
 import type { FaultRow, Random } from './row.js';
 
 /** What must not be found anywhere. */
-type Secrets = Readonly<Record<'password' | 'key' | 'user' | 'token', string>>;
+type Secrets = Readonly<Record<'password' | 'key' | 'user' | 'token' | 'scraper', string>>;
 
 interface Scene {
   /** URLs with secrets in them, of servers that run. */
@@ -105,7 +105,7 @@ const cases: readonly Case[] = [
 
 export const plantedSecrets: FaultRow = {
   id: 'S2',
-  what: `planted passwords, keys and tokens in ${cases.length} kinds of errors, looked for in output, events, messages and files`,
+  what: `planted passwords, keys and tokens in ${cases.length} kinds of errors, looked for in output, events, messages, pages and files`,
   counts: 'secrets found, or errors that did not happen',
   trials: { C: cases.length, N: 5 * cases.length },
   run: eachTrial('S2', (random, index) =>
@@ -123,12 +123,13 @@ const spellings = (text: string): string[] => [
 ];
 
 async function provoke(dir: string, one: Case, random: Random): Promise<string | undefined> {
-  const secrets: Secrets = { password: '', key: '', user: '', token: '' };
+  const secrets: Secrets = { password: '', key: '', user: '', token: '', scraper: '' };
   for (const name of Object.keys(secrets)) Object.assign(secrets, { [name]: secret(random, name) });
-  const { password, key, user, token } = secrets;
+  const { password, key, user, token, scraper } = secrets;
   const stateDir = join(dir, 'state');
   await installModel(stateDir);
   writeFileSync(join(dir, 'password'), password);
+  writeFileSync(join(dir, 'scraper'), scraper);
   writeFileSync(join(dir, 'key.pem'), pem('PRIVATE KEY', key));
   writeFileSync(join(dir, 'ca.pem'), pem('CERTIFICATE', 'nothing secret'));
 
@@ -163,6 +164,7 @@ async function provoke(dir: string, one: Case, random: Random): Promise<string |
   const whole = settings(stateDir, '', {
     mqtt: { url: scene.broker, username: 'nd-plant1-pi7', password_file: 'password', ...one.mqtt?.(scene, secrets) },
     repository: { url: repository, root_file: 'root.json' },
+    http: { port: 0, token_file: 'scraper' },
     ...one.change?.(scene, secrets),
   });
   const config = join(dir, 'device.yaml');
@@ -177,6 +179,7 @@ async function provoke(dir: string, one: Case, random: Random): Promise<string |
     happened,
     () => false,
   );
+  const pages = child.exitCode === null ? await readPages(() => output, scraper) : '';
   child.kill('SIGTERM');
   await gone;
   await ear.endAsync(true);
@@ -188,10 +191,28 @@ async function provoke(dir: string, one: Case, random: Random): Promise<string |
     .filter((entry) => entry.isFile())
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
   for (const [name, text] of Object.entries(secrets))
-    for (const place of [output, ...kept])
+    for (const place of [output, pages, ...kept])
       if (spellings(text).some((spelling) => place.includes(spelling)))
         return `${one.name}: the ${name} is found: ${excerpt(place, spellings(text))}`;
+  if (typeof one.until !== 'number' && !pages.includes('nd_build_info')) return `${one.name}: there are no metrics`;
   return came ? undefined : `${one.name}: it did not happen: ${output.slice(-300)}`;
+}
+
+/** All that a device says over HTTP, to those that it lets in and to others. */
+async function readPages(output: () => string, scraper: string): Promise<string> {
+  const told = /"event":"http","host":"127\.0\.0\.1","port":(\d+)/;
+  await until('the pages are offered', () => told.test(output()), 10_000).catch(() => undefined); // then they are missed
+  const port = told.exec(output())?.[1];
+  if (port === undefined) return '';
+  const ask = async (path: string, headers: Record<string, string>): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    return `${JSON.stringify([...response.headers])}\n${await response.text()}`;
+  };
+  const asked = ['/metrics', '/healthz', '/readyz', '/version', '/nowhere'].flatMap((path) => [
+    ask(path, { authorization: `Bearer ${scraper}` }),
+    ask(path, {}),
+  ]);
+  return (await Promise.all(asked)).join('\n');
 }
 
 const excerpt = (place: string, found: readonly string[]): string => {

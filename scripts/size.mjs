@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const lineBudgets = {
   bundle: 1150,
   cli: 4900,
-  contracts: 1600,
+  contracts: 1830,
   data: 2150,
   distill: 1000,
   engine: 1180,
@@ -18,14 +18,14 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 6350,
+  runtime: 7500,
   stats: 300,
   time: 350,
   train: 1150,
-  transport: 1150,
+  transport: 1160,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 348_000, all: 1_850_000 };
+const deviceBudgets = { start: 371_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

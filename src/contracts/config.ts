@@ -17,6 +17,13 @@ const url = (schemes: RegExp, example: string) =>
   z.string().check(z.refine((text) => schemes.test(text) && URL.canParse(text), `expected a URL such as ${example}`));
 const probability = z.number().check(z.gt(0), z.lt(1));
 
+/** Addresses that only this machine reaches. */
+const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
+
+/** Each also says what those before it say. */
+export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
 /** When a verdict becomes an alert and when it ends (EDGE.md §6). */
 const alertRules = ({
   clearThreshold = 0.01,
@@ -160,8 +167,17 @@ export const deviceConfigSchema = wireObject(
         {
           host: z._default(z.string(), '127.0.0.1'),
           port: z._default(z.nullable(z.int().check(z.gte(0), z.lte(65_535))), 9464),
+          /** Holds what every request must bring as `Authorization: Bearer …`. */
+          tokenFile: z.optional(z.string()),
+          /** `/readyz` asks for no model: the device has none, or is of use without. */
+          degradedOk: z._default(z.boolean(), false),
         },
         strict,
+      ).check(
+        z.refine(
+          ({ host, port, tokenFile }) => port === null || tokenFile !== undefined || loopback.test(host),
+          'an address that others can reach asks for a token: set http.token_file, or leave http.host at 127.0.0.1',
+        ),
       ),
       {},
     ),
@@ -179,7 +195,17 @@ export const deviceConfigSchema = wireObject(
     ),
     /** Where models come from; null for a device that only runs what is already in its slots. */
     repository: z._default(
-      z.nullable(wireObject({ url: url(/^https?:\/\//, 'https://models.example.org'), rootFile: z.string() }, strict)),
+      z.nullable(
+        wireObject(
+          {
+            url: url(/^https?:\/\//, 'https://models.example.org'),
+            rootFile: z.string(),
+            /** `asked` waits for the command `model-install` before it fetches what is desired. */
+            install: z._default(z.enum(['at_once', 'asked']), 'at_once'),
+          },
+          strict,
+        ),
+      ),
       null,
     ),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */
@@ -221,6 +247,7 @@ export const deviceConfigSchema = wireObject(
     retentionDays: z._default(positive, 30),
     databaseBytes: z._default(count, 256 * 1024 * 1024),
     healthMs: z._default(duration, 60_000),
+    logLevel: z._default(z.enum(logLevels), 'info'),
   },
   { strict: true, names: { healthMs: 'health' } },
 );

@@ -11,4 +11,5 @@ export const limits = {
   bundleBytes: 200 * 1024 * 1024,
   releaseJump: 10_000,
   streams: 500,
+  logLineBytes: 4096,
 } as const;

@@ -28,6 +28,24 @@ const tails = {
 } as const;
 export type TopicKind = keyof typeof tails;
 
+/** What a message is about, by the first segment behind the device's name; `other` for sensors and software with topics of their own. */
+const messageClasses = [
+  'status',
+  'info',
+  'health',
+  'in',
+  'forecast',
+  'score',
+  'alert',
+  'event',
+  'cmd',
+  'reply',
+  'model',
+  'other',
+] as const;
+export type MessageClass = (typeof messageClasses)[number];
+const knownClasses = new Set<string>(messageClasses);
+
 /** All topics of one device. Throws `ND_CONFIG_OUT_OF_RANGE` for a name that is no segment. */
 export function createTopics(name: DeviceName) {
   for (const part of ['base', 'site', 'device'] as const) checkSegment(part, name[part]);
@@ -48,6 +66,13 @@ export function createTopics(name: DeviceName) {
     /** The stream that samples on this topic are of; undefined for any other topic. */
     streamOf: (topic: string): string | undefined =>
       topic.startsWith(inputs) ? topic.slice(inputs.length) : undefined,
+    classOf(topic: string): MessageClass {
+      if (!topic.startsWith(`${prefix}/`)) return 'other';
+      const from = prefix.length + 1;
+      const until = topic.indexOf('/', from);
+      const first = topic.slice(from, until < 0 ? undefined : until);
+      return knownClasses.has(first) ? (first as MessageClass) : 'other';
+    },
     forecast: under('forecast', 'stream'),
     score: under('score', 'stream'),
     event: under('event', 'stream'),

@@ -8,6 +8,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Names this run of the machine: what `monotonicMs` counts within. */
   readonly bootId: string;
+  /** How often the wall clock was set since the process began. */
+  readonly steps: number;
   /** May the wall clock be believed? */
   synced(): boolean;
   /** Resolves after `ms`, or as soon as the signal aborts. */
@@ -52,10 +54,21 @@ export interface SystemClockOptions {
 /** The machine's clock. `trusted` believes the wall clock at once, `system` waits for time synchronisation. */
 export function createSystemClock(trust: 'system' | 'trusted', { onStep }: SystemClockOptions = {}): Clock {
   let synced = trust === 'trusted';
+  let steps = 0;
   const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
   return {
-    now: steady(() => Date.now(), monotonicMs, onStep),
+    now: steady(
+      () => Date.now(),
+      monotonicMs,
+      (ms) => {
+        steps++;
+        onStep?.(ms);
+      },
+    ),
     monotonicMs,
+    get steps() {
+      return steps;
+    },
     bootId: existsSync(BOOT_FILE) ? readFileSync(BOOT_FILE, 'utf8').trim() : '',
     synced: () => (synced ||= existsSync(SYNCED_FILE)),
     sleep: (ms, signal) =>

@@ -13,7 +13,9 @@ import type { Store } from './store.js';
 
 /** What a command does; the answer's fields, or why it cannot be done. */
 export type Actions = {
-  readonly [N in CommandName]: (given: CommandArguments<N>) => Outcome<object, CommandReason>;
+  readonly [N in CommandName]: (
+    given: CommandArguments<N>,
+  ) => Outcome<object, CommandReason> | Promise<Outcome<object, CommandReason>>;
 };
 
 export interface Reply {
@@ -43,7 +45,10 @@ export function createCommands(prefix: string, store: Store, clock: Clock, actio
     return true;
   }
 
-  function carryOut(name: string, given: Outcome<Envelope, CommandReason>): Outcome<object, CommandReason> {
+  async function carryOut(
+    name: string,
+    given: Outcome<Envelope, CommandReason>,
+  ): Promise<Outcome<object, CommandReason>> {
     if (!given.ok) return given;
     const { id, expires } = given.value;
     if (expires !== undefined && clock.synced() && expires <= clock.now())
@@ -53,7 +58,13 @@ export function createCommands(prefix: string, store: Store, clock: Clock, actio
   }
 
   /** Undefined for what is no command of this device, and for a retained one, which is old. */
-  return ({ topic, payload, retain, responseTopic, correlationData }: MqttMessage): Reply | undefined => {
+  return async ({
+    topic,
+    payload,
+    retain,
+    responseTopic,
+    correlationData,
+  }: MqttMessage): Promise<Reply | undefined> => {
     const name = topic.startsWith(inputs) ? topic.slice(inputs.length) : '';
     if (retain || !isSegment(name)) return undefined;
     const schema = known.get(name) as WireSchema<Envelope> | undefined;
@@ -64,7 +75,7 @@ export function createCommands(prefix: string, store: Store, clock: Clock, actio
         : parseWire(schema, bytes, limits.desiredBytes);
     const checked = given.ok || given.reason === 'unknown_command' ? given : refuse('malformed', given.detail);
     const { id, replyTo } = checked.ok ? checked.value : {};
-    const done = carryOut(name, checked);
+    const done = await carryOut(name, checked);
     const answer = done.ok
       ? { ok: true, ...done.value }
       : { ok: false, error: { code: done.reason, where: `cmd/${name}`, what: done.detail } };

@@ -21,6 +21,8 @@ export interface Conditions {
   outOfRange(stream: IngestStream, timeMs: number, value: number): void;
   /** Levels that the newest forecast crosses. */
   foresee(lane: Lane, steps: readonly Step[]): void;
+  /** Nobody forecasts any more. */
+  unforeseen(stream: string, nowMs: number): void;
   /** Nothing has come for so long. */
   silent(stream: string, nowMs: number, silentMs: number): void;
   /** Another maker's software says that the sensor is gone. */
@@ -89,6 +91,9 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       if (bucket === undefined || forecast === undefined || levels === undefined) return;
       const fact = crossing(forecast, series.cadenceMs, levels, unit);
       observe(subject.stream, 'level', bucket.startMs, bucket.value, fact);
+    },
+    unforeseen(stream, nowMs) {
+      observe(stream, 'level', nowMs, last.get(stream)?.value ?? 0, undefined);
     },
     silent(stream, nowMs, silentMs) {
       const value = last.get(stream)?.value ?? 0;

@@ -28,8 +28,8 @@ export interface Detector {
   add(stream: string, timeMs: number, value: number | undefined): void;
   /** Time goes on without a reading, as `Series.advance` has it. */
   advance(stream: string, nowMs: number, presentMs: number): void;
-  /** Judges the next bucket that every stream has closed; undefined when there is none. */
-  step(): DetectorStep | undefined;
+  /** Judges the next bucket that every stream has closed, unless it rests; undefined when there is none. */
+  step(rests?: boolean): DetectorStep | undefined;
   /** Ends an open alert; undefined when there is none. */
   end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
   /** What it learned, for `createDetector`; plain data. */
@@ -128,13 +128,14 @@ export function createDetector(
       series.get(stream)!.advance(nowMs, presentMs);
       collect(stream);
     },
-    step() {
+    step(rests = false) {
       const timeMs = whole.shift();
       if (timeMs === undefined) return undefined;
       const values = waiting.get(timeMs)!;
       const row = streams.map((stream) => values.get(stream)!.value);
       for (const startMs of waiting.keys()) if (startMs <= timeMs) waiting.delete(startMs); // what is older stays in pieces
       closedUntilMs = timeMs + cadenceMs;
+      if (rests) return { timeMs, verdict: undefined, alert: undefined };
       const { ready } = judging;
       const verdict = judging.judge(timeMs, row);
       const value = verdict?.channel === undefined ? row[0]! : row[streams.indexOf(verdict.channel)]!;

@@ -25,7 +25,9 @@ import { openDetectors, storeDetector } from './detector-store.js';
 import { createAlertCap } from './alert-cap.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
+import type { Conditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
+import type { Forecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import { createMapper } from './mapper.js';
@@ -34,26 +36,39 @@ import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
 import { forecastMessage, healthMessage, infoMessage } from './messages.js';
-import { count, createMetrics } from './metrics.js';
+import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
-import type { OutboxMessage } from './outbox.js';
+import type { Outbox, OutboxMessage } from './outbox.js';
 import { createOverload } from './overload.js';
+import { createPauses } from './pause.js';
 import { createPresence } from './presence.js';
 import { createQuarantine } from './quarantine.js';
 import type { Quarantine } from './quarantine.js';
 import { createRules } from './reporting.js';
 import type { Ports } from './ports.js';
+import { stepEvidence } from './probation.js';
+import { createShadows } from './shadow.js';
+import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
 import { readingFlag } from './readings.js';
-import { isDamage, isFull } from './store.js';
+import { snapshotOf } from './snapshot.js';
+import { damaged, isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
-import type { Active } from './update.js';
+import type { Active, Updater } from './update.js';
 
 /** For those that look at a device from inside its process. */
 export interface Probe {
+  readonly config: DeviceConfig;
+  readonly ports: Ports;
   readonly metrics: Metrics;
   readonly lanes: ReadonlyMap<string, Lane>;
+  readonly detectors: ReadonlyMap<string, Detector>;
+  readonly conditions: Conditions;
+  readonly models: ReadonlyMap<string, Active>;
+  readonly outbox: Outbox;
+  readonly updater: Updater;
+  readonly link: MqttLink;
   readonly quarantine: Quarantine;
 }
 
@@ -87,11 +102,17 @@ const TICK_MS = 1000;
 /** Readings of no more than five seconds are lost with the power. */
 const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
+const CHECK_MS = 7 * 86_400_000;
 const RESERVE_MS = 60_000;
+/** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
+const LATE_MS = 5000;
+const UNSTORED_MS = 30_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
 const HOME_SPREAD_MS = 10_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
+/** The model may be slower than its self-test was, by accident or not. */
+const LEARN_LIMIT_MS = 2 * LEARN_BUDGET_MS;
 /** Rings of scores are stored every so many steps; a kill loses at most these. */
 const RING_STEPS = 50;
 
@@ -102,7 +123,7 @@ export async function runDevice(
   stopSignal: AbortSignal,
   onReady?: (probe: Probe) => void,
 ): Promise<void> {
-  const { clock, store, machine, tell } = ports;
+  const { clock, store, machine, tell, supervisor } = ports;
   const topics = createTopics(config);
   const metrics = createMetrics();
   const outbox = createOutbox(store, clock);
@@ -115,7 +136,9 @@ export async function runDevice(
     count(metrics.rejected, 'overload');
     quarantine.put('overload', message.topic, message.payload);
   });
-  const home = createHome(config, store);
+  const safe = startsSafe(store, clock);
+  const home = createHome(safe ? { ...config, homeAssistant: null } : config, store);
+  const pauses = createPauses(store, clock);
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
@@ -135,11 +158,23 @@ export async function runDevice(
   let engine: Engine | undefined;
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
+  let storedMs = clock.monotonicMs();
+  let arrivedMs = -Infinity; // the newest reading, monotonic
   let someHeld = true; // by the run before, maybe
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
+  const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
+  const shadows = createShadows({
+    store,
+    clock,
+    meter,
+    load,
+    flush,
+    admit: (stream) => ingest.admit(stream),
+    observe: (...seen) => updater.observe(...seen),
+  });
   const updater = createUpdater({
     ...config,
     store,
@@ -148,10 +183,13 @@ export async function runDevice(
     tell,
     activate,
     deactivate,
+    shadows,
     slots: openSlots(config.stateDir),
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url,
+    asks: config.repository?.install === 'asked',
+    safe,
     openRepository: ports.openRepository,
     selfTest: ports.selfTest,
     report(reported) {
@@ -169,13 +207,30 @@ export async function runDevice(
       store.put(`silence/${key}`, JSON.stringify({ untilMs, by }));
       return accept({ key, until: untilMs });
     },
+    snapshot: ({ stream, readings }) =>
+      snapshotOf({ lanes, detectors, conditions, pauses, metrics, quarantine, store }, stream, readings),
+    pause({ stream, minutes, by }) {
+      const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
+      pauses.begin(stream, { until, by });
+      endPaused(`paused by ${by}`);
+      return accept({ until });
+    },
+    resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
+    rollback: ({ line, by }) => updater.rollBack(line, `asked for by ${by}`),
+    'model-install': () => updater.install(),
+    reload: ports.reload,
+    'log-level'({ level }) {
+      ports.setLogLevel(level);
+      return accept({ level });
+    },
   });
 
   if (store.setAside !== undefined)
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
+  if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
-  link = await ports.connect({
+  const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
@@ -188,14 +243,30 @@ export async function runDevice(
     commit: orBreakdown(flush),
     onLink,
   });
-  onReady?.({ metrics, lanes, quarantine });
+  link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
+  const probe: Probe = {
+    config,
+    ports,
+    metrics,
+    lanes,
+    detectors,
+    conditions,
+    models,
+    outbox,
+    updater,
+    link,
+    quarantine,
+  };
+  onReady?.(probe);
   tell('running', { boot });
+  supervisor.say('ready');
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
+    shadows.run(signal),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
     every(TICK_MS, () => {
@@ -209,10 +280,13 @@ export async function runDevice(
       endStale();
       findSilent();
     }),
-    every(PRUNE_MS, prune),
+    every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),
     measureLag(),
+    ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
+  // Not before the first forecast, which need not wait for it.
+  if (config.http.port !== null) loops.push(import('./http.js').then(({ servePages }) => servePages(probe, signal)));
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   if (breakdown.signal.aborted) {
     await link.close();
@@ -234,6 +308,7 @@ export async function runDevice(
 
   function receive(message: MqttMessage): void {
     const { topic, payload } = message;
+    count(metrics.messages, `in ${topics.classOf(topic)}`);
     const name = topics.streamOf(topic);
     if (name !== undefined) return readInto(name, message);
     if (topic === topics.desired) return updater.offer(payload);
@@ -311,10 +386,14 @@ export async function runDevice(
   ): void {
     const stored = readings.map(addToLane);
     const steps = [...new Set(streams)].map((name) => ({
+      name,
       lane: lanes.get(name),
-      steps: stepAll(lanes.get(name)),
+      steps: stepAll(lanes.get(name), pauses.paused(name)),
     }));
-    const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
+    const watched = [...detectors.values()].map((detector) => ({
+      detector,
+      steps: stepAll(detector, pauses.paused(detector.subject.stream)),
+    }));
     for (const reading of readings) conditions.inspect(reading);
     for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
@@ -337,8 +416,10 @@ export async function runDevice(
         ...(also === undefined ? [] : [also]),
       ],
       report() {
-        if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(clock.monotonicMs() - began);
-        for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done);
+        const tookMs = clock.monotonicMs() - began;
+        if (steps.some((group) => group.steps.length > 0)) metrics.ingest.add(tookMs);
+        for (const { lane, steps: done } of steps) if (lane !== undefined) report(lane, done, tookMs);
+        for (const { name, lane, steps: done } of steps) shadows.follow(name, lane, done, pauses.paused(name));
         for (const { detector, steps: done } of watched) reportVerdicts(detector, done);
       },
     });
@@ -347,7 +428,9 @@ export async function runDevice(
   /** Returns the reading as it is stored. */
   function addToLane({ stream, timeMs, value, timeSource }: NewReading): StoredReading {
     presence.heard(stream.name);
+    arrivedMs = clock.monotonicMs();
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
+    shadows.add(stream.name, timeMs, value);
     metrics.samples[late ? 'late' : 'stored']++;
     if (value === undefined) metrics.samples.missing++;
     for (const detector of detectors.values())
@@ -363,6 +446,7 @@ export async function runDevice(
       const began = clock.monotonicMs();
       for (const { stream, presentMs } of holding) {
         lanes.get(stream)?.advance(clock.now(), presentMs);
+        shadows.advance(stream, clock.now(), presentMs);
         for (const detector of detectors.values())
           if (detector.settings.streams.includes(stream)) detector.advance(stream, clock.now(), presentMs);
       }
@@ -371,9 +455,9 @@ export async function runDevice(
     flush();
   }
 
-  function stepAll<T>(stepper: { step(): T | undefined } | undefined): T[] {
+  function stepAll<T>(stepper: { step(rests: boolean): T | undefined } | undefined, rests: boolean): T[] {
     const steps: T[] = [];
-    for (let step = stepper?.step(); step !== undefined; step = stepper!.step()) steps.push(step);
+    for (let step = stepper?.step(rests); step !== undefined; step = stepper!.step(rests)) steps.push(step);
     return steps;
   }
 
@@ -432,13 +516,20 @@ export async function runDevice(
   }
 
   /** What need not survive: scores, and the updater's probation. */
-  function report(lane: Lane, steps: readonly Step[]): void {
-    const { subject, series } = lane.settings;
-    const { line } = lane.settings.active;
-    for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
+  function report(lane: Lane, steps: readonly Step[], tookMs: number): void {
+    const { subject, series, active } = lane.settings;
+    for (const step of steps) {
+      const { bucket, surprise, failed, forecast, inferenceMs } = step;
+      const isLate = step === steps.at(-1) && tookMs > series.cadenceMs; // the others are about the past
       if (failed !== undefined) metrics.forecasts.failed++;
-      if (forecast !== undefined) metrics.inference.add(inferenceMs);
-      if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
+      if (forecast !== undefined) metrics.inference(active).add(inferenceMs);
+      if (failed !== undefined || forecast !== undefined)
+        updater.observe(
+          active.line,
+          active.pointer.release,
+          stepEvidence(step, active.manifest.budget, isLate),
+          failed,
+        );
       if (surprise !== undefined)
         publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
     }
@@ -483,9 +574,9 @@ export async function runDevice(
     };
     if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
       noteDisk(undefined);
-    for (const { stream, alert } of alerts) {
+    for (const { stream, alert, kind } of alerts) {
       const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, change);
+      count(metrics.alerts, `${kind} ${severity} ${change}`);
       tell('alert', { stream, change, severity, started, ended, reason });
     }
   }
@@ -494,9 +585,10 @@ export async function runDevice(
   function attempt(storing: () => void): boolean {
     try {
       storing();
+      storedMs = clock.monotonicMs();
       return true;
     } catch (error) {
-      metrics.databaseErrors++;
+      count(metrics.databaseErrors, sqliteWord(error));
       if (isDamage(error)) {
         breakdown.abort(error);
         throw error;
@@ -520,10 +612,14 @@ export async function runDevice(
     raiseFacts();
   }
 
+  async function load(active: Active): Promise<Forecaster> {
+    engine ??= await ports.engine();
+    return createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+  }
+
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
   async function activate(active: Active): Promise<void> {
-    engine ??= await ports.engine();
-    const forecaster = await createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+    const forecaster = await load(active);
     deactivate(active.line);
     models.set(active.line, active);
     for (const name of active.pointer.streams) {
@@ -531,7 +627,7 @@ export async function runDevice(
       const { lane, readings, continued } = bindLane({
         config,
         store,
-        clock,
+        meter: active.isProven ? { ...meter, peakBytes: () => 0 } : meter, // to ask takes as long as a small model
         active,
         forecaster,
         stream,
@@ -539,7 +635,7 @@ export async function runDevice(
       });
       const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
       const learnSteps = continued ? 0 : Math.min(affordable, config.alerts.ringSize);
-      const forecast = lane.rehearse(readings, learnSteps, clock.synced() ? clock.now() : undefined);
+      const forecast = lane.rehearse(readings, learnSteps, LEARN_LIMIT_MS, clock.synced() ? clock.now() : undefined);
       lanes.set(name, lane);
       presence.expect(name);
       commit(() => {
@@ -565,8 +661,8 @@ export async function runDevice(
   /** After each connect, in this order, since brokers lose retained messages when they are killed. */
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
+    if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
-    metrics.reconnects++;
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();
@@ -626,10 +722,29 @@ export async function runDevice(
   }
 
   function command(message: MqttMessage): void {
-    const reply = commands(message);
-    if (reply === undefined) return;
-    const { topic, payload, correlationData } = reply;
-    void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+    commands(message).then(
+      (reply) => {
+        if (reply === undefined) return;
+        const { topic, payload, correlationData } = reply;
+        void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+      },
+      (error: unknown) => {
+        if (isDamage(error)) breakdown.abort(error);
+        tell('database-error', { detail: (error as Error).message });
+      },
+    );
+  }
+
+  /** Nobody judges any more whether they last. */
+  function endPaused(reason: string): void {
+    for (const [name, lane] of lanes)
+      if (pauses.paused(name)) {
+        endAlert(name, lane, reason, () => storeLane(store, lane, true));
+        conditions.unforeseen(name, clock.now());
+      }
+    for (const [name, detector] of detectors)
+      if (pauses.paused(name)) endAlert(name, detector, reason, () => storeDetector(store, detector, 0, true));
+    raiseFacts();
   }
 
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
@@ -687,13 +802,37 @@ export async function runDevice(
     remember: () => void,
   ): void {
     const reason = streams.map((stream) => presence.lost(stream, cadenceMs)).find((lost) => lost !== undefined);
-    if (reason === undefined) return;
+    if (reason !== undefined) endAlert(name, watching, reason, remember);
+  }
+
+  function endAlert(
+    name: string,
+    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
+    reason: string,
+    remember: () => void,
+  ): void {
     const alert = watching.end('stale', watching.closedUntilMs, reason);
     if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
   }
 
+  function tidy(): void {
+    prune();
+    if (!clock.synced()) return;
+    const checkedMs = Number(store.get('checked')?.toString() ?? 0);
+    if (clock.now() - checkedMs < CHECK_MS) return;
+    commit(() => store.put('checked', String(clock.now())));
+    if (checkedMs > 0)
+      void store.findDamage().then((damage) => damage !== undefined && breakdown.abort(damaged(damage)));
+  }
+
   function prune(): void {
     commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
+  }
+
+  /** A disk that is full is said by an alert, and a restart would not mend it. */
+  function sayAlive(): void {
+    const stores = diskFull || storedMs >= arrivedMs - UNSTORED_MS;
+    if (metrics.loopLagMs < LATE_MS && stores) supervisor.say('alive');
   }
 
   async function every(ms: number, work: () => void): Promise<void> {
@@ -725,6 +864,7 @@ export async function runDevice(
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));
     for (const { settings } of lanes.values()) settings.forecaster.close();
+    shadows.close();
     tell('stopped', { boot });
   }
 }

@@ -39,6 +39,28 @@ export interface Forecast {
   readonly held?: number;
 }
 
+/** What a forecast took, besides what it says. */
+export interface Run {
+  /** Undefined when the model failed. */
+  readonly forecast: Forecast | undefined;
+  readonly failed: string | undefined;
+  readonly inferenceMs: number;
+  /** By so much the most memory that the process ever had has risen meanwhile. */
+  readonly grownBytes: number;
+}
+
+export interface Meter {
+  readonly monotonicMs: () => number;
+  /** The most memory that the process ever had. */
+  readonly peakBytes: () => number;
+}
+
+/** Did an interval hold the value, and what share should such intervals hold? */
+export interface Interval {
+  readonly inside: boolean;
+  readonly coverage: number;
+}
+
 /** The first target of the bundle for the best provider of this machine; undefined when there is none. */
 export function chooseTarget(manifest: Manifest, { arch, providers }: Able): Choice | undefined {
   for (const provider of providers) {
@@ -69,6 +91,26 @@ export async function createForecaster(engine: Engine, choice: Choice, model: Ui
     forecast: (window) => run(session, choice.manifest, window),
     close: () => session.close(),
   };
+}
+
+/** Runs the model and looks at the clock and the memory. Never throws: a model that fails has said so. */
+export function measure(forecaster: Forecaster, window: Window, { monotonicMs, peakBytes }: Meter): Run {
+  const peak = peakBytes();
+  const began = monotonicMs();
+  const spent = () => ({ inferenceMs: monotonicMs() - began, grownBytes: peakBytes() - peak });
+  try {
+    const forecast = forecaster.forecast(window);
+    const failed = forecast === undefined ? 'the model answered with something that is no number' : undefined;
+    return { forecast, failed, ...spent() };
+  } catch (error) {
+    return { forecast: undefined, failed: (error as Error).message, ...spent() }; // counted; the next bucket tries again
+  }
+}
+
+/** Of the first step of a forecast, as the bundle has it; undefined when it gives none. */
+export function firstInterval(forecast: Forecast | undefined, value: number): Interval | undefined {
+  if (forecast === undefined || forecast.coverage === null) return undefined;
+  return { inside: Math.abs(value - forecast.p50[0]!) <= forecast.halfWidth[0]!, coverage: forecast.coverage };
 }
 
 function run(session: Session, manifest: Manifest, window: Window): Forecast | undefined {

@@ -110,9 +110,10 @@ export function createHome(config: DeviceConfig, store: Store): Home {
     report(link, { models }) {
       if (topic === undefined || link?.online !== true) return;
       const lines = models.map(({ line, state, slot, release, previous }) => {
-        const refused = state === 'failed' || state === 'rolled_back';
+        const unheard = state === 'failed' || state === 'rolled_back' || state === 'shadow';
         const running = slot === null ? null : runs(state) ? release : previous;
-        return { line, running, latest: refused ? running : release, busy: !refused && !runs(state) };
+        const busy = !unheard && !runs(state) && state !== 'offered'; // that may wait to be asked for
+        return { line, running, latest: unheard ? running : release, busy };
       });
       const versions = (of: 'running' | 'latest'): string =>
         lines.map((one) => `${one.line}@${one[of] ?? 'none'}`).join(', ') || 'none';
@@ -199,7 +200,16 @@ function componentsOf(
       }
   problem('disk_full', 'device', 'disk_full', 'Disk full');
   problem('overload', 'device', 'overload', 'Overload');
-  add('model', { p: 'update', name: 'Model', state_topic: `${topics.prefix}/model/ha`, entity_category: 'diagnostic' });
+  add('model', {
+    p: 'update',
+    name: 'Model',
+    state_topic: `${topics.prefix}/model/ha`,
+    entity_category: 'diagnostic',
+    ...(config.repository?.install === 'asked' && {
+      command_topic: `${topics.prefix}/cmd/model-install`,
+      payload_install: '{}',
+    }),
+  });
   return components;
 }
 

@@ -1,19 +1,19 @@
 /** A lane and its traces in the database: what was watched, what was learned, and the readings to begin from. */
 import type { DeviceConfig } from '../contracts/config.js';
 import type { Watch } from './anomaly.js';
-import type { Clock } from './clock.js';
-import type { Forecaster } from './forecaster.js';
+import type { Forecaster, Meter } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import { createLane } from './lane.js';
 import type { Lane } from './lane.js';
 import type { PastReading } from './readings.js';
+import { seriesSettings } from './series.js';
 import type { Store } from './store.js';
 import type { Active } from './update.js';
 
 export interface Binding {
   readonly config: DeviceConfig;
   readonly store: Store;
-  readonly clock: Clock;
+  readonly meter: Meter;
   readonly active: Active;
   readonly forecaster: Forecaster;
   readonly stream: IngestStream;
@@ -35,18 +35,15 @@ interface StoredWatch {
   readonly watch: Watch;
 }
 
-/** Two steps of lateness, at least two seconds, unless the stream says otherwise (EDGE.md §4). */
-const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number =>
-  settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
-
 /** SPOT's q: the chance of a false alarm per bucket that is accepted. */
 const POT_RISK = 1e-4;
 
 /** Puts a model on a stream, and continues where the same pair stopped. */
-export function bindLane({ config, store, clock, active, forecaster, stream, newId }: Binding): BoundLane {
+export function bindLane({ config, store, meter, active, forecaster, stream, newId }: Binding): BoundLane {
   const { manifest, pointer } = active;
   const { alerts } = config;
   const input = manifest.inputs[0]!;
+  const series = seriesSettings(manifest, stream.settings);
   const model = `${manifest.name}@${pointer.release}`;
   const known = readWatch(store, stream.name);
   const stored = known?.model === model ? known : undefined;
@@ -54,16 +51,8 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
     {
       active,
       forecaster,
-      monotonicMs: () => clock.monotonicMs(),
-      series: {
-        cadenceMs: input.cadenceMs,
-        aggregate: input.agg,
-        impute: input.impute,
-        maxGap: stream.settings.maxGap,
-        latenessMs: latenessOf(stream, input.cadenceMs),
-        inputLength: manifest.inputLength,
-        holdMs: stream.settings.holdMs,
-      },
+      meter,
+      series,
       calibration: {
         ringSize: alerts.ringSize,
         ringMinimum: alerts.ringMinimum,
@@ -92,7 +81,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
     manifest.inputLength +
     manifest.horizon +
     2 * (alerts.openWindow + stream.settings.maxGap) +
-    latenessOf(stream, input.cadenceMs) / input.cadenceMs;
+    series.latenessMs / input.cadenceMs;
   const sinceMs =
     stored === undefined
       ? 0

@@ -4,7 +4,10 @@ import { endAlert, judge, newWatch } from './anomaly.js';
 import type { AlertRules, Subject, Watch } from './anomaly.js';
 import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
-import type { Forecast, Forecaster } from './forecaster.js';
+import { firstInterval, measure } from './forecaster.js';
+import type { Forecast, Forecaster, Interval, Meter, Run } from './forecaster.js';
+import { createQuality } from './quality.js';
+import type { Quality } from './quality.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
 import type { PastReading } from './readings.js';
@@ -15,8 +18,8 @@ export interface LaneSettings {
   /** The bundle that serves, and where it lies. */
   readonly active: Active;
   readonly forecaster: Forecaster;
-  /** For the time an inference took. */
-  readonly monotonicMs: () => number;
+  /** For what an inference took. */
+  readonly meter: Meter;
   readonly series: SeriesSettings;
   readonly calibration: CalibrationSettings;
   readonly rules: AlertRules;
@@ -24,15 +27,13 @@ export interface LaneSettings {
   readonly unit: string | null;
 }
 
-/** What one closed bucket led to. */
-export interface Step {
+/** What one closed bucket led to. The forecast is also undefined while the window is short. */
+export interface Step extends Run {
   readonly bucket: Bucket;
   readonly surprise: Surprise | undefined;
   readonly alert: AlertPayload | undefined;
-  /** Undefined while the window is short, or when the model failed. */
-  readonly forecast: Forecast | undefined;
-  readonly failed: string | undefined;
-  readonly inferenceMs: number;
+  /** Did the bundle's own interval hold the value? Undefined when none was at hand, and during an alert, which says nothing of the model. */
+  readonly interval: Interval | undefined;
 }
 
 export interface Lane {
@@ -40,16 +41,26 @@ export interface Lane {
   readonly watch: Watch;
   /** End of the newest closed bucket; -Infinity before the first. */
   readonly closedUntilMs: number;
+  /** Of the newest forecasts; undefined before the first could be judged. */
+  readonly quality: Quality | undefined;
+  /** Monotonic time of the newest forecast; undefined before the first. */
+  readonly forecastMs: number | undefined;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
   /** Time goes on without a reading, as `Series.advance` has it. */
   advance(nowMs: number, presentMs: number): void;
-  /** Judges and forecasts the next closed bucket; undefined when none has closed. */
-  step(): Step | undefined;
+  /** Judges and forecasts the next closed bucket, unless it rests; undefined when none has closed. */
+  step(rests?: boolean): Step | undefined;
   /**
    * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
-   * from at most `learnSteps` buckets. Returns the newest forecast. The last value holds until `untilMs`, if it holds.
+   * from at most `learnSteps` buckets and for `budgetMs`. Returns the newest forecast. The last value holds
+   * until `untilMs`, if it holds.
    */
-  rehearse(readings: readonly PastReading[], learnSteps: number, untilMs?: number): Forecast | undefined;
+  rehearse(
+    readings: readonly PastReading[],
+    learnSteps: number,
+    budgetMs: number,
+    untilMs?: number,
+  ): Forecast | undefined;
   /** From what is known now; undefined while the window is short, or when the model fails. */
   forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
   /** Ends an open alert; undefined when there is none. */
@@ -67,39 +78,46 @@ export interface LaneMemory {
   readonly rings: Buffer | undefined;
 }
 
+const noRun: Run = { forecast: undefined, failed: undefined, inferenceMs: 0, grownBytes: 0 };
+
 export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
-  const { forecaster, monotonicMs } = settings;
+  const { forecaster, meter } = settings;
   const { cadenceMs } = settings.series;
   const { horizon } = forecaster.manifest;
   const series = createSeries(settings.series);
   const calibration = createCalibration(horizon, settings.calibration, memory?.rings);
   const expectations = new Map<number, Forecast>();
   const judgedUntilMs = memory?.closedUntilMs ?? -Infinity;
+  const quality = createQuality();
+  let forecastMs: number | undefined;
   let watch = memory?.watch ?? newWatch;
 
-  function forecastNext(): Pick<Step, 'forecast' | 'failed' | 'inferenceMs'> {
+  /** What the rehearsal and commands have taken since the last step, which no step has told. */
+  let grownBytes = 0;
+
+  function forecastNext(): Run {
     const window = series.window();
-    if (window === undefined) return { forecast: undefined, failed: undefined, inferenceMs: 0 };
-    const began = monotonicMs();
-    try {
-      const forecast = forecaster.forecast(window);
-      const inferenceMs = monotonicMs() - began;
-      if (forecast === undefined)
-        return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
-      expectations.set(forecast.startMs, forecast);
-      for (const startMs of expectations.keys())
-        if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
-      return { forecast, failed: undefined, inferenceMs };
-    } catch (error) {
-      return { forecast: undefined, failed: (error as Error).message, inferenceMs: 0 }; // counted; the next bucket tries again
-    }
+    if (window === undefined) return noRun;
+    const run = measure(forecaster, window, meter);
+    const { forecast } = run;
+    grownBytes += run.grownBytes;
+    if (forecast === undefined) return run;
+    forecastMs = meter.monotonicMs();
+    expectations.set(forecast.startMs, forecast);
+    for (const startMs of expectations.keys())
+      if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
+    return run;
+  }
+
+  function forecastStep(): Run {
+    const run = forecastNext();
+    const grown = grownBytes;
+    grownBytes = 0;
+    return { ...run, grownBytes: grown };
   }
 
   /** Of a long time that a value held, only what is still to come is forecast. */
-  const forecastAfter = (bucket: Bucket): ReturnType<typeof forecastNext> =>
-    bucket.held && series.waiting > horizon + 2
-      ? { forecast: undefined, failed: undefined, inferenceMs: 0 }
-      : forecastNext();
+  const forecastAfter = (bucket: Bucket): Run => (bucket.held && series.waiting > horizon + 2 ? noRun : forecastStep());
 
   const deviationsOf = ({ value, startMs }: Bucket) =>
     deviations(value, startMs, cadenceMs, calibration.leads, expectations);
@@ -112,17 +130,29 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     get watch() {
       return watch;
     },
+    get quality() {
+      return quality.read();
+    },
+    get forecastMs() {
+      return forecastMs;
+    },
     add: (timeMs, value) => series.add(timeMs, value),
     advance: (nowMs, presentMs) => series.advance(nowMs, presentMs),
-    step() {
+    step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
+      if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...noRun };
       // Silence alone begins nothing: that a value held only confirms, or ends, what a report began.
       const quiet = bucket.held && (watch.state === 'warming' || watch.state === 'normal');
       if (bucket.imputed || quiet || bucket.startMs < judgedUntilMs)
-        return { bucket, surprise: undefined, alert: undefined, ...forecastAfter(bucket) }; // a guess is not judged, and nothing twice
+        return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...forecastAfter(bucket) }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
+      const next = found.find(({ lead }) => lead === 1);
+      if (next !== undefined && !bucket.held) {
+        const promised = expectations.get(bucket.startMs)!.coverage !== null;
+        quality.add(bucket.value - next.expected, promised ? next.score <= calibration.stretch(1) : undefined);
+      }
       const judged = judge(
         watch,
         {
@@ -142,20 +172,28 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
+        interval:
+          watch.state === 'firing' || bucket.held
+            ? undefined
+            : firstInterval(expectations.get(bucket.startMs), bucket.value),
         ...forecastAfter(bucket),
       };
     },
-    rehearse(readings, learnSteps, untilMs = -Infinity) {
+    rehearse(readings, learnSteps, budgetMs, untilMs = -Infinity) {
       let newestMs = typeof settings.series.holdMs === 'number' ? untilMs : -Infinity;
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
       let newest: Forecast | undefined;
+      let spentMs = 0;
       const goThrough = (): void => {
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed && !bucket.held)
             calibration.learn(deviationsOf(bucket));
-          if (bucket.startMs >= expectFromMs) newest = forecastNext().forecast;
+          if (bucket.startMs < expectFromMs || spentMs > budgetMs) continue;
+          const { forecast, inferenceMs } = forecastNext();
+          newest = forecast;
+          spentMs += inferenceMs;
         }
       };
       for (const { timeMs, value } of readings) {
@@ -164,7 +202,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       }
       series.advance(newestMs, -Infinity);
       goThrough();
-      return newest;
+      return spentMs > budgetMs ? forecastNext().forecast : newest;
     },
     forecast: forecastNext,
     end(event, timeMs, reason) {

@@ -13,6 +13,7 @@ export function describeMachine(stateDir: string): Machine {
     node: process.versions.node,
     runtime: version,
     rssBytes: () => process.memoryUsage.rss(),
+    peakBytes: () => peakBytesOf('self'),
     diskFreeBytes: () =>
       attempt(() => {
         const { bavail, bsize } = statfsSync(stateDir);
@@ -21,6 +22,12 @@ export function describeMachine(stateDir: string): Machine {
     temperatureC: () => attempt(() => Number(readFileSync(THERMAL_FILE, 'utf8')) / 1000),
     uptimeMs: () => process.uptime() * 1000,
   };
+}
+
+/** The most memory that a process has had, where the system tells (Linux), else 0. What `getrusage` says is that of its parent too. */
+export function peakBytesOf(pid: number | 'self'): number {
+  const peak = attempt(() => Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]));
+  return 1024 * (peak ?? 0);
 }
 
 /** Not every machine tells: null then. */

@@ -5,16 +5,18 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DeviceConfig } from '../contracts/config.js';
 import { deviceConfigSchema, parseConfig } from '../contracts/config.js';
+import { accept, refuse } from '../contracts/reason.js';
 import { clientId } from '../contracts/topic.js';
 import { readWire } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createSystemClock } from './clock.js';
 import type { Clock } from './clock.js';
 import { runDevice } from './device.js';
+import { createLog } from './log.js';
 import { describeMachine } from './machine.js';
 import type { Ports } from './ports.js';
 import { isDamage, openStore } from './store.js';
-import type { Store } from './store.js';
+import { createSupervisor } from './supervisor.js';
 
 /** Exit codes of the service (EDGE.md §15, §17); 78 tells systemd not to restart. */
 export const deviceExit = { ok: 0, crashed: 70, badConfig: 78 } as const;
@@ -45,10 +47,11 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
   const read = readWire(deviceConfigSchema, value);
   const config = read.ok ? read.value : parseConfig(value, `${path}:${await lineOf(text, read.findings[0]!.path)}`);
   const from = (file: string): string => resolve(dirname(path), file);
-  const { mqtt, repository } = config;
+  const { mqtt, repository, http } = config;
   return {
     ...config,
     stateDir: from(config.stateDir),
+    http: { ...http, ...(http.tokenFile !== undefined && { tokenFile: from(http.tokenFile) }) },
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
     mqtt: {
       ...mqtt,
@@ -100,57 +103,93 @@ export async function runDeviceProcess(
   configPath: string,
   { events = false, signal }: DeviceProcessOptions = {},
 ): Promise<number> {
-  const tell: Ports['tell'] = (event, facts) => {
+  const log = createLog('info', process.env['JOURNAL_STREAM'] !== undefined, (line) => void process.stderr.write(line));
+  const say: Ports['tell'] = (event, facts) => {
     if (events) process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
   };
+  const tell: Ports['tell'] = events ? say : log.line;
   let config: DeviceConfig;
   try {
     config = await readDeviceConfig(configPath);
   } catch (error) {
     if (!(error instanceof NeuroDivergentError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    tell('bad-config', { ...error.toJSON() });
+    say('bad-config', { ...error.toJSON() });
     return deviceExit.badConfig;
   }
 
+  const supervisor = createSupervisor(process.env, (detail) => tell('no-watchdog', { detail }));
   const stopping = new AbortController();
   const stop = (): void => {
+    supervisor.say('stopping');
     stopping.abort();
     setTimeout(() => process.exit(deviceExit.crashed), STOP_LIMIT_MS).unref();
   };
+  let reloading = new AbortController();
+  let next = config;
+  const reload: Ports['reload'] = async () => {
+    try {
+      next = await readDeviceConfig(configPath);
+    } catch (error) {
+      if (!(error instanceof NeuroDivergentError)) throw error;
+      tell('reload-refused', { ...error.toJSON() });
+      return refuse('not_possible', error.message);
+    }
+    setImmediate(() => reloading.abort()); // after the answer has left
+    return accept({ changed: changedKeys(config, next) });
+  };
+  const onHangup = (): void => void reload();
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  process.on('SIGHUP', onHangup);
   signal?.addEventListener('abort', stop, { once: true });
-  const clock = createSystemClock(config.clock, { onStep: (ms) => tell('clock-step', { ms }) });
-  const open = (distrusted: boolean): Store =>
-    openStore({ path: join(config.stateDir, 'device.db'), clock, maxBytes: config.databaseBytes, distrusted });
   try {
-    mkdirSync(config.stateDir, { recursive: true });
-    for (let store = open(false); ; store = open(true)) {
+    for (let distrusted = false; ;) {
+      config = next;
+      log.level = config.logLevel;
+      reloading = new AbortController();
+      mkdirSync(config.stateDir, { recursive: true });
+      const clock = createSystemClock(config.clock, { onStep: (ms) => tell('clock-step', { ms }) });
+      const path = join(config.stateDir, 'device.db');
+      const store = openStore({ path, clock, maxBytes: config.databaseBytes, distrusted });
+      const setLogLevel: Ports['setLogLevel'] = (level) => void (log.level = level);
+      const ports = { ...realPorts(config, store, clock), tell, supervisor, setLogLevel, reload };
       try {
-        await runDevice(config, realPorts(config, store, clock, tell), stopping.signal);
+        await runDevice(config, ports, AbortSignal.any([stopping.signal, reloading.signal]));
         store.close();
-        return deviceExit.ok;
+        if (stopping.signal.aborted) return deviceExit.ok;
+        distrusted = false;
       } catch (error) {
         store.sql.close(); // and the marker stays: it ended in the middle of something
         if (!isDamage(error) || store.start === 'damaged') throw error; // one fresh start mends a file, no more
         tell('database-damaged', { detail: (error as Error).message });
+        distrusted = true;
       }
     }
   } catch (error) {
     // What matters is on disk; the supervisor starts us again.
     const known = error instanceof NeuroDivergentError;
     process.stderr.write(`${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
-    tell('crashed', { detail: (error as Error).message });
+    say('crashed', { detail: (error as Error).message });
     return deviceExit.crashed;
   } finally {
     process.off('SIGTERM', stop);
     process.off('SIGINT', stop);
+    process.off('SIGHUP', onHangup);
   }
 }
 
+const changedKeys = (before: DeviceConfig, after: DeviceConfig): string[] =>
+  (Object.keys(after) as (keyof DeviceConfig)[]).filter(
+    (key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]),
+  );
+
 /** Everything heavy is imported when it is first used: a restart forecasts before it connects. */
-function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, tell: Ports['tell']): Ports {
+function realPorts(
+  config: DeviceConfig,
+  store: Ports['store'],
+  clock: Clock,
+): Omit<Ports, 'tell' | 'supervisor' | 'setLogLevel' | 'reload'> {
   const read = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : readFileSync(path, 'utf8');
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
@@ -165,7 +204,6 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
     },
     store,
     engine,
-    tell,
     machine: describeMachine(config.stateDir),
     newId: () => createId(clock.now()),
     connect: async (options) => {

@@ -11,6 +11,10 @@ import type { Active } from './update.js';
 
 const MEGABYTE = 1024 * 1024;
 
+/** What computes: the card, where a model runs on one. */
+export const providerInUse = (models: readonly Active[]): Active['provider'] =>
+  models.map(({ provider }) => provider).find((provider) => provider !== 'cpu') ?? 'cpu';
+
 export interface ForecastFacts {
   readonly id: string;
   readonly issuedMs: number;
@@ -65,7 +69,7 @@ export function infoMessage(
     node: machine.node,
     arch: machine.arch,
     cpu: machine.cpu,
-    provider: models.map(({ provider }) => provider).find((provider) => provider !== 'cpu') ?? 'cpu',
+    provider: providerInUse(models),
     streams: [...streams],
     models: models.map(({ line, pointer, provider, precision }) => ({
       line,

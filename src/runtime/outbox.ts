@@ -42,6 +42,8 @@ export interface Outbox {
   /** The link is up (again): try. */
   resume(): void;
   depth(): { messages: number; bytes: number };
+  /** Rows of each class, and when the oldest of all was put in (null when none waits). */
+  waiting(): { rows: Readonly<Record<OutboxClass, number>>; oldestMs: number | null };
   /** Alerts that could not be stored and go out from memory. */
   readonly stranded: number;
   /** Rows dropped over a cap, and rows that outlived their use. */
@@ -80,6 +82,7 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
     oldestUpdate: sql.prepare<[number], { id: number }>(
       `SELECT id FROM outbox WHERE class = ? AND instr(payload, '"event":"updated"') ORDER BY id LIMIT 1`,
     ),
+    first: sql.prepare<[], { created: number }>('SELECT created FROM outbox ORDER BY id LIMIT 1'),
     totals: sql.prepare<[], { class: number; rows: number; bytes: number; newest: number }>(
       'SELECT class, count(*) AS rows, total(length(payload)) AS bytes, max(id) AS newest FROM outbox GROUP BY class',
     ),
@@ -247,6 +250,10 @@ export function createOutbox(store: Store, clock: Clock, caps: OutboxCaps = defa
       return stranded.length;
     },
     depth: () => ({ messages: rows.reduce((sum, count) => sum + count, 0), bytes }),
+    waiting: () => ({
+      rows: Object.fromEntries(outboxClasses.map((kind, rank) => [kind, rows[rank]!])) as Record<OutboxClass, number>,
+      oldestMs: statement.first.get()?.created ?? null,
+    }),
     dropped,
   };
 }

@@ -1,10 +1,10 @@
 /** The self-test in a child process (EDGE.md §12): a model that hangs, crashes or eats memory takes only the child along. */
 import { fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { refuse } from '../contracts/reason.js';
 import type { Outcome } from '../contracts/reason.js';
 import { createSystemClock } from './clock.js';
+import { peakBytesOf } from './machine.js';
 import { runSelfTest } from './self-test.js';
 import type { SelfTestJob, SelfTestResult } from './self-test.js';
 
@@ -13,6 +13,7 @@ const HEAP_LIMIT_MB = 128;
 /** What a process takes before it has loaded a model; the bundle's budget comes on top. */
 const PROCESS_MB = 100;
 const WATCH_MS = 20;
+const MEGABYTE = 1024 * 1024;
 
 /** Never throws: a child that ends without an answer has failed the test. */
 export function selfTestInChild(
@@ -34,7 +35,7 @@ export function selfTestInChild(
     const { provider, manifest } = job.choice;
     const limitMb = provider === 'cpu' ? PROCESS_MB + manifest.budget.rssMb : Infinity; // drivers of cards take what they like
     const judgeMemory = (outcome?: Outcome<SelfTestResult>): void => {
-      const peakMb = peakOf(child.pid);
+      const peakMb = peakBytesOf(child.pid!) / MEGABYTE;
       if (peakMb > limitMb)
         end(refuse('self_test_failed', `${Math.ceil(peakMb)} MB in memory, ${limitMb} are allowed`));
       else if (outcome !== undefined) end(outcome);
@@ -47,15 +48,6 @@ export function selfTestInChild(
     );
     child.send(job);
   });
-}
-
-/** Most megabytes the process has had in memory, where the system tells (Linux), else 0. */
-function peakOf(pid: number | undefined): number {
-  try {
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-  } catch {
-    return 0; // no such system, or the process has ended: another event says so
-  }
 }
 
 if (process.argv[2] === '--self-test' && process.send !== undefined) {

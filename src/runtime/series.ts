@@ -3,6 +3,9 @@
  * once when the watermark passes it, short gaps are imputed, and the closed ones form the model's window. Of a stream
  * that reports when its value changes, the value holds instead: its buckets close in turn, with a report or without.
  */
+import type { StreamSettings } from '../contracts/config.js';
+import type { Manifest } from '../contracts/manifest.js';
+
 export interface SeriesSettings {
   readonly cadenceMs: number;
   readonly aggregate: 'mean' | 'last' | 'sum' | 'min' | 'max';
@@ -58,6 +61,16 @@ export interface Series {
 }
 
 const DAY_MS = 86_400_000;
+
+/** A stream on the grid of a model. Two steps of lateness, at least two seconds, unless the stream says otherwise. */
+export function seriesSettings(
+  { inputs: [input], inputLength }: Pick<Manifest, 'inputs' | 'inputLength'>,
+  { maxGap, latenessMs, holdMs = null }: Pick<StreamSettings, 'maxGap' | 'latenessMs'> & Pick<SeriesSettings, 'holdMs'>,
+): SeriesSettings {
+  const { cadenceMs, agg: aggregate, impute } = input!;
+  const usual = Math.max(2 * cadenceMs, 2000);
+  return { cadenceMs, aggregate, impute, maxGap, latenessMs: latenessMs ?? usual, inputLength, holdMs };
+}
 
 const aggregators: Readonly<Record<SeriesSettings['aggregate'], (values: readonly number[]) => number>> = {
   mean: (values) => values.reduce((sum, value) => sum + value, 0) / values.length,

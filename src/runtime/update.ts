@@ -19,81 +19,13 @@ import type { Metrics } from './metrics.js';
 import type { SelfTest } from './self-test.js';
 import { otherSlot } from './slots.js';
 import type { Pointer, Slots } from './slots.js';
+import { addEvidence, afterShadow, disproof, newTally, reportedMetrics } from './probation.js';
+import type { Evidence, Tally } from './probation.js';
+import type { Shadows } from './shadow.js';
 import { isDamage, isFull } from './store.js';
 import type { Store } from './store.js';
-
-export type UpdateEvent =
-  | 'offer'
-  | 'accept'
-  | 'fetched'
-  | 'verified'
-  | 'test'
-  | 'passed'
-  | 'activated'
-  | 'proven'
-  | 'refuse'
-  | 'disproven'
-  | 'restored'
-  | 'restart'
-  | 'resume'
-  | 'stop';
-
-/** Any pair that is not here cannot happen; `nextState` says so. */
-export const updateTable: readonly (readonly [state: UpdateState, event: UpdateEvent, next: UpdateState])[] = [
-  ['idle', 'offer', 'offered'],
-  ['committed', 'offer', 'offered'],
-  ['probation', 'offer', 'offered'],
-  ['failed', 'offer', 'offered'],
-  ['rolled_back', 'offer', 'offered'],
-
-  ['offered', 'accept', 'downloading'],
-  ['downloading', 'fetched', 'verifying'],
-  ['verifying', 'verified', 'staged'],
-  ['staged', 'test', 'testing'],
-  ['testing', 'passed', 'activating'],
-  ['activating', 'activated', 'probation'],
-  ['probation', 'proven', 'committed'],
-
-  ['offered', 'refuse', 'failed'],
-  ['downloading', 'refuse', 'failed'],
-  ['verifying', 'refuse', 'failed'],
-  ['staged', 'refuse', 'failed'],
-  ['testing', 'refuse', 'failed'],
-
-  ['activating', 'disproven', 'rolling_back'],
-  ['probation', 'disproven', 'rolling_back'],
-  // An offer was refused while the model before it was, and is, on probation.
-  ['failed', 'proven', 'committed'],
-  ['failed', 'disproven', 'rolling_back'],
-  ['rolling_back', 'restored', 'rolled_back'],
-
-  // Killed on the way: the retained desired state comes again and everything before activation is simply repeated.
-  ['offered', 'restart', 'idle'],
-  ['downloading', 'restart', 'idle'],
-  ['verifying', 'restart', 'idle'],
-  ['staged', 'restart', 'idle'],
-  ['testing', 'restart', 'idle'],
-  ['activating', 'restart', 'activating'],
-  ['rolling_back', 'restart', 'rolling_back'],
-
-  // The same, while another model is on probation.
-  ['offered', 'resume', 'probation'],
-  ['downloading', 'resume', 'probation'],
-  ['verifying', 'resume', 'probation'],
-  ['staged', 'resume', 'probation'],
-  ['testing', 'resume', 'probation'],
-
-  ['idle', 'stop', 'idle'],
-  ['committed', 'stop', 'idle'],
-  ['probation', 'stop', 'idle'],
-  ['failed', 'stop', 'idle'],
-  ['rolled_back', 'stop', 'idle'],
-];
-
-/** Undefined when the event has no meaning in this state. */
-export function nextState(state: UpdateState, event: UpdateEvent): UpdateState | undefined {
-  return updateTable.find(([from, when]) => from === state && when === event)?.[2];
-}
+import { nextState } from './update-state.js';
+import type { UpdateEvent } from './update-state.js';
 
 /** Reasons that time may mend: tried again after a while. All others wait for another desired state. */
 const passing: ReadonlySet<UpdateReason> = new Set([
@@ -128,10 +60,17 @@ interface LineRecord {
   };
   /** What is activated and not proven yet; set from `activating` to the end of probation, whatever is offered meanwhile. */
   readonly candidate: Pointer | null;
+  /** What forecasts unheard, in the slot that is not in use. Never beside a candidate, whose predecessor lies there. */
+  readonly shadow: Pointer | null;
+  /** What the candidate or the shadow has shown, or the last one had; null before there was one. */
+  readonly tally: Tally | null;
 }
 
 const MAX_CRASHES = 3;
 const DEFAULT_PROBATION = { minutes: 60, forecasts: 100 };
+/** What is seen of a candidate is written down, and reported, so often; a kill loses at most that. */
+const SAVE_STEPS = 50;
+const SAVE_MS = 60_000;
 
 /** A verified bundle in a slot, ready to serve. */
 export interface Active extends Choice {
@@ -140,6 +79,8 @@ export interface Active extends Choice {
   readonly dir: string;
   /** 95th percentile of the self-test, where it ran. */
   readonly p95Ms: number | undefined;
+  /** False for a candidate and a shadow. */
+  readonly isProven: boolean;
 }
 
 export interface UpdaterOptions {
@@ -148,6 +89,10 @@ export interface UpdaterOptions {
   readonly runtimeVersion: string;
   readonly able: Able;
   readonly repositoryUrl: string | undefined;
+  /** What is desired waits for `install`. */
+  readonly asks: boolean;
+  /** Nothing that is on probation is brought up. */
+  readonly safe: boolean;
   readonly store: Store;
   readonly slots: Slots;
   readonly clock: Clock;
@@ -157,6 +102,7 @@ export interface UpdaterOptions {
   /** Swaps the running model between two buckets. Throws when the model does not load. */
   readonly activate: (active: Active) => Promise<void>;
   readonly deactivate: (line: string) => void;
+  readonly shadows: Pick<Shadows, 'start' | 'end'>;
   /** Called with each change; publish it. Runs inside the transaction that writes the state. */
   readonly report: (reported: ReportedPayload) => void;
   readonly tell: (event: string, facts: Readonly<Record<string, unknown>>) => void;
@@ -169,8 +115,12 @@ export interface Updater {
   offer(bytes: Uint8Array): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** Counts towards probation; a failure ends it. */
-  observe(line: string, failure?: string): void;
+  /** What a release has shown, as long as it is a candidate or a shadow; a failure ends that. */
+  observe(line: string, release: number, evidence: Evidence, failure?: string): void;
+  /** Takes what waits to be asked for. */
+  install(): Outcome<object, 'not_possible'>;
+  /** The model before serves again. */
+  rollBack(line: string, detail: string): Outcome<object, 'not_possible'>;
   reported(): ReportedPayload;
 }
 
@@ -181,7 +131,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let appliedText = store.get('desired/applied')?.toString();
   let refused: ReportedPayload['refused'] = null;
   let offered: Uint8Array | undefined;
+  let waiting: Uint8Array | undefined;
+  let installing = false;
   let rolling = Promise.resolve();
+  const unsaved = new Map<string, { steps: number; sinceMs: number }>();
   let wake = (): void => undefined;
 
   const recordOf = (line: string): LineRecord =>
@@ -197,11 +150,15 @@ export function createUpdater(options: UpdaterOptions): Updater {
       crashes: 0,
       probation: { ...DEFAULT_PROBATION, untilMs: 0 },
       candidate: null,
+      shadow: null,
+      tally: null,
     };
 
   function reported(): ReportedPayload {
-    const models = [...records.values()].map(({ line, state, release, since, code, detail, metrics }) => {
-      const pointer = slots.pointer(line);
+    const models = [...records.values()].map((record) => {
+      const { line, state, release, since, code, detail, metrics, candidate, shadow, tally } = record;
+      const pointer = shadow ?? slots.pointer(line);
+      const isOfRelease = candidate === null || candidate.release === release;
       return {
         line,
         state,
@@ -209,7 +166,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
         since,
         code,
         detail,
-        metrics: { ...metrics },
+        metrics: { ...metrics, ...(tally !== null && isOfRelease && reportedMetrics(tally, shadow !== null)) },
         arm: pointer?.arm ?? null,
         slot: pointer?.slot ?? null,
         previous:
@@ -223,12 +180,31 @@ export function createUpdater(options: UpdaterOptions): Updater {
     return { v: 1, seqSeen, models, refused };
   }
 
-  function save(record: LineRecord): void {
+  function save(record: LineRecord, durability: 'normal' | 'full' = 'full'): void {
     records.set(record.line, record);
+    unsaved.delete(record.line);
     store.write(() => {
       store.put(`model/${record.line}`, JSON.stringify(record));
       options.report(reported());
-    }, 'full');
+    }, durability);
+  }
+
+  /** In memory at once; written down with the next change, or when it has become much or old. */
+  function remember(record: LineRecord): void {
+    records.set(record.line, record);
+    const { steps, sinceMs } = unsaved.get(record.line) ?? { steps: 0, sinceMs: clock.monotonicMs() };
+    unsaved.set(record.line, { steps: steps + 1, sinceMs });
+    if (steps + 1 >= SAVE_STEPS || clock.monotonicMs() - sinceMs >= SAVE_MS) save(record, 'normal');
+  }
+
+  /** A full disk costs the record: it is known in memory, and written down with the next change. */
+  function orFull(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      options.tell('database-error', { detail: (error as Error).message });
+    }
   }
 
   function move(line: string, event: UpdateEvent, change: Partial<LineRecord> = {}): void {
@@ -241,7 +217,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
 
   function refuseLine(line: string, { reason, detail }: Refusal): void {
     count(options.metrics.updates.failed, reason);
-    move(line, 'refuse', { code: reason, detail: detail.slice(0, 500) });
+    options.shadows.end(line);
+    move(line, 'refuse', { code: reason, detail: detail.slice(0, 500), shadow: null });
     settle(line);
   }
 
@@ -253,14 +230,19 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (probation.failure !== undefined) rolling = rolling.then(() => rollBack(line, probation.failure!));
     else if (probation.forecasts <= 0 && clock.now() >= probation.untilMs)
       move(line, 'proven', { release, floor: Math.max(floor, release), code: null, detail: null, candidate: null });
+    else return;
+    offered ??= waiting;
+    wake();
   }
 
   /** Reads the bundle in a slot; undefined when it is damaged or not for this machine. */
   function activeOf(line: string, pointer: Pointer): Active | undefined {
     const manifest = slots.read(line, pointer);
     const choice = manifest && chooseTarget(manifest, options.able);
+    const { candidate, shadow, metrics } = recordOf(line);
+    const isProven = ![candidate, shadow].some((unproven) => unproven?.slot === pointer.slot);
     return (
-      choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: recordOf(line).metrics['p95Ms'] }
+      choice && { ...choice, line, pointer, dir: slots.dir(line, pointer.slot), p95Ms: metrics['p95Ms'], isProven }
     );
   }
 
@@ -278,15 +260,18 @@ export function createUpdater(options: UpdaterOptions): Updater {
     }
   }
 
-  async function rollBack(line: string, detail: string): Promise<void> {
+  /** `code` is null when somebody wished it. */
+  async function rollBack(line: string, detail: string, code: UpdateReason | null = 'self_test_failed'): Promise<void> {
     const { candidate, state } = recordOf(line);
     if (nextState(state, 'disproven') === undefined && state !== 'rolling_back') return; // it is gone already
-    const previous = candidate?.previous ?? null;
-    count(options.metrics.updates.failed, 'self_test_failed');
+    const from = candidate ?? slots.pointer(line);
+    const previous = from?.previous ?? null;
+    if (code !== null) count(options.metrics.updates.failed, code);
     move(line, 'disproven', {
-      code: 'self_test_failed',
+      code,
       detail: detail.slice(0, 500),
-      ...(candidate !== null && { release: candidate.release }),
+      ...(from !== undefined && { release: from.release }),
+      candidate: from ?? null,
     });
     slots.point(line, previous && { ...previous, previous: null });
     if (previous === null || !(await bringUp(line, { ...previous, previous: null }))) options.deactivate(line);
@@ -303,22 +288,80 @@ export function createUpdater(options: UpdaterOptions): Updater {
     } else await rollBack(line, 'the model did not load');
   }
 
-  /** The checks and steps for one model of a verified desired state. */
-  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<undefined>> {
-    const { line, release } = wanted;
-    const running = slots.pointer(line);
-    if (wanted.mode === 'stop') {
-      options.deactivate(line);
-      slots.point(line, null);
-      move(line, 'stop', { release: null, candidate: null });
-      return accept(undefined);
+  /** Loads what the record calls a shadow. It never disturbs what runs. */
+  async function bringUpShadow(line: string): Promise<Outcome<'done'>> {
+    const { shadow, crashes } = recordOf(line);
+    if (options.safe) return refuse('self_test_failed', 'several unclean ends');
+    if (crashes >= MAX_CRASHES) return refuse('self_test_failed', `${crashes} unclean ends since it began`);
+    const active = shadow === null ? undefined : activeOf(line, shadow);
+    if (active === undefined) return refuse('self_test_failed', 'the slot does not hold it any more');
+    try {
+      await options.shadows.start(active);
+      return accept('done');
+    } catch (error) {
+      if (isDamage(error)) throw error;
+      return refuse('self_test_failed', (error as Error).message);
     }
-    const same =
-      running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
-    const streams = boundStreams(wanted, same ? slots.read(line, running) : undefined);
-    if (same && streams !== undefined && String(streams) === String(running.streams)) return accept(undefined);
+  }
 
-    move(line, 'offer', { release, code: null, detail: null, metrics: {} });
+  /** A shadow is wanted in the place of what it has run beside: it lies in its slot, and what is known of it decides. */
+  async function choose(shadow: Pointer, streams: readonly string[], wanted: DesiredModel): Promise<Outcome<'done'>> {
+    const { line } = wanted;
+    const tally = recordOf(line).tally ?? newTally;
+    const wrong = disproof(tally);
+    if (wrong !== undefined) return refuse('self_test_failed', wrong);
+    options.shadows.end(line);
+    const candidate = { ...shadow, streams, arm: wanted.arm ?? null };
+    const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
+    move(line, 'chosen', { candidate, shadow: null, tally: afterShadow(tally), probation });
+    await activate(line, candidate);
+    return accept('done');
+  }
+
+  /** Ends the shadow that is named; without one, the line. */
+  function stop({ line, release, manifestSha256 }: DesiredModel): void {
+    const running = slots.pointer(line);
+    const { shadow } = recordOf(line);
+    options.shadows.end(line);
+    if (shadow?.release === release && shadow.manifestSha256 === manifestSha256 && running !== undefined)
+      return move(line, 'dismissed', { release: running.release, shadow: null, tally: null, metrics: {} });
+    options.deactivate(line);
+    slots.point(line, null);
+    move(line, 'stop', { release: null, candidate: null, shadow: null, tally: null });
+  }
+
+  /** The checks and steps for one model of a verified desired state. */
+  async function applyModel(wanted: DesiredModel, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
+    const { line, release, mode } = wanted;
+    if (mode === 'stop') {
+      stop(wanted);
+      return accept('done');
+    }
+    const running = slots.pointer(line);
+    const { shadow, candidate: onProbation } = recordOf(line);
+    const known = [running, shadow].find(
+      (one) => one?.manifestSha256 === wanted.manifestSha256 && one.release === release,
+    );
+    const streams = boundStreams(wanted, known ? slots.read(line, known) : undefined);
+    if (known && mode === 'shadow' && known === running)
+      return refuse('unsupported', `release ${release} is the one that runs: it cannot be its own shadow`);
+    if (known && streams !== undefined) {
+      if (mode === 'active' && known === shadow) {
+        if (options.asks && !installing) return accept('waits');
+        const chosen = await choose(shadow, streams, wanted);
+        if (!chosen.ok) refuseLine(line, chosen);
+        return chosen;
+      }
+      if (String(streams) === String(known.streams)) return accept('done');
+    }
+
+    options.shadows.end(line); // the offer takes its place
+    const forgotten = { code: null, detail: null, metrics: {}, shadow: null };
+    move(line, 'offer', { ...forgotten, release, ...(onProbation === null && { tally: null }) });
+    if (options.asks && !installing) {
+      if (onProbation !== null) move(line, 'resume', { release: onProbation.release }); // it is proven first
+      return accept('waits');
+    }
     const outcome = await fetchAndTest(wanted, client, running);
     if (!outcome.ok) {
       refuseLine(line, outcome);
@@ -327,9 +370,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const { manifest, metrics } = outcome.value;
     await rolling; // a probation may have ended badly while this one was tested
     const now = slots.pointer(line);
+    const fresh = { metrics, tally: newTally, crashes: 0 };
     // What is not proven makes room; what is proven is never written over.
     const unproven = recordOf(line).candidate !== null && now?.previous ? now : undefined;
     const slot = unproven?.slot ?? otherSlot(now?.slot);
+    // A shadow lies where the predecessor of the running model lay: there is none to go back to any more.
+    if (mode === 'shadow' && now !== undefined) slots.point(line, { ...now, previous: null });
     slots.install(line, slot);
     const candidate: Pointer = {
       slot,
@@ -339,10 +385,16 @@ export function createUpdater(options: UpdaterOptions): Updater {
       arm: wanted.arm ?? null,
       previous: unproven?.previous ?? (now === undefined ? null : withoutPrevious(now)),
     };
+    if (mode === 'shadow') {
+      move(line, 'shadowed', { ...fresh, shadow: candidate });
+      const begun = await bringUpShadow(line);
+      if (!begun.ok) refuseLine(line, begun);
+      return begun;
+    }
     const probation = { ...DEFAULT_PROBATION, ...wanted.probation, untilMs: 0 };
-    move(line, 'passed', { candidate, metrics, probation });
+    move(line, 'passed', { ...fresh, candidate, probation });
     await activate(line, candidate);
-    return accept(undefined);
+    return accept('done');
   }
 
   async function fetchAndTest(
@@ -351,7 +403,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
     running: Pointer | undefined,
   ): Promise<Outcome<{ manifest: Manifest; metrics: Record<string, number> }>> {
     const { line, release } = wanted;
-    if (wanted.mode === 'shadow') return refuse('unsupported', 'shadow mode is not built into this runtime');
+    const { candidate: onProbation } = recordOf(line);
+    if (wanted.mode === 'shadow' && onProbation !== null)
+      return refuse('no_space', `both slots are taken while release ${onProbation.release} is on probation`);
     const { checkRelease } = await import('../bundle/verify.js');
     const checks = {
       wanted,
@@ -387,7 +441,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The whole desired state, whose signature is checked first. */
-  async function apply(bytes: Uint8Array): Promise<Outcome<undefined>> {
+  async function apply(bytes: Uint8Array): Promise<Outcome<'done' | 'waits'>> {
     if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
     const client = await options.openRepository(options.repositoryUrl);
     const fresh = await client.refresh();
@@ -405,10 +459,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       store.put('desired/seq', String(seqSeen));
       store.put('desired/digest', digest);
     }, 'full');
-    let worst: Outcome<undefined> = accept(undefined);
+    let worst: Outcome<'done' | 'waits'> = accept('done');
     for (const model of desired.value.models) {
       const outcome = await applyModel(model, client);
-      if (!outcome.ok && (worst.ok || passing.has(outcome.reason))) worst = outcome;
+      if (outcome.ok ? worst.ok && outcome.value === 'waits' : worst.ok || passing.has(outcome.reason)) worst = outcome;
     }
     return worst;
   }
@@ -433,6 +487,30 @@ export function createUpdater(options: UpdaterOptions): Updater {
     });
   }
 
+  /** Brings up what the line ran before. */
+  async function resume(line: string): Promise<void> {
+    const { state, candidate, shadow } = recordOf(line);
+    const crashed = store.start === 'unclean' && (candidate ?? shadow) !== null && state !== 'rolling_back';
+    if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
+    if (candidate !== null) move(line, 'resume', { release: candidate.release });
+    move(line, 'restart');
+    const { crashes, detail } = recordOf(line);
+    if (state === 'rolling_back' || (candidate !== null && (options.safe || crashes >= MAX_CRASHES))) {
+      const cause = options.safe ? 'several unclean ends' : `${crashes} unclean ends since activation`;
+      return rollBack(line, detail ?? cause);
+    }
+    if (state === 'activating' && candidate !== null) return activate(line, candidate);
+    const pointer = slots.pointer(line);
+    if (pointer === undefined || (await bringUp(line, pointer))) return;
+    if (candidate !== null) return rollBack(line, 'the slot does not hold the model any more');
+    // The slot is damaged: what ran before is better than nothing, and nothing is better than not starting.
+    if (pointer.previous !== null) {
+      slots.point(line, { ...pointer.previous, previous: null });
+      if (await bringUp(line, { ...pointer.previous, previous: null })) return;
+    }
+    options.tell('degraded', { line, detail: 'no slot holds a usable model' });
+  }
+
   /** Applies one offer; true when it should be tried again later. */
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = Buffer.from(bytes).toString('latin1');
@@ -447,9 +525,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
     const again = refusal !== null && passing.has(refusal.code);
-    if (!again) appliedText = text;
+    waiting = attempt.ok && attempt.value === 'waits' ? bytes : undefined;
+    const ended = !again && waiting === undefined;
+    if (!again) installing = false;
+    if (ended) appliedText = text;
     store.write(() => {
-      if (!again) store.put('desired/applied', text);
+      if (ended) store.put('desired/applied', text);
       options.report(reported());
     }, 'full');
     if (refusal !== null) options.tell('update-refused', { code: refusal.code, detail: refusal.detail });
@@ -461,38 +542,32 @@ export function createUpdater(options: UpdaterOptions): Updater {
     async start() {
       for (const line of slots.lines()) {
         const stored = store.get(`model/${line}`);
-        if (stored !== undefined) records.set(line, JSON.parse(stored.toString()) as LineRecord);
+        if (stored !== undefined)
+          records.set(line, { ...recordOf(line), ...(JSON.parse(stored.toString()) as LineRecord) });
         else records.set(line, { ...recordOf(line), release: slots.pointer(line)?.release ?? null });
-        const { state, candidate } = recordOf(line);
-        const crashed = store.start === 'unclean' && candidate !== null && state !== 'rolling_back';
-        if (crashed) save({ ...recordOf(line), crashes: recordOf(line).crashes + 1 });
-        if (candidate !== null) move(line, 'resume', { release: candidate.release });
-        move(line, 'restart');
-        if (state === 'rolling_back' || (candidate !== null && recordOf(line).crashes >= MAX_CRASHES)) {
-          await rollBack(line, recordOf(line).detail ?? `${recordOf(line).crashes} unclean ends since activation`);
-          continue;
-        }
-        if (state === 'activating' && candidate !== null) {
-          await activate(line, candidate);
-          continue;
-        }
-        const pointer = slots.pointer(line);
-        if (pointer === undefined || (await bringUp(line, pointer))) continue;
-        if (candidate !== null) {
-          await rollBack(line, 'the slot does not hold the model any more');
-          continue;
-        }
-        // The slot is damaged: what ran before is better than nothing, and nothing is better than not starting.
-        if (pointer.previous !== null) {
-          slots.point(line, { ...pointer.previous, previous: null });
-          if (await bringUp(line, { ...pointer.previous, previous: null })) continue;
-        }
-        options.tell('degraded', { line, detail: 'no slot holds a usable model' });
+        await resume(line);
+        const shadowed = recordOf(line).shadow === null ? accept('done') : await bringUpShadow(line);
+        if (!shadowed.ok) refuseLine(line, shadowed);
       }
     },
     offer(bytes) {
       offered = bytes;
       wake();
+    },
+    install() {
+      if (waiting === undefined) return refuse('not_possible', 'no model waits to be installed');
+      installing = true;
+      offered = waiting;
+      wake();
+      return accept({ models: reported().models.flatMap(({ line, state, release }) => (state === 'offered' ? [{ line, release }] : [])) }); // prettier-ignore
+    },
+    rollBack(line, detail) {
+      const { state, candidate } = recordOf(line);
+      const previous = candidate === null ? slots.pointer(line)?.previous : candidate.previous;
+      if (nextState(state, 'disproven') === undefined || !previous)
+        return refuse('not_possible', `“${line}” has no model before to go back to`);
+      rolling = rolling.then(() => rollBack(line, detail, null));
+      return accept({ line, release: previous.release });
     },
     async run(signal) {
       let attempt = 0;
@@ -519,23 +594,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
         retry?.abort();
       }
       await rolling;
+      for (const line of [...unsaved.keys()]) orFull(() => save(recordOf(line), 'normal'));
     },
-    observe(line, failure) {
+    observe(line, release, evidence, failure) {
       const record = recordOf(line);
-      if (record.candidate === null) return;
-      const { probation } = record;
-      const forecasts = failure === undefined ? probation.forecasts - 1 : probation.forecasts;
-      const wrong = failure ?? probation.failure;
-      records.set(line, {
-        ...record,
-        probation: { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) },
-      });
-      try {
+      const { candidate, shadow, probation } = record;
+      if ((candidate ?? shadow)?.release !== release) return;
+      const tally = addEvidence(record.tally ?? newTally, evidence);
+      orFull(() => {
+        if (shadow !== null) {
+          remember({ ...record, tally });
+          const wrong = failure ?? disproof(tally, 'burden');
+          if (wrong !== undefined) refuseLine(line, refuse('self_test_failed', wrong));
+          return;
+        }
+        const wrong = probation.failure ?? failure ?? disproof(tally);
+        const forecasts = probation.forecasts - (evidence.forecasts ?? 0);
+        const now = { ...probation, forecasts, ...(wrong !== undefined && { failure: wrong }) };
+        remember({ ...record, tally, probation: now });
         settle(line);
-      } catch (error) {
-        if (!isFull(error)) throw error; // known in memory, and written down with the next change
-        options.tell('database-error', { detail: (error as Error).message });
-      }
+      });
     },
   };
 }

@@ -38,10 +38,35 @@ export interface PublishOptions {
   readonly correlationData?: Uint8Array | undefined;
 }
 
+/** Why a link was lost or could not be made: a closed list, since it is counted. The first pattern that fits `code message`. */
+const faultPatterns = {
+  bad_credentials: /^(?:4|5|134|135) /,
+  session_taken_over: /^142 /,
+  refused: /^\d/, // CONNACK or DISCONNECT with another code
+  not_stored: /^not_stored /,
+  unreachable: /ECONNREFUSED|EHOST|ENET|ENOTFOUND|EAI_/,
+  timed_out: /ETIMEDOUT|timeout/i,
+  tls: /CERT|TLS|SSL|PEM|SELF_SIGNED|UNABLE_TO/,
+  closed: /closed|ECONNRESET|EPIPE/,
+  other: /(?:)/,
+} as const;
+export type LinkFault = keyof typeof faultPatterns;
+export const linkFaults = Object.keys(faultPatterns) as readonly LinkFault[];
+
+interface Failure {
+  readonly message: string;
+  readonly code?: unknown;
+}
+
+export const faultOf = ({ code = '', message }: Failure): LinkFault =>
+  linkFaults.find((fault) => faultPatterns[fault].test(`${String(code)} ${message}`))!;
+
+const closedByPeer: Failure = { message: 'the connection was closed' };
+
 export type LinkEvent =
   /** Subscriptions are made; publish status, info, … now. */
   | { readonly state: 'online'; readonly protocol: 5 | 4; readonly sessionPresent: boolean }
-  | { readonly state: 'offline'; readonly reason: string; readonly retryMs: number }
+  | { readonly state: 'offline'; readonly reason: string; readonly fault: LinkFault; readonly retryMs: number }
   /** Another process uses this client id; no further attempt is made. */
   | { readonly state: 'stopped'; readonly reason: 'session_taken_over' };
 
@@ -147,10 +172,10 @@ export function connectMqtt(options: MqttOptions): MqttLink {
       return;
     }
     client = current;
-    let failure: { readonly message: string; readonly code?: unknown } | undefined;
+    let failure: Failure | undefined;
     let answered = false;
     const giveUp = (error: unknown): void => {
-      failure = { message: `a message was not stored: ${(error as Error).message}` };
+      failure = { message: `a message was not stored: ${(error as Error).message}`, code: 'not_stored' };
       current.end(true); // no PUBACK: the broker delivers it again
     };
 
@@ -214,10 +239,7 @@ export function connectMqtt(options: MqttOptions): MqttLink {
     });
   };
 
-  const lost = (
-    failure: { readonly message: string; readonly code?: unknown } | undefined,
-    answered: boolean,
-  ): void => {
+  const lost = (failure: Failure | undefined, answered: boolean): void => {
     online = false;
     clearTimeout(stableTimer);
     for (const settle of inFlight) settle(false);
@@ -239,7 +261,8 @@ export function connectMqtt(options: MqttOptions): MqttLink {
       return;
     }
     const retryMs = badCredentials.has(failure?.code) ? backoffMs.last : backoffDelay(attempt++, random, backoffMs);
-    onLink({ state: 'offline', reason: failure?.message ?? 'the connection was closed', retryMs });
+    const { message: reason } = failure ?? closedByPeer;
+    onLink({ state: 'offline', reason, fault: faultOf(failure ?? closedByPeer), retryMs });
     retryTimer = setTimeout(() => void open(), retryMs);
   };
 

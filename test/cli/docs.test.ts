@@ -37,7 +37,7 @@ const pages = [...readdirSync('docs/guides').map((name) => `docs/guides/${name}`
 const settings = pages.flatMap((page) =>
   [...readFileSync(page, 'utf8').matchAll(/^```yaml\n(.*?)^```/gms)]
     .map(([, text]) => text!)
-    .filter((text) => !text.includes('triggers:'))
+    .filter((text) => !/^(?:triggers|scrape_configs):/m.test(text)) // of Home Assistant, of Prometheus
     .map((text, i) => [`${page}, ${i + 1}`, text] as const),
 );
 

@@ -23,6 +23,20 @@ test('the topics of a device', () => {
   ]);
 });
 
+test.each([
+  [topics.status, 'status'],
+  [topics.in('boiler'), 'in'],
+  [topics.desired, 'model'],
+  [topics.alert('boiler', 'anomaly'), 'alert'],
+  [`${topics.prefix}/cmd/ping`, 'cmd'],
+  [`${topics.prefix}/toString`, 'other'],
+  [topics.prefix, 'other'],
+  ['neuro-divergent/plant1/pi77/status', 'other'],
+  ['zigbee2mqtt/boiler', 'other'],
+])('a message on %s is of class %s', (topic, messageClass) => {
+  expect(topics.classOf(topic)).toBe(messageClass);
+});
+
 test('a topic is taken apart into what it was built from', () => {
   const segment = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
   fc.assert(

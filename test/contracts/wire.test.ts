@@ -114,7 +114,7 @@ describe('the configuration of a device', () => {
       device: 'pi7',
       stateDir: '/var/lib/nd',
       mqtt: { url: 'mqtt://127.0.0.1', allowInsecure: 'none' },
-      http: { host: '127.0.0.1', port: 9464 },
+      http: { host: '127.0.0.1', port: 9464, degradedOk: false },
       engine: { providers: ['cpu'], requireGpu: false },
       repository: null,
       homeAssistant: null,
@@ -143,8 +143,25 @@ describe('the configuration of a device', () => {
       detectors: {},
       retentionDays: 30,
       databaseBytes: 268_435_456,
+      logLevel: 'info',
       healthMs: 60_000,
     });
+  });
+
+  test.each(['0.0.0.0', '::', '192.168.1.5', 'pi7.local', '127.evil.example'])(
+    'offers pages on %s to others only with a token',
+    (host) => {
+      const at = (http: object) => () => parseConfig({ ...minimal, http: { host, ...http } }, 'x');
+      expect(at({})).toThrow(
+        /^x: http: .*set http\.token_file, or leave http\.host at 127\.0\.0\.1.*ND_CONFIG_OUT_OF_RANGE/,
+      );
+      expect(at({ token_file: 'token' })().http).toMatchObject({ host, tokenFile: 'token' });
+      expect(at({ port: null })().http.port).toBe(null);
+    },
+  );
+
+  test.each(['localhost', '127.0.0.1', '127.8.8.8', '::1'])('asks for no token on %s', (host) => {
+    expect(parseConfig({ ...minimal, http: { host } }, 'x').http.host).toBe(host);
   });
 
   test('takes durations as people write them', () => {

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { steady } from '../../src/runtime/clock.js';
+import { expect, test, vi } from 'vitest';
+import { createSystemClock, steady } from '../../src/runtime/clock.js';
 
 /** A machine whose wall clock can be set. */
 function machine() {
@@ -48,4 +48,18 @@ test('a large step back is believed', () => {
   expect(set(-400_000)).toBe(before - 400_000);
   expect(pass(1000)).toBe(before - 399_000);
   expect(steps).toEqual([-400_000]);
+});
+
+test('the clock of the machine counts how often it was set', () => {
+  const heard: number[] = [];
+  const clock = createSystemClock('trusted', { onStep: (ms) => heard.push(ms) });
+  clock.now();
+  expect(clock.steps).toBe(0);
+  const real = Date.now();
+  const set = vi.spyOn(Date, 'now').mockReturnValue(real + 3_600_000);
+  clock.now();
+  set.mockRestore();
+  expect([clock.steps, heard.length]).toEqual([1, 1]);
+  clock.now(); // and back again
+  expect(clock.steps).toBe(2);
 });

@@ -18,6 +18,7 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
     now: () => startMs + elapsed,
     monotonicMs: () => elapsed,
     bootId: 'boot',
+    steps: 0,
     synced: () => clock.isSynced,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
@@ -66,6 +67,7 @@ export const fakeMachine: Machine = {
   node: '20',
   runtime: '0.1.0',
   rssBytes: () => 64 * 1024 * 1024,
+  peakBytes: () => 0,
   diskFreeBytes: () => null,
   temperatureC: () => null,
   uptimeMs: () => 123,

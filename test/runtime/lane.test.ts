@@ -19,7 +19,7 @@ const forecaster = {
 
 const settings = {
   forecaster,
-  monotonicMs: () => 0,
+  meter: { monotonicMs: () => 0, peakBytes: () => 0 },
   series: {
     cadenceMs: minute,
     aggregate: 'mean',
@@ -65,6 +65,7 @@ test('a bucket that was judged before the power went is not judged again, whatev
   again.rehearse(
     Array.from({ length: 100 }, (_, i) => ({ timeMs: i * minute, value: value(i) })),
     0,
+    1000,
   );
   const steps = feed(again, 100, 103); // they come again
   expect(steps.map(({ surprise, alert }) => [surprise, alert])).toEqual(steps.map(() => [undefined, undefined]));
@@ -118,6 +119,6 @@ test('after a long time in which a value held only what is still to come is fore
   expect(steps.at(-1)!.forecast!.startMs).toBe(500 * minute);
 
   const readings = Array.from({ length: 10 }, (_, i) => ({ timeMs: i * minute, value: value(i) }));
-  expect(createLane(holding).rehearse(readings, 0, 500 * minute)!.startMs).toBe(500 * minute);
-  expect(createLane(settings).rehearse(readings, 0, 500 * minute)!.startMs).toBe(9 * minute);
+  expect(createLane(holding).rehearse(readings, 0, Infinity, 500 * minute)!.startMs).toBe(500 * minute);
+  expect(createLane(settings).rehearse(readings, 0, Infinity, 500 * minute)!.startMs).toBe(9 * minute);
 });

@@ -63,9 +63,11 @@ test('rows are sent by class, then by age, and deleted only after their PUBACK',
   await turn();
   expect(link.waiting.map(({ payload }) => payload)).toEqual(['a1', 'a2', 'f1', 'h1']);
   expect(outbox.depth()).toEqual({ messages: 4, bytes: 8 });
+  expect(outbox.waiting()).toEqual({ rows: { alert: 2, model: 0, forecast: 1, health: 1 }, oldestMs: clock.now() });
   for (const { ack } of link.waiting) ack(true);
   await turn();
   expect(outbox.depth()).toEqual({ messages: 0, bytes: 0 });
+  expect(outbox.waiting().oldestMs).toBeNull();
   stop.abort();
   await drained;
 });

@@ -181,6 +181,35 @@ test('a first start without model or broker runs, and stops on SIGINT', async ()
   expect(await device.exit).toBe(0);
 });
 
+test('a good configuration is taken without a restart of the process, a bad one changes nothing', async () => {
+  const config = join(dir, 'reloaded.json');
+  const write = (change: object): void =>
+    writeFileSync(
+      config,
+      JSON.stringify({
+        site: 'plant1',
+        device: 'pi7',
+        state_dir: 'reloaded',
+        mqtt: { url: 'mqtt://127.0.0.1:1' },
+        ...change,
+      }),
+    );
+  write({});
+  const device = run(config);
+  await device.event('running');
+  const count = (name: string): number => device.events.filter(({ event }) => event === name).length;
+  write({ no_such_setting: 1 });
+  device.child.kill('SIGHUP');
+  await expect.poll(() => count('reload-refused')).toBe(1);
+  expect(count('stopped')).toBe(0);
+  write({ log_level: 'debug' });
+  device.child.kill('SIGHUP');
+  await expect.poll(() => count('running')).toBe(2);
+  expect(count('stopped')).toBe(1);
+  device.child.kill('SIGTERM');
+  expect(await device.exit).toBe(0);
+});
+
 describe('a bad configuration ends with 78 and says where, what and how to mend it', () => {
   test.each([
     ['no file', undefined, /There is no such file/],

@@ -8,6 +8,7 @@ import { installModel, minute } from '../../faults/device.js';
 import { createMosquitto } from '../../faults/process.js';
 import type { Mosquitto } from '../../faults/process.js';
 import { parseConfig } from '../../src/contracts/config.js';
+import { refuse } from '../../src/contracts/reason.js';
 import { runDevice } from '../../src/runtime/device.js';
 import type { Probe } from '../../src/runtime/device.js';
 import { createId } from '../../src/runtime/main.js';
@@ -83,6 +84,9 @@ describe.skipIf(findProgram('mosquitto') === undefined)('a device on a mosquitto
           openRepository: () => Promise.reject(new Error('there is no repository')),
           selfTest: () => Promise.reject(new Error('there is no candidate')),
           newId: () => createId(clock.now()),
+          supervisor: { aliveEveryMs: undefined, say: () => undefined },
+          setLogLevel: () => undefined,
+          reload: async () => refuse('not_possible', 'there is no file'),
           tell: (event, facts) => void told.push([event, facts]),
         },
         stopping.signal,
@@ -259,6 +263,11 @@ describe.skipIf(findProgram('mosquitto') === undefined)('a device on a mosquitto
     ]);
     const samples = device.probe.quarantine.samples();
     expect(samples.undecodable!.map(({ head }) => head)).toEqual(Array.from({ length: 100 }, (_, i) => `{"value":${i + 20}`)); // prettier-ignore
+    await w.say(`${w.prefix}/cmd/snapshot`, '{"id":"look"}');
+    await expect
+      .poll(() => w.last('reply/snapshot')?.['refused'], soon)
+      .toMatchObject({ unknown_stream: [{ ts: w.clock.now(), head: '1', bytes: 1 }] });
+    expect((w.last('reply/snapshot')!['refused'] as Record<string, unknown[]>)['undecodable']).toHaveLength(10);
     await w.clock.advance(minute);
     await w.say(topic, '[');
     await expect

@@ -1,42 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { updateStates } from '../../src/contracts/payload.js';
 import { chooseTarget, createForecaster } from '../../src/runtime/forecaster.js';
 import type { Able } from '../../src/runtime/forecaster.js';
 import { runSelfTest } from '../../src/runtime/self-test.js';
-import { boundStreams, nextState, updateTable } from '../../src/runtime/update.js';
-import type { UpdateEvent } from '../../src/runtime/update.js';
+import { boundStreams } from '../../src/runtime/update.js';
 import { fakeClock, manifestOf, naiveEngine } from './fakes.js';
-
-describe('the table of update states', () => {
-  test.each(updateTable)('%s, %s -> %s', (state, event, next) => {
-    expect(nextState(state, event)).toBe(next);
-  });
-
-  test('says nothing about pairs that cannot happen, and nothing twice', () => {
-    const events = [...new Set(updateTable.map(([, event]) => event))];
-    const known = new Set(updateTable.map(([state, event]) => `${state} ${event}`));
-    expect(known.size).toBe(updateTable.length);
-    for (const state of updateStates) {
-      for (const event of events) if (!known.has(`${state} ${event}`)) expect(nextState(state, event)).toBeUndefined();
-    }
-  });
-
-  test('every update ends: from each state that is under way, one event leads on and one gives up', () => {
-    const gaveUp: readonly UpdateEvent[] = ['refuse', 'disproven', 'restored'];
-    for (const state of [
-      'offered',
-      'downloading',
-      'verifying',
-      'staged',
-      'testing',
-      'activating',
-      'probation',
-      'rolling_back',
-    ] as const) {
-      expect(updateTable.some(([from, event]) => from === state && gaveUp.includes(event))).toBe(true);
-    }
-  });
-});
 
 const pc = { arch: 'x64', providers: ['cpu'] } as const;
 

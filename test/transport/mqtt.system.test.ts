@@ -186,6 +186,7 @@ describe('without a broker', () => {
     expect(device.events[0]).toMatchObject({
       state: 'offline',
       reason: expect.stringMatching(/ECONNREFUSED/) as string,
+      fault: 'unreachable',
       retryMs: expect.any(Number) as number,
     });
     expect(await device.link.publish('out', 'x')).toBe(false);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backoffDelay, connectMqtt } from '../../src/transport/mqtt.js';
+import { backoffDelay, connectMqtt, faultOf } from '../../src/transport/mqtt.js';
 
 test('the backoff has full jitter below a ceiling that doubles up to the last one', () => {
   expect([0, 1, 2, 10, 2000].map((attempt) => backoffDelay(attempt, () => 0.5))).toEqual([
@@ -13,6 +13,27 @@ test('the backoff has full jitter below a ceiling that doubles up to the last on
       expect(delay).toBeLessThanOrEqual(60_000);
     }),
   );
+});
+
+test.each([
+  [{ code: 134, message: 'Connection refused: Bad User Name or Password' }, 'bad_credentials'],
+  [{ code: 5, message: 'Connection refused: Not authorized' }, 'bad_credentials'],
+  [{ code: 142, message: 'the broker disconnected with code 142' }, 'session_taken_over'],
+  [{ code: 138, message: 'Connection refused: Banned' }, 'refused'],
+  [{ code: 'not_stored', message: 'a message was not stored: database or disk is full' }, 'not_stored'],
+  [{ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'unreachable'],
+  [{ code: 'ECONNREFUSED', message: '' }, 'unreachable'],
+  [{ code: 'ENOTFOUND', message: 'getaddrinfo ENOTFOUND broker' }, 'unreachable'],
+  [{ code: 'ETIMEDOUT', message: 'connect ETIMEDOUT 10.0.0.1:1883' }, 'timed_out'],
+  [{ message: 'connack timeout' }, 'timed_out'],
+  [{ message: 'Keepalive timeout' }, 'timed_out'],
+  [{ code: 'DEPTH_ZERO_SELF_SIGNED_CERT', message: 'self-signed certificate' }, 'tls'],
+  [{ code: 'ERR_OSSL_PEM_NO_START_LINE', message: 'error:0480006C:PEM routines::no start line' }, 'tls'],
+  [{ code: 'ECONNRESET', message: 'read ECONNRESET' }, 'closed'],
+  [{ message: 'the connection was closed' }, 'closed'],
+  [{ message: 'Malformed packet' }, 'other'],
+])('%j is counted as %s', (failure, fault) => {
+  expect(faultOf(failure)).toBe(fault);
 });
 
 const connect = (url: string, more = {}) =>

@@ -11,7 +11,7 @@ import { printResult, type OutputFlags } from '../terminal.js';
 export async function checkConfigCommand(path: string, flags: OutputFlags): Promise<void> {
   const config = await readDeviceConfig(path);
   const { passwordFile, caFile, certFile, keyFile } = config.mqtt;
-  const files = [passwordFile, caFile, certFile, keyFile, config.repository?.rootFile].filter((file) => file !== undefined); // prettier-ignore
+  const files = [passwordFile, caFile, certFile, keyFile, config.http.tokenFile, config.repository?.rootFile].filter((file) => file !== undefined); // prettier-ignore
   const missing = files.filter((file) => !existsSync(file));
   if (missing.length > 0)
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
