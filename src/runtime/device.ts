@@ -1,4 +1,5 @@
 /** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandReason } from '../contracts/command.js';
@@ -164,6 +165,7 @@ export async function runDevice(
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
+  setMaxListeners(0, signal); // each loop waits for it
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
   const shadows = createShadows({
