@@ -37,6 +37,7 @@ export async function runInside(
         },
         openRepository: () => Promise.reject(new Error('there is no repository')),
         selfTest: () => Promise.reject(new Error('there is no candidate')),
+        tune: () => Promise.reject(new Error('there is no schedule')),
         machine: fakeMachine,
         newId: () => createId(clock.now()),
         tell,

@@ -26,12 +26,16 @@ export type Precision = z.output<typeof precision>;
 
 export const bundleFile = wireObject({
   path: bundlePath,
-  role: z.enum(['model', 'golden', 'train', 'card', 'other']),
+  /** `train`, `template` and `parameters` come together: what a device tunes its model with (contracts/tuning.ts). */
+  role: z.enum(['model', 'golden', 'train', 'template', 'parameters', 'card', 'other']),
   sha256,
   /** Bytes. */
   length: z.int().check(z.nonnegative()),
 });
 export type BundleFile = z.output<typeof bundleFile>;
+
+/** Files that a bundle has all of, or none. */
+export const tuningRoles = ['train', 'template', 'parameters'] as const satisfies readonly BundleFile['role'][];
 
 export const bundleInput = wireObject({
   role: name,
@@ -83,6 +87,8 @@ const manifestObject = wireObject({
   metrics: wireObject({ dataset: z.string(), mae: finite, coverage: z.nullable(finite) }),
   /** `line/release` this one was made from, if any. */
   parent: z.nullable(z.string()),
+  /** Of a model that a device has tuned for itself: the release it was made from. */
+  tuned: z.optional(wireObject({ manifestSha256: sha256 })),
   notes: z.string(),
 });
 export type Manifest = z.output<typeof manifestObject>;
@@ -104,6 +110,12 @@ const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) 
           manifest.files.some((file) => file.role === role && target.files.includes(file.path)),
         ),
       ),
+  ],
+  [
+    'train, template and parameters come together',
+    ({ files }) =>
+      new Set(tuningRoles.map((role) => files.filter((file) => file.role === role).length)).size === 1 &&
+      files.filter(({ role }) => role === 'train').length <= 1,
   ],
   [
     'each precision has a tolerance',

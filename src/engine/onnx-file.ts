@@ -32,6 +32,22 @@ export function modelName(bytes: Uint8Array): string | undefined {
   }
 }
 
+/**
+ * The model with other values in initializers of these names. Throws `Unreadable` for a name that is missing and for a
+ * value of another size.
+ */
+export function withInitializers(model: Uint8Array, values: Readonly<Record<string, Float32Array>>): Uint8Array {
+  const changed = model.slice();
+  const [graph] = readMessage(changed).children(field.model.graph); // its bytes are views of `changed`
+  const tensors = graph?.children(field.graph.initializer) ?? [];
+  for (const [name, { buffer, byteOffset, byteLength }] of Object.entries(values)) {
+    const raw = tensors.find((tensor) => tensor.text(field.tensor.name) === name)?.bytes(field.tensor.rawData)[0];
+    if (raw?.byteLength !== byteLength) refuse(`${name} is no initializer of ${byteLength} bytes`);
+    raw.set(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return changed;
+}
+
 /** One protobuf message, its fields by number. */
 export interface Message {
   readonly numbers: (field: number) => number[];

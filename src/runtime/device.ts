@@ -113,6 +113,7 @@ export async function runDevice(
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
 
+  const slots = openSlots(config.stateDir);
   const updater = createUpdater({
     ...config,
     store,
@@ -121,7 +122,7 @@ export async function runDevice(
     tell,
     activate,
     deactivate,
-    slots: openSlots(config.stateDir),
+    slots,
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url,
@@ -169,6 +170,8 @@ export async function runDevice(
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
+  const { createTuning } = await import('./tuning.js');
+  const tuning = createTuning({ ...ports, config, slots, adopt: (line) => updater.adopt(line), signal });
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
@@ -178,6 +181,7 @@ export async function runDevice(
     every(STALE_CHECK_MS, findSilent),
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
+    every(STALE_CHECK_MS, tuning),
     measureLag(),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));

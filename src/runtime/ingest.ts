@@ -50,7 +50,7 @@ export interface Ingest {
 export type Recall = (streamName: string, count: number) => readonly PastReading[];
 
 const cborShape: Shape = { format: 'cbor' };
-const defaultStream: StreamSettings = {
+export const defaultStream: StreamSettings = {
   unit: null,
   min: null,
   max: null,

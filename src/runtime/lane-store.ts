@@ -6,6 +6,7 @@ import type { Forecaster } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import { createLane } from './lane.js';
 import type { Lane } from './lane.js';
+import { seriesSettings } from './series.js';
 import type { PastReading, Store } from './store.js';
 import type { Active } from './update.js';
 
@@ -34,10 +35,6 @@ interface StoredWatch {
   readonly watch: Watch;
 }
 
-/** Two steps of lateness, at least two seconds, unless the stream says otherwise (EDGE.md §4). */
-const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number =>
-  settings.latenessMs ?? Math.max(2 * cadenceMs, 2000);
-
 /** SPOT's q: the chance of a false alarm per bucket that is accepted. */
 const POT_RISK = 1e-4;
 
@@ -46,6 +43,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
   const { manifest, pointer } = active;
   const { alerts } = config;
   const input = manifest.inputs[0]!;
+  const series = seriesSettings(manifest, stream.settings);
   const model = `${manifest.name}@${pointer.release}`;
   const known = readWatch(store, stream.name);
   const stored = known?.model === model ? known : undefined;
@@ -54,14 +52,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
       active,
       forecaster,
       monotonicMs: () => clock.monotonicMs(),
-      series: {
-        cadenceMs: input.cadenceMs,
-        aggregate: input.agg,
-        impute: input.impute,
-        maxGap: stream.settings.maxGap,
-        latenessMs: latenessOf(stream, input.cadenceMs),
-        inputLength: manifest.inputLength,
-      },
+      series,
       calibration: {
         ringSize: alerts.ringSize,
         ringMinimum: alerts.ringMinimum,
@@ -91,7 +82,7 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
     manifest.inputLength +
     manifest.horizon +
     2 * (alerts.openWindow + stream.settings.maxGap) +
-    latenessOf(stream, input.cadenceMs) / input.cadenceMs;
+    series.latenessMs / input.cadenceMs;
   const sinceMs =
     stored === undefined
       ? 0

@@ -193,6 +193,7 @@ function realPorts(config: DeviceConfig, store: Ports['store'], clock: Clock, te
       });
     },
     selfTest: async (job) => (await import('./self-test-process.js')).selfTestInChild(job),
+    tune: async (job, limits) => (await import('./tune-process.js')).tuneInChild(job, limits),
   };
 }
 

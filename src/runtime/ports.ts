@@ -6,6 +6,7 @@ import type { UpdateClient } from '../transport/update-client.js';
 import type { Clock } from './clock.js';
 import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
+import type { Tune } from './tune-process.js';
 
 /** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
 export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
@@ -20,6 +21,7 @@ export interface Ports {
   readonly connect: (options: LinkOptions) => Promise<MqttLink>;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
   readonly selfTest: SelfTest;
+  readonly tune: Tune;
   readonly machine: Machine;
   /** A name no other boot, forecast or alert has. */
   readonly newId: () => string;

@@ -2,6 +2,9 @@
  * One stream on the grid of its model (EDGE.md §4): readings fall into buckets aligned to the epoch, a bucket closes
  * once when the watermark passes it, short gaps are imputed, and the closed ones form the model's window.
  */
+import type { StreamSettings } from '../contracts/config.js';
+import type { Manifest } from '../contracts/manifest.js';
+
 export interface SeriesSettings {
   readonly cadenceMs: number;
   readonly aggregate: 'mean' | 'last' | 'sum' | 'min' | 'max';
@@ -47,6 +50,16 @@ export interface Series {
 }
 
 const DAY_MS = 86_400_000;
+
+/** A stream on the grid of a model. Two steps of lateness, at least two seconds, unless the stream says otherwise. */
+export function seriesSettings(
+  { inputs: [input], inputLength }: Pick<Manifest, 'inputs' | 'inputLength'>,
+  { maxGap, latenessMs }: Pick<StreamSettings, 'maxGap' | 'latenessMs'>,
+): SeriesSettings {
+  const { cadenceMs, agg: aggregate, impute } = input!;
+  const usual = Math.max(2 * cadenceMs, 2000);
+  return { cadenceMs, aggregate, impute, maxGap, latenessMs: latenessMs ?? usual, inputLength };
+}
 
 const aggregators: Readonly<Record<SeriesSettings['aggregate'], (values: readonly number[]) => number>> = {
   mean: (values) => values.reduce((sum, value) => sum + value, 0) / values.length,

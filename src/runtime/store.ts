@@ -260,6 +260,19 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
   };
 }
 
+/** Readings of a stream as `Store.readings` gives them, for a process beside the one that writes. Throws what SQLite throws. */
+export function* storedReadings(path: string, streamName: string): Generator<PastReading> {
+  const sql = new Database(path, { readonly: true, fileMustExist: true });
+  try {
+    const select = sql.prepare<[string], PastReading>(
+      `SELECT ts AS timeMs, v AS value FROM tail WHERE stream = (SELECT id FROM stream WHERE name = ?) AND flags & ${readingFlag.late} = 0 ORDER BY rowid`,
+    );
+    yield* select.iterate(streamName);
+  } finally {
+    sql.close();
+  }
+}
+
 /** Does this error say that the file is damaged? It will not get better: start again, and the file is set aside. */
 export const isDamage = (error: unknown): boolean =>
   /^SQLITE_(?:CORRUPT|NOTADB)/.test((error as { code?: string } | undefined)?.code ?? '');

@@ -34,6 +34,7 @@ export type UpdateEvent =
   | 'refuse'
   | 'disproven'
   | 'restored'
+  | 'tuned'
   | 'restart'
   | 'resume'
   | 'stop';
@@ -52,6 +53,11 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   ['staged', 'test', 'testing'],
   ['testing', 'passed', 'activating'],
   ['activating', 'activated', 'probation'],
+  // Tuned and tested on this machine, in the place of the release it was made from.
+  ['idle', 'tuned', 'activating'],
+  ['committed', 'tuned', 'activating'],
+  ['failed', 'tuned', 'activating'],
+  ['rolled_back', 'tuned', 'activating'],
   ['probation', 'proven', 'committed'],
 
   ['offered', 'refuse', 'failed'],
@@ -167,6 +173,8 @@ export interface Updater {
   start(): Promise<void>;
   /** A message on `model/desired`; returns at once. The newest one wins. */
   offer(bytes: Uint8Array): void;
+  /** What was tuned for this line waits (tuned.ts); returns at once. Offers go first. */
+  adopt(line: string): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** Counts towards probation; a failure ends it. */
@@ -182,6 +190,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let refused: ReportedPayload['refused'] = null;
   let offered: Uint8Array | undefined;
   let rolling = Promise.resolve();
+  const tuned = new Set<string>();
   let wake = (): void => undefined;
 
   const recordOf = (line: string): LineRecord =>
@@ -212,6 +221,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
         metrics: { ...metrics },
         arm: pointer?.arm ?? null,
         slot: pointer?.slot ?? null,
+        tunedFrom: pointer?.tunedFrom,
         previous:
           pointer === undefined
             ? null
@@ -314,7 +324,9 @@ export function createUpdater(options: UpdaterOptions): Updater {
       return accept(undefined);
     }
     const same =
-      running !== undefined && running.manifestSha256 === wanted.manifestSha256 && running.release === release;
+      running !== undefined &&
+      (running.tunedFrom ?? running.manifestSha256) === wanted.manifestSha256 &&
+      running.release === release;
     const streams = boundStreams(wanted, same ? slots.read(line, running) : undefined);
     if (same && streams !== undefined && String(streams) === String(running.streams)) return accept(undefined);
 
@@ -433,6 +445,23 @@ export function createUpdater(options: UpdaterOptions): Updater {
     });
   }
 
+  /** Puts what was tuned here in the place of what it was made from. It waits while an update is not proven. */
+  async function takeUp(line: string): Promise<void> {
+    const running = slots.pointer(line);
+    const { state, candidate: unproven } = recordOf(line);
+    if (running === undefined || unproven !== null || nextState(state, 'tuned') === undefined) return;
+    const { takeTuned } = await import('./tuned.js');
+    const found = await takeTuned(line, running, options);
+    if (!found.ok) return options.tell('tuned-refused', { line, code: found.reason, detail: found.detail });
+    const { metrics, ...made } = found.value;
+    const slot = otherSlot(running.slot);
+    slots.install(line, slot);
+    const candidate: Pointer = { ...running, ...made, slot, previous: withoutPrevious(running) };
+    const probation = { ...DEFAULT_PROBATION, untilMs: 0 };
+    move(line, 'tuned', { candidate, release: running.release, metrics, probation, code: null, detail: null });
+    await activate(line, candidate);
+  }
+
   /** Applies one offer; true when it should be tried again later. */
   async function work(bytes: Uint8Array): Promise<boolean> {
     const text = Buffer.from(bytes).toString('latin1');
@@ -494,6 +523,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       offered = bytes;
       wake();
     },
+    adopt(line) {
+      tuned.add(line);
+      wake();
+    },
     async run(signal) {
       let attempt = 0;
       let retry: AbortController | undefined;
@@ -515,8 +548,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
               });
           }
         }
-        if (offered === undefined) await woken;
-        retry?.abort();
+        const [line] = tuned;
+        if (offered === undefined && line !== undefined) {
+          tuned.delete(line);
+          await takeUp(line);
+        } else if (offered === undefined) await woken;
+        if (offered !== undefined || signal.aborted) retry?.abort();
       }
       await rolling;
     },

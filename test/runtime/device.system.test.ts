@@ -201,6 +201,7 @@ async function world(
             clockSynced: () => true,
           }),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
+        tune: () => Promise.reject(new Error('there is no schedule')),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
         ...ports,
