@@ -132,7 +132,7 @@ export const streamSettings = wireObject(
 export type StreamSettings = z.output<typeof streamSettings>;
 
 /** Training a model further on the device's own readings, in a process that gives way to all others. */
-const tuningSettings = wireObject(
+export const tuningSettings = wireObject(
   {
     everyMs: z._default(duration.check(z.gte(60_000)), 604_800_000),
     steps: z._default(z.int().check(z.gte(1), z.lte(100_000)), 500),
@@ -143,7 +143,7 @@ const tuningSettings = wireObject(
   },
   { strict: true, names: { everyMs: 'every' } },
 );
-export const tuningDefaults = z.decode(tuningSettings, {});
+export type TuningSettings = z.output<typeof tuningSettings>;
 
 export const deviceConfigSchema = wireObject(
   {

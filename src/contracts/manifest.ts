@@ -26,16 +26,13 @@ export type Precision = z.output<typeof precision>;
 
 export const bundleFile = wireObject({
   path: bundlePath,
-  /** `train`, `template` and `parameters` come together: what a device tunes its model with (contracts/tuning.ts). */
-  role: z.enum(['model', 'golden', 'train', 'template', 'parameters', 'card', 'other']),
+  /** `train` and `template` come together: what a device tunes its model with (contracts/tuning.ts). */
+  role: z.enum(['model', 'golden', 'train', 'template', 'card', 'other']),
   sha256,
   /** Bytes. */
   length: z.int().check(z.nonnegative()),
 });
 export type BundleFile = z.output<typeof bundleFile>;
-
-/** Files that a bundle has all of, or none. */
-export const tuningRoles = ['train', 'template', 'parameters'] as const satisfies readonly BundleFile['role'][];
 
 export const bundleInput = wireObject({
   role: name,
@@ -112,10 +109,17 @@ const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) 
       ),
   ],
   [
-    'train, template and parameters come together',
+    'train and template come together, once',
     ({ files }) =>
-      new Set(tuningRoles.map((role) => files.filter((file) => file.role === role).length)).size === 1 &&
-      files.filter(({ role }) => role === 'train').length <= 1,
+      /^(?:train,template)?$/.test(
+        String(
+          files
+            .map(({ role }) => role)
+            .filter((role) => role === 'train' || role === 'template')
+            .sort()
+            .reverse(),
+        ),
+      ),
   ],
   [
     'each precision has a tolerance',

@@ -1,11 +1,10 @@
 /**
- * What a device needs to train its own model further, beside the graphs: what their tensors are for, and the settings of
- * the workstation. It stands in the metadata of the file of role `parameters`, whose tensors are the values to begin with.
+ * What a device needs to train its own model further. The file of role `train` is the workstation's training graph, with
+ * this plan in its metadata; that of role `template` is the forecast with an initializer for every parameter and state,
+ * under its own name: the values to begin with, and the place for those that come out.
  */
 import * as z from 'zod/mini';
 import type { Outcome } from './reason.js';
-import { accept, refuse } from './reason.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { parseWire, wireObject, wireText } from './wire.js';
 
 const count = z.int().check(z.positive());
@@ -33,38 +32,14 @@ const tuningPlan = wireObject({
 });
 export type TuningPlan = z.output<typeof tuningPlan>;
 
-export type TuningValues = Readonly<Record<string, Float32Array>>;
-
 const metadataKey = 'tuning';
 const planBytesMax = 1024 * 1024;
 
-/** The file of role `parameters`; `values` has every parameter and state of the layout. */
-export function writeTuning(plan: TuningPlan, values: TuningValues): Uint8Array {
-  const { parameters, states } = plan.layout;
-  const tensors = [...parameters, ...states].map(
-    ({ name, shape: dims }) =>
-      [name, { dtype: 'F32' as const, shape: dims, data: Float32Array.from(values[name]!) }] as const,
-  );
-  return writeSafetensors(Object.fromEntries(tensors), { [metadataKey]: wireText(tuningPlan, plan) });
-}
+/** Metadata of the training graph. */
+export const tuningMetadata = (plan: TuningPlan): Record<string, string> => ({
+  [metadataKey]: wireText(tuningPlan, plan),
+});
 
-/** `malformed` when the plan is none, or a tensor of it is missing or has another shape. */
-export function readTuning(bytes: Uint8Array): Outcome<{ plan: TuningPlan; values: TuningValues }> {
-  let file: ReturnType<typeof readSafetensors>;
-  try {
-    file = readSafetensors(bytes);
-  } catch (error) {
-    return refuse('malformed', (error as Error).message);
-  }
-  const plan = parseWire(tuningPlan, Buffer.from(file.metadata[metadataKey] ?? ''), planBytesMax);
-  if (!plan.ok) return plan;
-  const { parameters, states } = plan.value.layout;
-  const wanted = [...parameters, ...states];
-  const wrong = wanted.find(({ name, shape: dims }) => {
-    const stored = file.tensors[name];
-    return stored?.dtype !== 'F32' || String(stored.shape) !== String(dims);
-  });
-  if (wrong !== undefined) return refuse('malformed', `${wrong.name} is not F32 [${wrong.shape}]`);
-  const values = wanted.map(({ name }) => [name, file.tensors[name]!.data as Float32Array] as const);
-  return accept({ plan: plan.value, values: Object.fromEntries(values) });
-}
+/** `malformed` where the metadata of a model hold no plan. */
+export const readTuningPlan = (metadata: Readonly<Record<string, string>>): Outcome<TuningPlan> =>
+  parseWire(tuningPlan, Buffer.from(metadata[metadataKey] ?? ''), planBytesMax);

@@ -32,8 +32,7 @@ const nameLength = 64;
 
 export interface TunedParts {
   readonly to: string;
-  readonly released: { readonly dir: string; readonly manifest: Manifest };
-  readonly releasedSha256: string;
+  readonly released: { readonly dir: string; readonly manifest: Manifest; readonly manifestSha256: string };
   /** FP32, whatever precision the release runs in. */
   readonly model: Uint8Array;
   readonly judged: Judged;
@@ -44,8 +43,7 @@ export interface TunedParts {
 /** Golden vectors, interval and figures are those of the tuned model. It is there as a whole or not at all. */
 export async function writeTuned({
   to,
-  released: { dir, manifest },
-  releasedSha256,
+  released: { dir, manifest, manifestSha256 },
   model,
   judged,
   createdMs,
@@ -76,7 +74,7 @@ export async function writeTuned({
       golden: { ...told.golden, tolerance: { fp32: tolerance } },
       metrics: { dataset: 'readings of this device', mae: judged.mae, coverage: null },
       parent: `${told.line}/${told.release}`,
-      tuned: { manifestSha256: releasedSha256 },
+      tuned: { manifestSha256 },
       notes: `Tuned on the device: ${judged.gate.why} on ${judged.gate.windows} windows.`,
     },
     files: {

@@ -1,5 +1,5 @@
 /** Tuning inside a device: starts it when it is due, and hands over what waits to be taken up. */
-import type { DeviceConfig } from '../contracts/config.js';
+import type { DeviceConfig, TuningSettings } from '../contracts/config.js';
 import type { Clock } from './clock.js';
 import type { Ports } from './ports.js';
 import { tunedWaits } from './slots.js';
@@ -40,7 +40,7 @@ export function createTuning({ config, store, clock, slots, tune, tell, adopt, s
     }
   }
 
-  async function run(line: string, { steps, minutes, memoryMb }: NonNullable<DeviceConfig['tuning']>): Promise<void> {
+  async function run(line: string, { steps, minutes, memoryMb }: TuningSettings): Promise<void> {
     running = true;
     tell('tuning', { line, steps });
     const outcome = await tune({ config, line, stream: null, steps, dryRun: false }, { minutes, memoryMb, signal });

@@ -56,6 +56,7 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   // Tuned and tested on this machine, in the place of the release it was made from.
   ['idle', 'tuned', 'activating'],
   ['committed', 'tuned', 'activating'],
+  ['probation', 'tuned', 'activating'],
   ['failed', 'tuned', 'activating'],
   ['rolled_back', 'tuned', 'activating'],
   ['probation', 'proven', 'committed'],
@@ -445,18 +446,23 @@ export function createUpdater(options: UpdaterOptions): Updater {
     });
   }
 
-  /** Puts what was tuned here in the place of what it was made from. It waits while an update is not proven. */
+  /** Puts what was tuned here in the place of what it was made from. It waits while an update of the fleet is not proven. */
   async function takeUp(line: string): Promise<void> {
     const running = slots.pointer(line);
     const { state, candidate: unproven } = recordOf(line);
-    if (running === undefined || unproven !== null || nextState(state, 'tuned') === undefined) return;
+    const busy = nextState(state, 'tuned') === undefined || (unproven !== null && unproven.tunedFrom === undefined);
+    if (running === undefined || busy) return;
     const { takeTuned } = await import('./tuned.js');
-    const found = await takeTuned(line, running, options);
+    let found = await takeTuned(line, running, options);
+    await rolling; // a probation may have ended badly while it was tested
+    if (found.ok && slots.pointer(line)?.manifestSha256 !== running.manifestSha256)
+      found = refuse('mix_and_match', 'the model it was made from was taken back');
     if (!found.ok) return options.tell('tuned-refused', { line, code: found.reason, detail: found.detail });
     const { metrics, ...made } = found.value;
-    const slot = otherSlot(running.slot);
+    const slot = unproven?.slot ?? otherSlot(running.slot); // what is not proven makes room
     slots.install(line, slot);
-    const candidate: Pointer = { ...running, ...made, slot, previous: withoutPrevious(running) };
+    const previous = unproven === null ? withoutPrevious(running) : unproven.previous;
+    const candidate: Pointer = { ...running, ...made, slot, previous };
     const probation = { ...DEFAULT_PROBATION, untilMs: 0 };
     move(line, 'tuned', { candidate, release: running.release, metrics, probation, code: null, detail: null });
     await activate(line, candidate);

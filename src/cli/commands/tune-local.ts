@@ -1,8 +1,9 @@
 /** `nd tune-local`: a device's model is trained further on what the device has stored, and is taken up if it is better. */
-import type { DeviceConfig } from '../../contracts/config.js';
-import { tuningDefaults } from '../../contracts/config.js';
+import type { DeviceConfig, TuningSettings } from '../../contracts/config.js';
+import { tuningSettings } from '../../contracts/config.js';
 import { tuneReasons } from '../../contracts/reason.js';
 import type { Refusal, TuneReason, UpdateReason } from '../../contracts/reason.js';
+import { readWire, toWire } from '../../contracts/wire.js';
 import { bundleCode } from '../../bundle/refusal.js';
 import { NeuroDivergentError, type ErrorCode } from '../../errors.js';
 import { readDeviceConfig } from '../../runtime/index.js';
@@ -31,8 +32,7 @@ export async function tuneLocalCommand(flags: TuneLocalFlags): Promise<void> {
   const line = flags.line ?? onlyLine(slots, config);
   if (flags.undo === true) return undo(slots, line, flags);
 
-  const settings = config.tuning ?? tuningDefaults;
-  const { steps = settings.steps, minutes = settings.minutes, memory: memoryMb = settings.memoryMb } = flags;
+  const { steps, minutes, memoryMb } = settingsOf(config, flags);
   const terminal = createTerminal({ quiet: flags.quiet ?? false });
   const progress = terminal.progress(line, steps);
   const outcome = await tuneInChild(
@@ -42,6 +42,19 @@ export async function tuneLocalCommand(flags: TuneLocalFlags): Promise<void> {
   if (!outcome.ok) throw refused(line, outcome);
   progress.done(`${outcome.value.steps} steps`);
   printResult(flags, outcome.value, describe(outcome.value));
+}
+
+/** Those of the configuration, or the usual ones, unless the command line says otherwise. Throws `ND_CONFIG_OUT_OF_RANGE`. */
+function settingsOf({ tuning }: DeviceConfig, { steps, minutes, memory }: TuneLocalFlags): TuningSettings {
+  const given = Object.entries({ steps, minutes, memory_mb: memory }).filter(([, value]) => value !== undefined);
+  const usual = tuning === null ? {} : (toWire(tuningSettings, tuning) as object);
+  const read = readWire(tuningSettings, { ...usual, ...Object.fromEntries(given) });
+  if (read.ok) return read.value;
+  throw new NeuroDivergentError('ND_CONFIG_OUT_OF_RANGE', {
+    where: 'nd tune-local',
+    what: `${read.findings.map(({ path, message }) => `${path}: ${message}`).join('; ')}.`,
+    mend: 'Correct the options named here.',
+  });
 }
 
 function describe({ line, release, windows, gate, kept }: TuneReport): string {
