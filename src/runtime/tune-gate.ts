@@ -67,7 +67,7 @@ function verdict(
     `${Math.abs((value - 1) * 100).toFixed(1)} % ${value < 1 ? 'lower' : 'higher'}`;
   const worseThird = thirds.findIndex((value) => !(value <= 1));
   const worseStream = Object.entries(streams).find(([, value]) => !(value <= 1));
-  // Written so that a NaN is no pass.
+  if (!Number.isFinite(ratio)) return { better: false, why: 'it gave something that is no number' };
   if (!(ratio <= 1 - margin))
     return { better: false, why: `its error is ${change(ratio)}, at least ${margin * 100} % lower is asked for` };
   if (worseThird >= 0)
