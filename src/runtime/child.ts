@@ -42,12 +42,14 @@ export function askChild<A>(
       execArgv: [`--max-old-space-size=${heapLimitMb}`],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    const end = (outcome: { readonly answer: A } | ChildEnd): void => {
+    let outcome: { readonly answer: A } | ChildEnd | undefined;
+    /** The first outcome counts, and is told when the process is gone. */
+    const end = (first: { readonly answer: A } | ChildEnd): void => {
+      outcome ??= first;
       clearTimeout(timer);
       clearInterval(watch);
       signal?.removeEventListener('abort', stop);
-      child.kill('SIGKILL');
-      resolve(outcome);
+      if (!child.kill('SIGKILL')) resolve(outcome);
     };
     const stop = (): void => end({ kind: 'ended', how: 'a stop' });
     const judgeMemory = (): boolean => {
@@ -64,7 +66,10 @@ export function askChild<A>(
       else if (judgeMemory()) end({ answer: answer as A });
     });
     child.once('error', (error) => end({ kind: 'ended', how: error.message }));
-    child.once('exit', (code, killer) => end({ kind: 'ended', how: String(killer ?? code) }));
+    child.once('exit', (code, killer) => {
+      end({ kind: 'ended', how: String(killer ?? code) });
+      resolve(outcome!);
+    });
     if (signal?.aborted === true) stop();
     else {
       if (niceness !== undefined && child.pid !== undefined) setPriority(child.pid, niceness);
