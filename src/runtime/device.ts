@@ -177,11 +177,13 @@ export async function runDevice(
     updater.run(signal),
     every(config.healthMs, sendHealth),
     every(STALE_CHECK_MS, stampHeld),
-    every(STALE_CHECK_MS, endStale),
-    every(STALE_CHECK_MS, findSilent),
+    every(STALE_CHECK_MS, () => {
+      endStale();
+      findSilent();
+      tuning();
+    }),
     every(PRUNE_MS, prune),
     every(RESERVE_MS, store.reserve),
-    every(STALE_CHECK_MS, tuning),
     measureLag(),
   ];
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));

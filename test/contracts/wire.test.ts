@@ -118,6 +118,7 @@ describe('the configuration of a device', () => {
       engine: { providers: ['cpu'], requireGpu: false },
       repository: null,
       homeAssistant: null,
+      tuning: null,
       streams: {},
       mappings: [],
       autoStreams: false,

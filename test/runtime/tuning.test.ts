@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../src/contracts/config.js';
 import { accept, refuse } from '../../src/contracts/reason.js';
 import type { Slots } from '../../src/runtime/slots.js';
 import type { Store } from '../../src/runtime/store.js';
 import type { Tune } from '../../src/runtime/tune-process.js';
 import { createTuning } from '../../src/runtime/tuning.js';
 import { fakeClock } from './fakes.js';
-import { configOf } from './tunable.js';
 
 const day = 86_400_000;
 const report = { line: 'boiler', release: 1, windows: 9, steps: 3, kept: true, gate: { ratio: 0.5, thirds: [], streams: {}, windows: 5, better: true, why: '' } }; // prettier-ignore
@@ -32,7 +32,10 @@ function world(tuning: object | null, kept = new Map<string, string>()) {
     tunedDir: () => '/nowhere',
   } as unknown as Slots;
   const look = createTuning({
-    config: configOf('/nowhere', { tuning }),
+    config: parseConfig(
+      { site: 'a', device: 'b', state_dir: '/nowhere', mqtt: { url: 'mqtt://127.0.0.1' }, tuning },
+      'test',
+    ),
     store,
     clock,
     slots,
@@ -40,7 +43,7 @@ function world(tuning: object | null, kept = new Map<string, string>()) {
       asked.push({ line, limits });
       return new Promise((resolve) => (answer = resolve));
     },
-    tell: (event, facts) => void told.push(`${event} ${String(facts['line'] ?? '')}`.trim()),
+    tell: (event, facts) => void told.push('line' in facts ? `${event} ${facts['line'] as string}` : event),
     adopt: () => undefined,
     signal: stopping.signal,
   });
@@ -52,7 +55,7 @@ function world(tuning: object | null, kept = new Map<string, string>()) {
     stopping,
     look,
     fill: (value: boolean) => void (full = value),
-    async end(outcome: Awaited<ReturnType<Tune>>) {
+    end: async (outcome: Awaited<ReturnType<Tune>>): Promise<void> => {
       answer(outcome);
       await clock.advance(0);
     },
