@@ -18,7 +18,7 @@ export {
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
-export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
+export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, nextName, type Init } from './ops/leaf.js';
 export * from './ops/attention.js';
 export { dynamicProduct } from './ops/dynamic.js';
 export * from './ops/elementwise.js';
@@ -46,4 +46,4 @@ export { reduceLast } from './passes/reduce-last.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
-export { nextName, opset, toOnnx } from './onnx/write.js';
+export { opset, toOnnx } from './onnx/write.js';
