@@ -68,7 +68,9 @@ export function exportStep(
 ): { readonly step: Uint8Array; readonly statistics?: Uint8Array } {
   const file = (graph: Graph, name: string): Uint8Array => toOnnx(shipped(graph, values), { name, metadata });
   const step = file(stepGraph(spec, options), `${spec.model.id}-step`);
-  return options.heldScale ? { step, statistics: file(statisticsGraph(spec), `${spec.model.id}-statistics`) } : { step };
+  return options.heldScale
+    ? { step, statistics: file(statisticsGraph(spec), `${spec.model.id}-statistics`) }
+    : { step };
 }
 
 /** One window at a time, as fast as it goes: no frame, no batch, no memory taken per call. */

@@ -13,6 +13,7 @@ import {
   mean,
   mergeEqual,
   mixedPrecision,
+  packCarried,
   rematerialize,
   rows,
   runPasses,
@@ -235,7 +236,7 @@ export const inferenceGraph = (spec: ForecastSpec, { batch = 'batch' }: { batch?
  */
 export function stepGraph(spec: ForecastSpec, options: StreamOptions = {}): Graph {
   mustStream(spec, options);
-  return forecasting(createGraph({ streaming: true }), spec, options);
+  return packCarried.run(forecasting(createGraph({ streaming: true }), spec, options));
 }
 
 /** What `heldScale` wants of a window: its `shift` and `scale`, `[batch, 1, series]`. */

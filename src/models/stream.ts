@@ -21,13 +21,15 @@ const obstacles: readonly (readonly [
   ],
   [
     (spec) => feedsBack(spec.model, spec.hyperparameters) && countOf(spec, 'historic') > 0,
-    () => 'It feeds its forecasts back, and a step then reads the historic columns of the next, which have not come yet.',
+    () =>
+      'It feeds its forecasts back, and a step then reads the historic columns of the next, which have not come yet.',
     'Train it without historic columns, or with `recurrent: false`.',
   ],
   [
     ({ scaler }, { heldScale }) => scaler !== 'identity' && !heldScale,
-    ({ scaler }) => `Its window scaler "${scaler}" shifts and scales by statistics of the whole window, which every step changes.`,
-    'Train with `scaler: \'identity\'`, or hold the statistics of one window along the stream: `heldScale` (`--hold-scale`).',
+    ({ scaler }) =>
+      `Its window scaler "${scaler}" shifts and scales by statistics of the whole window, which every step changes.`,
+    "Train with `scaler: 'identity'`, or hold the statistics of one window along the stream: `heldScale` (`--hold-scale`).",
   ],
   [
     ({ scaler }, { heldScale }) => scaler === 'identity' && heldScale === true,
@@ -36,8 +38,9 @@ const obstacles: readonly (readonly [
   ],
   [
     (spec, { heldScale }) => heldScale === true && countOf(spec, 'historic') + countOf(spec, 'future') > 0,
-    ({ scaler }) => `Its window scaler "${scaler}" has statistics of every column, and only those of the target can be held.`,
-    'Train with `scaler: \'identity\'`, or without historic and future columns.',
+    ({ scaler }) =>
+      `Its window scaler "${scaler}" has statistics of every column, and only those of the target can be held.`,
+    "Train with `scaler: 'identity'`, or without historic and future columns.",
   ],
 ];
 

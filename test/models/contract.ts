@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { evaluate, leafName, verify, type NdArray } from '../../src/graph/index.js';
 import { createLoss } from '../../src/losses/index.js';
 import { gradientName, inferenceGraph, trainingGraph, type ForecastSpec } from '../../src/models/assemble.js';
-import type { Model } from '../../src/models/model.js';
+import { feedsBack, type Model } from '../../src/models/model.js';
 import { seeded } from '../graph/ops/samples.js';
 import { randomFeeds } from './cases.js';
+import { expectStreams } from './stream.js';
 
 export const specOf = (model: Model, hyperparameters: Record<string, unknown>, loss = 'mse'): ForecastSpec => {
   const created = createLoss(loss);
@@ -62,6 +63,14 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
     expect(theirs).not.toContain(undefined);
     expect(new Set(theirs).size).toBe(names.length);
   });
+
+  const { streams } = model.capabilities;
+  if (streams !== undefined)
+    test('step by step along a window it forecasts what it forecasts of the window', () => {
+      const spec = { ...specOf(model, hyperparameters, 'mq'), scaler: 'identity' as const };
+      const without = streams === 'without future' ? { future: 0 } : feedsBack(model, spec.hyperparameters) && { historic: 0 }; // prettier-ignore
+      expectStreams({ ...spec, hyperparameters: { ...spec.hyperparameters, ...without } });
+    });
 
   test('what a tuner tries for it is in range, in any combination', () => {
     // One that needs a language model is tried with the small one of its case.

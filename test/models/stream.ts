@@ -1,6 +1,9 @@
 /** A stream for tests: windows go step by step through a graph of one step. */
-import { evaluate, leafName, type Graph, type NdArray } from '../../src/graph/index.js';
+import { expect } from 'vitest';
+import { evaluate, leafName, verify, type Graph, type NdArray } from '../../src/graph/index.js';
 import { ndarray } from '../../src/graph/ndarray.js';
+import { inferenceGraph, statisticsGraph, stepGraph, type ForecastSpec } from '../../src/models/assemble.js';
+import { randomFeeds } from './cases.js';
 
 type Arrays = Record<string, NdArray>;
 
@@ -53,4 +56,19 @@ export function streamWindow(step: Step, carried: Arrays, feeds: Arrays, horizon
     state = Object.fromEntries(Object.keys(state).map((name) => [name, found[`${name}/next`]!]));
   }
   return forecast;
+}
+
+/** Windows step by step from zeros, three streams side by side, beside the graph that reads them whole; both in float64. */
+export function expectStreams(spec: ForecastSpec): void {
+  const heldScale = spec.scaler !== 'identity';
+  const [window, step] = [inferenceGraph(spec), stepGraph(spec, { heldScale })];
+  verify(step);
+  expect(step.parameters.map(leafName).sort()).toEqual(window.parameters.map(leafName).sort());
+  const feeds = randomFeeds(window, 3, 1);
+  const statistics = heldScale ? plainStep(statisticsGraph(spec), 3)(feeds) : {};
+  const [expected] = evaluate([window.outputs['forecast']!], feeds, 3);
+  const { horizon } = spec.hyperparameters as { horizon: number };
+  const found = streamWindow(plainStep(step, 3), carriedZeros(step, 3), { ...feeds, ...statistics }, horizon);
+  expect(found.shape).toEqual(expected!.shape);
+  for (const [i, value] of expected!.data.entries()) expect(found.data[i]).toBeCloseTo(value, 11);
 }
