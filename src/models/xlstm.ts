@@ -1,16 +1,13 @@
 import { z } from 'zod';
 import {
-  abs,
   add,
   addAll,
   concat,
-  constant,
   div,
   exp,
   gelu,
   greater,
   matmul,
-  max,
   maximum,
   mean,
   mul,
@@ -24,11 +21,9 @@ import {
   square,
   stopGradient,
   sub,
-  sum,
   tanh,
   transpose,
   where,
-  type Dim,
   type Init,
   type Scope,
   type Tensor,
@@ -44,6 +39,7 @@ import {
   decodeOverTime,
   decoderSearch,
 } from './blocks/mlp-decoder.js';
+import { allReads, nextRead, type Heard } from './blocks/matrix-memory.js';
 import { withBefore } from './blocks/memory.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task, type ReferenceParameter } from './model.js';
@@ -232,66 +228,6 @@ function matrixMemory(g: Scope, x: Tensor, { hidden, bias, dropout: probability 
   const down = linear(g.scope('down'), mul(passed, silu(part(up, 2, inner, inner))), hidden, { bias });
   return dropout(g, down, probability);
 }
-
-interface Heard {
-  /** `[batch, head, time, inner/head]`, as is `value` */
-  readonly query: Tensor;
-  /** `[batch, head, inner/head, time]` */
-  readonly key: Tensor;
-  readonly value: Tensor;
-  /** Logs of the gates, `[batch, head, time]` */
-  readonly written: Tensor;
-  readonly kept: Tensor;
-}
-
-/** Every step reads all up to itself. */
-function allReads(g: Scope, { query, key, value, written, kept }: Heard): Tensor {
-  const time = query.shape[2] as number;
-  const upTo = triangle(time, (from, to) => from <= to);
-  const decay = matmul(kept, upTo); // [batch, head, time], added up
-  const column = { shape: [g.batch, heads, time, 1] };
-  const row = { shape: [g.batch, heads, 1, time] };
-  const weight = add(sub(reshape(decay, column), reshape(decay, row)), reshape(written, row)); // [batch, head, time, step before]
-  const causal = where(
-    triangle(time, (to, from) => from <= to),
-    weight,
-    -3e38,
-  );
-  const largest = reshape(max(causal, { axis: 3 }), column);
-
-  const scores = matmul(query, key);
-  const read = mul(scores, exp(sub(causal, largest))); // [batch, head, time, step before]
-  const total = maximum(abs(sum(read, { axes: [3], keep: true })), exp(neg(largest)));
-  return matmul(div(read, add(total, 1e-6)), value);
-}
-
-/** The same for one step of a stream, from sums over all before: they are kept divided by the largest weight so far. */
-function nextRead(g: Scope, { query, key, value, written, kept }: Heard): Tensor {
-  const width = query.shape[3]!;
-  const carry = (name: string, rows: Dim, columns: Dim): Tensor => g.carry(name, [g.batch, heads, rows, columns]);
-  const one = { shape: [g.batch, heads, 1, 1] };
-  const scale = carry('scale', 1, 1); // log of that weight
-  const begun = carry('begun', 1, 1);
-  const before = where(begun, add(scale, reshape(kept, one)), -3e38);
-  const largest = maximum(before, reshape(written, one));
-  const forget = exp(sub(before, largest));
-  const seen = mul(key, exp(sub(reshape(written, one), largest))); // [batch, head, width, 1]
-  const memory = add(mul(forget, carry('memory', width, width)), matmul(seen, value)); // [batch, head, width, width]
-  const count = add(mul(forget, carry('count', width, 1)), seen);
-  g.leave('scale', largest);
-  g.leave('begun', add(mul(begun, 0), 1));
-  g.leave('memory', memory);
-  g.leave('count', count);
-  const total = maximum(abs(matmul(query, count)), exp(neg(largest)));
-  return div(matmul(query, memory), add(total, 1e-6));
-}
-
-/** 1 where it holds, else 0. `[time, time]` */
-const triangle = (time: number, holds: (row: number, column: number) => boolean): Tensor =>
-  constant(
-    Float32Array.from({ length: time * time }, (_, i) => (holds(Math.floor(i / time), i % time) ? 1 : 0)),
-    [time, time],
-  );
 
 /** sLSTM: exponential gates that see the state of their head. Step by step: each needs the one before. `[batch, time, hidden]` */
 function scalarMemory(g: Scope, x: Tensor, { hidden, dropout: probability }: Options): Tensor {

@@ -31,6 +31,26 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
     }
   });
 
+  test('a forecast does not depend on what is forecast beside it, unless the model says so', () => {
+    const graph = inferenceGraph(specOf(model, hyperparameters));
+    const feeds = randomFeeds(graph, 3, 1);
+    const forecast = graph.outputs['forecast']!;
+    const perWindow = new Set(graph.inputs.filter(({ shape }) => shape[0] === 'batch').map(leafName));
+    const alone = Object.fromEntries(
+      Object.entries(feeds).map(([name, { data, shape }]) =>
+        perWindow.has(name)
+          ? [name, { data: data.slice(0, data.length / 3), shape: [1, ...shape.slice(1)] }]
+          : [name, { data, shape }],
+      ),
+    );
+    const [beside] = evaluate([forecast], feeds, 3);
+    const [own] = evaluate([forecast], alone, 1);
+    const furthest = own!.data.reduce((most, value, i) => Math.max(most, Math.abs(value - beside!.data[i]!)), 0);
+    const mixes = model.capabilities.mixes === true && hyperparameters['selection'] !== 'static';
+    if (mixes) expect(furthest).toBeGreaterThan(1e-6);
+    else expect(furthest).toBeLessThan(1e-9);
+  });
+
   test.each([true, false])('the gradient of every parameter equals finite differences (training: %s)', (training) => {
     const graph = trainingGraph(specOf(model, hyperparameters), { batch: 2, training });
     verify(graph);
