@@ -77,11 +77,13 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       observe(name, 'sensor_range', timeMs, value, `${value} lies outside of ${min ?? '−∞'} to ${max ?? '∞'}`);
     },
     foresee({ settings: { subject, series, unit } }, steps) {
-      const { bucket, forecast } = steps.findLast((step) => step.forecast !== undefined) ?? {};
       const levels = config.streams[subject.stream]?.levels;
-      if (bucket === undefined || forecast === undefined || levels === undefined) return;
+      if (levels === undefined) return;
+      const step = steps.findLast(({ answer }) => answer()?.forecast !== undefined);
+      const forecast = step?.answer()?.forecast;
+      if (step === undefined || forecast === undefined) return;
       const fact = crossing(forecast, series.cadenceMs, levels, unit);
-      observe(subject.stream, 'level', bucket.startMs, bucket.value, fact);
+      observe(subject.stream, 'level', step.bucket.startMs, step.bucket.value, fact);
     },
     silent(stream, nowMs, silentMs) {
       const value = last.get(stream)?.value ?? 0;

@@ -25,6 +25,7 @@ import { openDetectors, storeDetector } from './detector-store.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
 import { createForecaster } from './forecaster.js';
+import type { Forecast } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import { createMapper } from './mapper.js';
@@ -50,7 +51,9 @@ export interface Probe {
 
 /** What a message brought and what came of it, judged but not yet on disk. */
 interface Pending {
-  readonly alerts: readonly StreamAlert[];
+  /** What shows in the forecasts that are due: all of a flush are made together. */
+  readonly foresee?: () => void;
+  readonly alerts: () => readonly StreamAlert[];
   readonly work: () => void;
   /** What need not survive, after the commit. */
   readonly report: () => void;
@@ -220,7 +223,7 @@ export async function runDevice(
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
-      pending.push({ alerts: [], work: () => held.forEach(hold), report: () => undefined });
+      pending.push({ alerts: () => [], work: () => held.forEach(hold), report: () => undefined });
     }
     take(held.length > 0 ? arrived.filter((reading) => !held.includes(reading)) : arrived, began);
   }
@@ -230,11 +233,12 @@ export async function runDevice(
     if (pending.length === 0) return;
     const taken = pending;
     pending = [];
+    for (const { foresee } of taken) foresee?.();
     commit(
       () => {
         for (const { work } of taken) work();
       },
-      taken.flatMap(({ alerts }) => alerts),
+      taken.flatMap(({ alerts }) => alerts()),
     );
     for (const { report } of taken) report();
   }
@@ -267,17 +271,19 @@ export async function runDevice(
     }));
     const watched = [...detectors.values()].map((detector) => ({ detector, steps: stepAll(detector) }));
     for (const reading of readings) conditions.inspect(reading);
-    for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
-    const facts = conditions.take();
+    const facts = [...conditions.take()];
     const anomalies = (stream: string, done: readonly (Step | DetectorStep)[]): StreamAlert[] =>
       done.flatMap(({ alert }) => (alert === undefined ? [] : [{ stream, alert, kind: 'anomaly' }]));
-    const alerts = [
-      ...facts,
-      ...steps.flatMap(({ lane, steps: done }) => anomalies(lane?.settings.subject.stream ?? '', done)),
-      ...watched.flatMap(({ detector, steps: done }) => anomalies(detector.subject.stream, done)),
-    ];
     pending.push({
-      alerts,
+      foresee() {
+        for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
+        facts.push(...conditions.take());
+      },
+      alerts: () => [
+        ...facts,
+        ...steps.flatMap(({ lane, steps: done }) => anomalies(lane?.settings.subject.stream ?? '', done)),
+        ...watched.flatMap(({ detector, steps: done }) => anomalies(detector.subject.stream, done)),
+      ],
       work() {
         readings.forEach((reading, i) => storeReading(reading, flags[i]!));
         for (const { lane, steps: done } of steps) if (lane !== undefined) putSteps(lane, done);
@@ -317,8 +323,8 @@ export async function runDevice(
 
   /** Of the forecasts only the newest, since the others are about the past. */
   function putSteps(lane: Lane, steps: readonly Step[]): void {
-    const newest = steps.at(-1)?.forecast;
-    if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
+    const newest = steps.at(-1)?.answer();
+    if (newest?.forecast !== undefined) putForecast(lane, newest.forecast, newest.inferenceMs);
     const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
     stepsSinceRings.set(lane, sinceRings >= RING_STEPS ? 0 : sinceRings);
     if (steps.length > 0) storeLane(store, lane, sinceRings >= RING_STEPS);
@@ -341,7 +347,7 @@ export async function runDevice(
       .run(alert.id, alert.key, alert.state, alert.seq, wireText(alertPayload, alert), clock.now());
   }
 
-  function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
+  function putForecast(lane: Lane, forecast: Forecast, inferenceMs: number): void {
     const { subject, series } = lane.settings;
     const { slot, arm } = lane.settings.active.pointer;
     const message = forecastMessage(lane, forecast, {
@@ -371,7 +377,8 @@ export async function runDevice(
   function report(lane: Lane, steps: readonly Step[]): void {
     const { subject, series } = lane.settings;
     const { line } = lane.settings.active;
-    for (const { bucket, surprise, failed, forecast, inferenceMs } of steps) {
+    for (const { bucket, surprise, answer } of steps) {
+      const { failed, forecast, inferenceMs = 0 } = answer() ?? {};
       if (failed !== undefined) metrics.forecasts.failed++;
       if (forecast !== undefined) metrics.inference.add(inferenceMs);
       if (failed !== undefined || forecast !== undefined) updater.observe(line, failed);
@@ -447,7 +454,9 @@ export async function runDevice(
   /** Swaps a model in: the old lanes of its line end, new ones start with the stored readings. */
   async function activate(active: Active): Promise<void> {
     engine ??= await ports.engine();
-    const forecaster = await createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+    const forecaster = await createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)), () =>
+      clock.monotonicMs(),
+    );
     deactivate(active.line);
     models.set(active.line, active);
     for (const name of active.pointer.streams) {
@@ -455,7 +464,6 @@ export async function runDevice(
       const { lane, readings, continued } = bindLane({
         config,
         store,
-        clock,
         active,
         forecaster,
         stream,
@@ -558,8 +566,9 @@ export async function runDevice(
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
     const asked = [...lanes].filter(([name]) => stream === undefined || name === stream);
     const done = asked.flatMap(([name, lane]) => {
-      const { forecast, inferenceMs } = lane.forecast();
-      if (forecast === undefined) return [];
+      const answer = lane.forecast();
+      if (answer?.forecast === undefined) return [];
+      const { forecast, inferenceMs } = answer;
       commit(() => putForecast(lane, forecast, inferenceMs));
       return [name];
     });

@@ -20,10 +20,14 @@ export interface Choice {
 }
 
 export interface Forecaster extends Choice {
-  /** Throws what `Session.run` throws; undefined when the model answered with something that is no number. */
-  forecast(window: Window): Forecast | undefined;
+  /** Takes a window; what is answered is worked out when it is first asked for, together with all that was taken by then. */
+  forecast(window: Window): () => Answer;
   close(): void;
 }
+
+/** A forecast, or what kept the model from it. */
+export type Answer = Readonly<{ inferenceMs: number }> &
+  Readonly<{ forecast: Forecast; failed?: undefined } | { forecast?: undefined; failed: string }>;
 
 export interface Forecast {
   /** Start of the first forecast bucket. */
@@ -51,7 +55,12 @@ export function chooseTarget(manifest: Manifest, { arch, providers }: Able): Cho
 }
 
 /** Loads a model from its bytes. Throws what `Engine.load` throws, and `ND_ENGINE_FAILED` when the graph's inputs are none we can feed. */
-export async function createForecaster(engine: Engine, choice: Choice, model: Uint8Array): Promise<Forecaster> {
+export async function createForecaster(
+  engine: Engine,
+  choice: Choice,
+  model: Uint8Array,
+  monotonicMs: () => number,
+): Promise<Forecaster> {
   const session = await engine.load(model, { threads: 1, provider: choice.provider });
   const unknown = session.inputNames.filter((name) => name !== 'past' && name !== 'mask');
   if (unknown.length > 0 || !session.inputNames.includes('past') || !session.outputNames.includes('forecast')) {
@@ -64,21 +73,84 @@ export async function createForecaster(engine: Engine, choice: Choice, model: Ui
   }
   return {
     ...choice,
-    forecast: (window) => run(session, choice.manifest, window),
+    forecast: inBatches((windows) => run(session, choice.manifest, windows), mostAtOnce(choice.manifest), monotonicMs),
     close: () => session.close(),
   };
 }
 
-function run(session: Session, manifest: Manifest, window: Window): Forecast | undefined {
-  const { inputLength, horizon, quantiles, calibration } = manifest;
-  const past = { data: window.past, dims: [1, inputLength, 1] }; // [batch, time, series]
-  const mask = { data: window.mask, dims: [1, inputLength, 1] }; // [batch, time, series]
-  const output = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
-  const width = Math.max(1, quantiles.length); // [batch, horizon, quantile]
-  if (output.data.length < horizon * width || !output.data.every(Number.isFinite)) return undefined;
+/** More gain little, and convolutions and recurrent layers lose what they have in the processor's cache. */
+const MOST_AT_ONCE = 8;
+const NO_NUMBER = 'the model answered with something that is no number';
 
+/** A bundle whose forecasts would depend on each other says that it has one at a time. */
+const mostAtOnce = ({ outputs }: Manifest): number => (outputs[0]?.shape[0] === 'batch' ? MOST_AT_ONCE : 1);
+
+type Run = (windows: readonly Window[]) => readonly (Forecast | undefined)[];
+
+/** Streams that are due at the same moment share a run. One that makes the model fail costs the others a run of their own, no more. */
+function inBatches(run: Run, most: number, monotonicMs: () => number): Forecaster['forecast'] {
+  interface Due {
+    readonly window: Window;
+    answer?: Answer;
+  }
+  let waiting: Due[] = [];
+
+  function answer(due: readonly Due[]): void {
+    const began = monotonicMs();
+    try {
+      const forecasts = run(due.map(({ window }) => window));
+      const inferenceMs = (monotonicMs() - began) / due.length;
+      for (const [i, one] of due.entries()) {
+        const forecast = forecasts[i];
+        one.answer = forecast === undefined ? { failed: NO_NUMBER, inferenceMs } : { forecast, inferenceMs };
+      }
+    } catch (error) {
+      if (due.length > 1) return due.forEach((one) => answer([one]));
+      due[0]!.answer = { failed: (error as Error).message, inferenceMs: 0 }; // counted; the next bucket tries again
+    }
+  }
+
+  return (window) => {
+    const due: Due = { window };
+    waiting.push(due);
+    return () => {
+      if (due.answer === undefined) {
+        const all = waiting;
+        waiting = [];
+        for (let from = 0; from < all.length; from += most) answer(all.slice(from, from + most));
+      }
+      return due.answer!;
+    };
+  };
+}
+
+/** In the order of the windows; undefined for what is no number. Throws what `Session.run` throws. */
+function run(session: Session, manifest: Manifest, windows: readonly Window[]): readonly (Forecast | undefined)[] {
+  const { inputLength, horizon, quantiles } = manifest;
+  const dims = [windows.length, inputLength, 1]; // [batch, time, series]
+  const past = { data: sideBySide(windows.map((window) => window.past)), dims };
+  const mask = { data: sideBySide(windows.map((window) => window.mask)), dims };
+  const { data } = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
+  const width = horizon * Math.max(1, quantiles.length); // [batch, horizon, quantile]
+  return windows.map((window, i) => {
+    const own = data.subarray(i * width, (i + 1) * width);
+    return own.length === width && own.every(Number.isFinite) ? forecastOf(manifest, window, own) : undefined;
+  });
+}
+
+function sideBySide(rows: readonly Float32Array[]): Float32Array {
+  const [first] = rows as [Float32Array];
+  if (rows.length === 1) return first;
+  const all = new Float32Array(rows.length * first.length);
+  for (const [i, row] of rows.entries()) all.set(row, i * first.length);
+  return all;
+}
+
+/** `output [horizon, quantile]` */
+function forecastOf({ horizon, quantiles, calibration }: Manifest, window: Window, output: Float32Array): Forecast {
+  const width = Math.max(1, quantiles.length);
   const column = (index: number): Float32Array =>
-    Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
+    Float32Array.from({ length: horizon }, (_, step) => output[step * width + index]!);
   const p50 = column(Math.max(0, quantiles.indexOf(0.5)));
   const base = { startMs: window.nextMs, p50, imputed: window.imputed };
   if (calibration !== null && calibration.method === 'conformal' && calibration.scores.length === horizon) {

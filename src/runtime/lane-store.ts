@@ -1,7 +1,6 @@
 /** A lane and its traces in the database: what was watched, what was learned, and the readings to begin from. */
 import type { DeviceConfig } from '../contracts/config.js';
 import type { Watch } from './anomaly.js';
-import type { Clock } from './clock.js';
 import type { Forecaster } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import { createLane } from './lane.js';
@@ -12,7 +11,6 @@ import type { Active } from './update.js';
 export interface Binding {
   readonly config: DeviceConfig;
   readonly store: Store;
-  readonly clock: Clock;
   readonly active: Active;
   readonly forecaster: Forecaster;
   readonly stream: IngestStream;
@@ -42,7 +40,7 @@ const latenessOf = ({ settings }: IngestStream, cadenceMs: number): number =>
 const POT_RISK = 1e-4;
 
 /** Puts a model on a stream, and continues where the same pair stopped. */
-export function bindLane({ config, store, clock, active, forecaster, stream, newId }: Binding): BoundLane {
+export function bindLane({ config, store, active, forecaster, stream, newId }: Binding): BoundLane {
   const { manifest, pointer } = active;
   const { alerts } = config;
   const input = manifest.inputs[0]!;
@@ -53,7 +51,6 @@ export function bindLane({ config, store, clock, active, forecaster, stream, new
     {
       active,
       forecaster,
-      monotonicMs: () => clock.monotonicMs(),
       series: {
         cadenceMs: input.cadenceMs,
         aggregate: input.agg,

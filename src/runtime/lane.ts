@@ -4,7 +4,7 @@ import { endAlert, judge, newWatch } from './anomaly.js';
 import type { AlertRules, Subject, Watch } from './anomaly.js';
 import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
-import type { Forecast, Forecaster } from './forecaster.js';
+import type { Answer, Forecast, Forecaster } from './forecaster.js';
 import { createSeries } from './series.js';
 import type { Bucket, SeriesSettings } from './series.js';
 import type { PastReading } from './store.js';
@@ -15,8 +15,6 @@ export interface LaneSettings {
   /** The bundle that serves, and where it lies. */
   readonly active: Active;
   readonly forecaster: Forecaster;
-  /** For the time an inference took. */
-  readonly monotonicMs: () => number;
   readonly series: SeriesSettings;
   readonly calibration: CalibrationSettings;
   readonly rules: AlertRules;
@@ -29,10 +27,8 @@ export interface Step {
   readonly bucket: Bucket;
   readonly surprise: Surprise | undefined;
   readonly alert: AlertPayload | undefined;
-  /** Undefined while the window is short, or when the model failed. */
-  readonly forecast: Forecast | undefined;
-  readonly failed: string | undefined;
-  readonly inferenceMs: number;
+  /** Undefined while the window is short. Ask late: all streams that are due by then share a run of the model. */
+  readonly answer: () => Answer | undefined;
 }
 
 export interface Lane {
@@ -49,7 +45,7 @@ export interface Lane {
    */
   rehearse(readings: readonly PastReading[], learnSteps: number): Forecast | undefined;
   /** From what is known now; undefined while the window is short, or when the model fails. */
-  forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
+  forecast(): Answer | undefined;
   /** Ends an open alert; undefined when there is none. */
   end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
   /** Interval of a forecast, as wide as the errors seen here ask for. */
@@ -59,7 +55,7 @@ export interface Lane {
 
 /** `storedWatch` and `storedRings` continue where the same model on the same stream stopped. */
 export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRings?: Buffer): Lane {
-  const { forecaster, monotonicMs } = settings;
+  const { forecaster } = settings;
   const { cadenceMs } = settings.series;
   const { horizon } = forecaster.manifest;
   const series = createSeries(settings.series);
@@ -67,22 +63,25 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
   const expectations = new Map<number, Forecast>();
   let watch = storedWatch ?? newWatch;
 
-  function forecastNext(): Pick<Step, 'forecast' | 'failed' | 'inferenceMs'> {
+  /** The newest forecast asked for; what comes next is judged by it, too. */
+  let newest: Step['answer'] = () => undefined;
+
+  function forecastNext(): Step['answer'] {
     const window = series.window();
-    if (window === undefined) return { forecast: undefined, failed: undefined, inferenceMs: 0 };
-    const began = monotonicMs();
-    try {
-      const forecast = forecaster.forecast(window);
-      const inferenceMs = monotonicMs() - began;
-      if (forecast === undefined)
-        return { forecast, failed: 'the model answered with something that is no number', inferenceMs };
-      expectations.set(forecast.startMs, forecast);
-      for (const startMs of expectations.keys())
-        if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
-      return { forecast, failed: undefined, inferenceMs };
-    } catch (error) {
-      return { forecast: undefined, failed: (error as Error).message, inferenceMs: 0 }; // counted; the next bucket tries again
-    }
+    if (window === undefined) return () => undefined;
+    const asked = forecaster.forecast(window);
+    let answer: Answer | undefined;
+    newest = () => (answer ??= expecting(asked()));
+    return newest;
+  }
+
+  function expecting(answer: Answer): Answer {
+    const { forecast } = answer;
+    if (forecast === undefined) return answer;
+    expectations.set(forecast.startMs, forecast);
+    for (const startMs of expectations.keys())
+      if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
+    return answer;
   }
 
   const deviationsOf = ({ value, startMs }: Bucket) =>
@@ -100,7 +99,8 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
     step() {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (bucket.imputed) return { bucket, surprise: undefined, alert: undefined, ...forecastNext() }; // a guess is not judged
+      newest();
+      if (bucket.imputed) return { bucket, surprise: undefined, alert: undefined, answer: forecastNext() }; // a guess is not judged
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const judged = judge(
@@ -122,7 +122,7 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
-        ...forecastNext(),
+        answer: forecastNext(),
       };
     },
     rehearse(readings, learnSteps) {
@@ -130,18 +130,18 @@ export function createLane(settings: LaneSettings, storedWatch?: Watch, storedRi
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
-      let newest: Forecast | undefined;
+      let found: Forecast | undefined;
       for (const { timeMs, value } of readings) {
         series.add(timeMs, value ?? undefined);
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed)
             calibration.learn(deviationsOf(bucket));
-          if (bucket.startMs >= expectFromMs) newest = forecastNext().forecast;
+          if (bucket.startMs >= expectFromMs) found = forecastNext()()?.forecast;
         }
       }
-      return newest;
+      return found;
     },
-    forecast: forecastNext,
+    forecast: () => forecastNext()(),
     end(event, timeMs, reason) {
       const ended = endAlert(watch, event, timeMs, reason, settings.rules);
       watch = ended.watch;

@@ -52,9 +52,15 @@ export function naiveEngine(
     load: async () => ({
       inputNames: ['past', 'mask'],
       outputNames: ['forecast'],
-      run: ({ past }: Readonly<Record<string, FloatTensor>>) => ({
-        forecast: { data: answer(new Float32Array(horizon).fill(past!.data.at(-1)!)), dims: [1, horizon, 1] },
-      }),
+      run: ({ past }: Readonly<Record<string, FloatTensor>>) => {
+        const [batch, time] = past!.dims as [number, number];
+        const rows = Array.from({ length: batch }, (_, i) =>
+          answer(new Float32Array(horizon).fill(past!.data[(i + 1) * time - 1]!)),
+        );
+        return {
+          forecast: { data: Float32Array.from(rows.flatMap((row) => [...row])), dims: [batch, horizon, 1] },
+        };
+      },
       close: () => undefined,
     }),
   };

@@ -88,8 +88,9 @@ describe('a forecaster', () => {
       naiveEngine(4),
       choice({ calibration: { method: 'conformal', coverage: 0.8, scores: [1, 0, 2, 3] } }),
       new Uint8Array(),
+      () => 0,
     );
-    expect(forecaster.forecast(window)).toEqual({
+    expect(forecaster.forecast(window)().forecast).toEqual({
       startMs: 100,
       p50: Float32Array.of(4, 4, 4, 4),
       halfWidth: Float32Array.of(1, 1e-6, 2, 3),
@@ -104,8 +105,9 @@ describe('a forecaster', () => {
       engine,
       choice({ quantiles: [0.5, 0.05, 0.95], calibration: null }),
       new Uint8Array(),
+      () => 0,
     );
-    expect(forecaster.forecast(window)).toMatchObject({
+    expect(forecaster.forecast(window)().forecast).toMatchObject({
       p50: Float32Array.of(5, 5, 5, 5),
       halfWidth: Float32Array.of(3, 3, 3, 3),
       coverage: expect.closeTo(0.9) as number,
@@ -113,8 +115,11 @@ describe('a forecaster', () => {
   });
 
   test('without calibration and quantiles there is no interval', async () => {
-    const forecaster = await createForecaster(naiveEngine(4), choice({ calibration: null }), new Uint8Array());
-    expect(forecaster.forecast(window)).toMatchObject({ coverage: null, halfWidth: Float32Array.of(1, 1, 1, 1) });
+    const forecaster = await createForecaster(naiveEngine(4), choice({ calibration: null }), new Uint8Array(), () => 0);
+    expect(forecaster.forecast(window)().forecast).toMatchObject({
+      coverage: null,
+      halfWidth: Float32Array.of(1, 1, 1, 1),
+    });
   });
 
   test.each([
@@ -125,8 +130,12 @@ describe('a forecaster', () => {
       naiveEngine(4, (forecast) => forecast.fill(value, 2)),
       choice(),
       new Uint8Array(),
+      () => 0,
     );
-    expect(forecaster.forecast(window)).toBeUndefined();
+    expect(forecaster.forecast(window)()).toEqual({
+      failed: 'the model answered with something that is no number',
+      inferenceMs: 0,
+    });
   });
 
   test('refuses a graph it cannot feed', async () => {
@@ -135,7 +144,9 @@ describe('a forecaster', () => {
       ...engine,
       load: async () => ({ ...(await engine.load(new Uint8Array())), inputNames: ['past', 'weather'] }),
     };
-    await expect(createForecaster(odd, choice(), new Uint8Array())).rejects.toMatchObject({ code: 'ND_ENGINE_FAILED' });
+    await expect(createForecaster(odd, choice(), new Uint8Array(), () => 0)).rejects.toMatchObject({
+      code: 'ND_ENGINE_FAILED',
+    });
   });
 });
 
