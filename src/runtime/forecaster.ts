@@ -21,7 +21,7 @@ export interface Choice {
 
 export interface Forecaster extends Choice {
   /** Takes a window; what is answered is worked out when it is first asked for, together with all that was taken by then. */
-  forecast(window: Window): () => Answer;
+  readonly forecast: (window: Window) => () => Answer;
   close(): void;
 }
 

@@ -93,7 +93,7 @@ export function manifestOf(change: Partial<Manifest> = {}): Manifest {
     inputs: [{ role: 'target', kind: 'target', unit: '°C', cadenceMs: 60_000, agg: 'mean', impute: 'linear' }],
     inputLength: 4,
     horizon: 4,
-    outputs: [],
+    outputs: [{ name: 'forecast', shape: ['batch', 4, 1] }],
     quantiles: [],
     calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1] },
     thresholds: { anomalyP: 0.001 },

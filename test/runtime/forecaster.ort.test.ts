@@ -16,17 +16,17 @@ test.each(['nhits', 'dlinear', 'tcn', 'gru', 'patchtst'])(
     const file = exportOnnx({ spec, values: startingValues(planTraining(spec, { batch: 1, seed: 1 })) });
     const manifest = manifestOf({ ...task, outputs: [{ name: 'forecast', shape: ['batch', 8, 1] }] });
     const choice = { manifest, provider: 'cpu', precision: 'fp32', modelFile: 'model.fp32.onnx' } as const;
-    const { forecast, close } = await createForecaster(createOrtEngine(), choice, file, () => 0);
+    const forecaster = await createForecaster(createOrtEngine(), choice, file, () => 0);
     const windows = Array.from({ length: 11 }, (_, w) => ({
       past: Float32Array.from({ length: 32 }, (__, i) => 20 + w + Math.sin(i / 3 + w)),
       mask: new Float32Array(32).fill(1),
       imputed: 0,
       nextMs: 0,
     }));
-    const alone = windows.map((window) => forecast(window)().forecast!.p50);
-    const together = windows.map((window) => forecast(window)).map((answer) => answer().forecast!.p50);
+    const alone = windows.map((window) => forecaster.forecast(window)().forecast!.p50);
+    const together = windows.map((window) => forecaster.forecast(window)).map((answer) => answer().forecast!.p50);
     for (const [w, own] of alone.entries())
       for (const [step, value] of own.entries()) expect(Math.abs(together[w]![step]! / value - 1)).toBeLessThan(1e-6);
-    close();
+    forecaster.close();
   },
 );
