@@ -5,27 +5,27 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1150,
-  cli: 4850,
+  cli: 4900,
   contracts: 1550,
   data: 2150,
   distill: 1000,
   engine: 1180,
   evaluate: 1750,
-  forecaster: 960,
-  graph: 5100,
+  forecaster: 980,
+  graph: 5150,
   import: 920,
   losses: 1150,
   language: 280,
-  models: 7550,
+  models: 7800,
   quantize: 1500,
-  runtime: 5150,
+  runtime: 5200,
   stats: 300,
   time: 350,
   train: 1150,
   transport: 1150,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 309_000, all: 1_850_000 };
+const deviceBudgets = { start: 311_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>
