@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|many|parallel|stream`,
+ * `npm run bench -- train|predict|fit --peers [--json] [--only gru,nhits] [--save]`, `npm run bench -- device|many|parallel|step|stream`,
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- accuracy [--models nhits,mlp] [--data etth1,m4] [--horizons 96,192] [--save] [--again] [--seconds 240]`, in parts,
@@ -23,6 +23,7 @@ import { benchMemory } from './memory.js';
 import { benchParallel } from './parallel.js';
 import { serveSteps } from './own-step.js';
 import { benchPredict } from './predict.js';
+import { benchStep } from './step.js';
 import { benchStream } from './stream.js';
 import { benchTrain } from './train.js';
 
@@ -89,6 +90,7 @@ const others = {
   many: () => benchMany(),
   memory: () => benchMemory({ peers, only: named }),
   parallel: benchParallel,
+  step: benchStep,
   stream: benchStream,
 };
 const isOther = (name: string | undefined): name is keyof typeof others =>

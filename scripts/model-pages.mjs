@@ -24,7 +24,7 @@ const table = (head, body) => [row(head), row(head.map(() => '---')), ...body.ma
 const code = (value) => (value === undefined ? 'required' : `\`${JSON.stringify(value)}\``);
 const escaped = (text) => String(text).replaceAll('|', '\\|');
 
-function page({ id, title, paper, series, covariates, mode, quantization, hyperparameters }) {
+function page({ id, title, paper, series, covariates, mode, quantization, streams, hyperparameters }) {
   const { idea, when, not, variant } = guide[id] ?? fail(`docs/models/guide.yaml has no ${id}`);
   const cost = costs.get(id);
   const shown = hyperparameters.filter(({ name }) => !derived.includes(name));
@@ -43,6 +43,7 @@ Paper: <${paper}>
 | covariates | ${covariates.join(', ') || 'none'} |
 | mode | ${mode} |
 | INT8 class | ${quantization} |
+| streams | ${streams} |
 | weights | ${cost.parameters.toLocaleString('en')} (${(cost.bytes / 1024).toFixed(0)} kB of ONNX) |
 | one training step | ${cost.stepMs} ms |
 | one forecast, p50 | ${cost.p50Us} µs |
@@ -115,6 +116,7 @@ const matrix = () =>
       'series',
       'covariates',
       'mode',
+      'streams',
       'weights',
       'ONNX kB',
       'training s / 1,000 steps',
@@ -123,12 +125,12 @@ const matrix = () =>
       'INT8 size, error',
       'ETTh1 MSE',
     ],
-    models.map(({ id, title, series, covariates, mode, quantization }) => {
+    models.map(({ id, title, series, covariates, mode, quantization, streams }) => {
       const { parameters, bytes, stepMs, p50Us } = costs.get(id);
       const int8 = compress.rows.find((row) => row.model === id && row.dataset === 'etth1' && row.precision === 'int8');
       const measured = accuracy.rows.find((row) => row.model === id && row.task === 'etth1' && row.horizon === 96);
       const seconds = stepMs >= 10 ? stepMs.toFixed(0) : stepMs;
-      return [`[${title}](models/${id}.md)`, series, covariates.map((kind) => kind[0].toUpperCase()).join('') || '–', mode, parameters.toLocaleString('en'), (bytes / 1024).toFixed(0), seconds, p50Us, quantization, int8 ? `${share(int8.sizeRatio)}, ${change(int8.loss)}` : '–', measured?.errors.mse ?? '–']; // prettier-ignore
+      return [`[${title}](models/${id}.md)`, series, covariates.map((kind) => kind[0].toUpperCase()).join('') || '–', mode, streams === 'no' ? '–' : streams, parameters.toLocaleString('en'), (bytes / 1024).toFixed(0), seconds, p50Us, quantization, int8 ? `${share(int8.sizeRatio)}, ${change(int8.loss)}` : '–', measured?.errors.mse ?? '–']; // prettier-ignore
     }),
   );
 const cards = () =>
@@ -156,7 +158,7 @@ function fail(what) {
 const pages = {
   ...Object.fromEntries(models.map((model) => [`docs/models/${model.id}.md`, page(model)])),
   'docs/choosing.md': filled('docs/choosing.md', {
-    matrix: `${matrix()}\n\nAt ${task}, library defaults, by \`${command}\` on ${machine}. Covariates: H historic, F future, S static. INT8 size as a share of FP32 and the change of its error on ETTh1 by \`${compress.command}\`; MSE of ETTh1 at 96 steps ([accuracy.md](accuracy.md)), – where it is not measured yet.`,
+    matrix: `${matrix()}\n\nAt ${task}, library defaults, by \`${command}\` on ${machine}. Covariates: H historic, F future, S static. Streams: it also has a graph of one step. INT8 size as a share of FP32 and the change of its error on ETTh1 by \`${compress.command}\`; MSE of ETTh1 at 96 steps ([accuracy.md](accuracy.md)), – where it is not measured yet.`,
     cards: cards(),
   }),
   'docs/accuracy.md': filled('docs/accuracy.md', {

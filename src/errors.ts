@@ -59,6 +59,8 @@ export const errorKinds = {
   ND_ENGINE_OUTPUT_MISMATCH: 'model',
   ND_ENGINE_PROVIDER_MISSING: 'model',
 
+  ND_EXPORT_NO_STREAM: 'model',
+
   ND_DISTILL_HORIZON: 'model',
   ND_DISTILL_TEACHER_UNSUPPORTED: 'model',
 

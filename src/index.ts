@@ -56,7 +56,7 @@ export { exitCode, NeuroDivergentError, type ErrorCode } from './errors.js';
 export { backtest, type Backtest, type BacktestModel } from './evaluate/backtest.js';
 export { leaderboard, formatLeaderboard } from './evaluate/leaderboard.js';
 export { choose, type ModelChoice } from './forecaster/choice.js';
-export { compile, exportOnnx, type CompiledForecast, type ExportOptions } from './forecaster/compile.js';
+export { compile, exportOnnx, exportStep, type CompiledForecast, type ExportOptions } from './forecaster/compile.js';
 export {
   Forecaster,
   type FitEvent,

@@ -19,6 +19,8 @@ export interface BundleParts {
   readonly providers?: readonly Provider[];
   readonly inputLength: number;
   readonly horizon: number;
+  /** Its forecasts depend on the windows beside them, so that a device must run one at a time. */
+  readonly mixes?: boolean;
   /** Columns of the model's last axis: [] for a single point. */
   readonly quantiles: readonly number[];
   readonly unit: string | null;
@@ -89,7 +91,9 @@ export async function makeBundle(parts: BundleParts, engine: Engine): Promise<Bu
       ],
       inputLength: parts.inputLength,
       horizon: parts.horizon,
-      outputs: [{ name: 'forecast', shape: ['batch', parts.horizon, Math.max(1, parts.quantiles.length)] }],
+      outputs: [
+        { name: 'forecast', shape: [parts.mixes ? 1 : 'batch', parts.horizon, Math.max(1, parts.quantiles.length)] },
+      ],
       quantiles: [...parts.quantiles],
       calibration: {
         method: 'conformal',

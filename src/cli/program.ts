@@ -120,6 +120,17 @@ export function createProgram(): Command {
       (await import('./commands/quantize.js')).quantizeCommand(folder, command.optsWithGlobals()),
     );
 
+  nd.command('export')
+    .description('write a trained model as ONNX, in FP32')
+    .argument('<folder>', 'what `nd train` wrote')
+    .requiredOption('--out <file>', 'the ONNX model')
+    .option('--model <name>', 'which of the models (the best)')
+    .option('--step', 'for a stream: one reading at a time, and what the model carries along')
+    .option('--hold-scale', 'the same for a model with a window scaler, whose statistics are fed and held')
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/export.js')).exportCommand(folder, command.optsWithGlobals()),
+    );
+
   addDataOptions(nd.command('pack'), 'what to calibrate on and to measure with')
     .description('pack a bundle that a device can run')
     .argument('<folder>', 'what `nd train` wrote')

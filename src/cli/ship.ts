@@ -184,6 +184,7 @@ export async function packModel({
       ...options,
       ...task,
       model: model.name,
+      mixes: model.spec.model.capabilities.mixes === true && model.spec.hyperparameters['selection'] !== 'static',
       quantiles,
       cadenceMs: cadenceOf(heldOut),
       golden: goldenWindows(heldOut, model.spec),

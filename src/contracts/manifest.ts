@@ -62,6 +62,7 @@ const manifestObject = wireObject({
   inputs: z.array(bundleInput).check(z.minLength(1)),
   inputLength: count,
   horizon: count,
+  /** Where the first axis is `batch`, windows may share a run; a 1 says that they would not be forecast alike. */
   outputs: z.array(wireObject({ name: z.string(), shape: z.array(z.union([z.string(), z.int()])) })),
   /** In the order of the model's last axis; `[]` for a model that gives one point. */
   quantiles: z.array(finite),

@@ -15,7 +15,7 @@ import {
   toOnnx,
   type Graph,
 } from '../graph/index.js';
-import { inferenceGraph, type ForecastSpec } from '../models/index.js';
+import { inferenceGraph, statisticsGraph, stepGraph, type ForecastSpec, type StreamOptions } from '../models/index.js';
 
 /** A model and its weights. */
 export interface Trained {
@@ -25,9 +25,10 @@ export interface Trained {
 }
 
 /** Sensor units in, sensor units out, any number of windows; chains of linear maps are one matrix (ENGINE.md §6). */
-export function shippedGraph({ spec, values }: Trained): Graph {
-  const bound = bindParameters(inferenceGraph(spec), values);
-  return runPasses(bound, [
+export const shippedGraph = ({ spec, values }: Trained): Graph => shipped(inferenceGraph(spec), values);
+
+function shipped(graph: Graph, values: Trained['values']): Graph {
+  return runPasses(bindParameters(graph, values), [
     simplify,
     foldConstants,
     mergeEqual,
@@ -64,6 +65,22 @@ export function templateOnnx({ spec, values }: Trained): Uint8Array {
   const graph = inferenceGraph(spec);
   const passes = [simplify, foldConstants, mergeEqual, fuseBias, fuseRecurrent, foldConstants, simplify];
   return toOnnx(runPasses({ ...graph, updates: {} }, passes), { name: spec.model.id, weights: values });
+}
+
+/**
+ * The file of one step of a stream: it reads `past [batch, 1, 1]` and what the step before left, zeros at first, and gives
+ * `forecast` and what the next step reads, under the same names + `/next`. With `heldScale` it also reads `shift` and `scale`,
+ * which the second file makes of a window. Throws `ND_EXPORT_NO_STREAM`.
+ */
+export function exportStep(
+  { spec, values }: Trained,
+  { metadata = {}, ...options }: StreamOptions & Pick<ExportOptions, 'metadata'> = {},
+): { readonly step: Uint8Array; readonly statistics?: Uint8Array } {
+  const file = (graph: Graph, name: string): Uint8Array => toOnnx(shipped(graph, values), { name, metadata });
+  const step = file(stepGraph(spec, options), `${spec.model.id}-step`);
+  return options.heldScale
+    ? { step, statistics: file(statisticsGraph(spec), `${spec.model.id}-statistics`) }
+    : { step };
 }
 
 /** One window at a time, as fast as it goes: no frame, no batch, no memory taken per call. */

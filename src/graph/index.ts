@@ -18,7 +18,16 @@ export {
 } from './ir.js';
 export { ndarray, type NdArray } from './ndarray.js';
 export { size, type Dim, type Shape } from './shape.js';
-export { constant, constantValues, halfConstant, initOf, keepProbability, leafName, type Init } from './ops/leaf.js';
+export {
+  constant,
+  constantValues,
+  halfConstant,
+  initOf,
+  keepProbability,
+  leafName,
+  nextName,
+  type Init,
+} from './ops/leaf.js';
 export * from './ops/attention.js';
 export { dynamicProduct } from './ops/dynamic.js';
 export * from './ops/elementwise.js';
@@ -40,10 +49,11 @@ export { fuseAttention } from './passes/fuse-attention.js';
 export { fuseBias } from './passes/fuse-bias.js';
 export { fuseCross } from './passes/fuse-cross.js';
 export { fuseRecurrent } from './passes/fuse-recurrent.js';
+export { packCarried } from './passes/pack-carried.js';
 export { mergeEqual } from './passes/merge-equal.js';
 export { mixedPrecision } from './passes/mixed-precision.js';
 export { reduceLast } from './passes/reduce-last.js';
 export { rematerialize } from './passes/rematerialize.js';
 export { simplify } from './passes/simplify.js';
 export { exposeTensors, nodesOf, probeName, probeTensors, type ExposedNode } from './onnx/expose.js';
-export { nextName, opset, toOnnx } from './onnx/write.js';
+export { opset, toOnnx } from './onnx/write.js';

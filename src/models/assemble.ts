@@ -13,6 +13,7 @@ import {
   mean,
   mergeEqual,
   mixedPrecision,
+  packCarried,
   rematerialize,
   rows,
   runPasses,
@@ -26,10 +27,11 @@ import {
 } from '../graph/index.js';
 import type { Loss } from '../losses/index.js';
 import { inEachWindow } from './blocks/series.js';
-import { givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
+import { fedStatistics, givenStatistics, windowScaler, type ScalerName } from './blocks/window-scaler.js';
 import { feedsBack, type Covariate, type Model, type ModelInputs } from './model.js';
 import { apart, columnsApart, forecastTogether, withBatch } from './hierarchy.js';
 import { seriesScaling, splitStatic, type SeriesScaling } from './series-scaling.js';
+import { mustStream } from './stream.js';
 import { declaredOnce, forecastFromForecasts, forecastFromTruth, steps } from './recursion.js';
 
 export interface ForecastSpec {
@@ -73,13 +75,20 @@ interface Task {
 export const seriesTogether = ({ model, hyperparameters }: ForecastSpec): number | undefined =>
   model.capabilities.series === 'many' ? (hyperparameters['series'] as number) : undefined;
 
-/** Declares the inputs and scales them. A hierarchy is read as windows of one series each, by the model that it is made of. */
-function readInputs(g: GraphBuilder, spec: ForecastSpec) {
+/** Of a graph of one step. */
+export interface StreamOptions {
+  /** Statistics of the window scaler are fed, one shift and one scale of the target, and stay as they are along the stream. */
+  readonly heldScale?: boolean;
+}
+
+/** Declares the inputs and scales them; of a stream, for one step. A hierarchy is read as windows of one series each, by the model that it is made of. */
+function readInputs(g: GraphBuilder, spec: ForecastSpec, { heldScale = false }: StreamOptions = {}) {
   const { scaler, given } = spec;
   const hierarchy = spec.model.over?.(spec.hyperparameters);
   const { model, hyperparameters } = hierarchy ?? spec;
   const task = spec.hyperparameters as unknown as Task;
-  const { inputLength, horizon, series } = task;
+  const { horizon, series } = task;
+  const inputLength = g.streaming ? 1 : task.inputLength;
   const together = spec.model.capabilities.series === 'many';
   const target = (name: string, steps: number): Tensor => {
     const x = g.input(name, [g.batch, steps, series]);
@@ -95,7 +104,7 @@ function readInputs(g: GraphBuilder, spec: ForecastSpec) {
   const scope = hierarchy ? withBatch(g, mask.shape[0]!) : g;
   const scaling = given?.statistics
     ? givenStatistics(scope, hierarchy ? 1 : series)
-    : windowScaler(scope.scope('scaler'), scaler);
+    : windowScaler(scope.scope('scaler'), scaler, heldScale ? fedStatistics(g, series) : undefined);
   const whole = spec.columns?.scaler?.columns ?? [];
   const width = task.static + 2 * whole.length;
   const all = width > 0 ? g.input('static', [together ? series : g.batch, width]) : undefined;
@@ -218,9 +227,26 @@ export function validationGraph(spec: ForecastSpec, { batch = 'batch' }: { batch
 }
 
 /** `forecast [batch, horizon, series·columns]`, series by series, in sensor units; parameters are still parameters (see `bindParameters`). */
-export function inferenceGraph(spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph {
-  const g = createGraph({ batch });
-  const read = readInputs(g, spec);
+export const inferenceGraph = (spec: ForecastSpec, { batch = 'batch' }: { batch?: Dim } = {}): Graph =>
+  forecasting(createGraph({ batch }), spec);
+
+/**
+ * The same for one step of a stream: `past [batch, 1, 1]` and what the model carries, `<path> [batch, …]`, which comes out
+ * as `<path>/next`. From zeros through a window it ends with the forecast of that window. Throws `ND_EXPORT_NO_STREAM`.
+ */
+export function stepGraph(spec: ForecastSpec, options: StreamOptions = {}): Graph {
+  mustStream(spec, options);
+  return packCarried.run(forecasting(createGraph({ streaming: true }), spec, options));
+}
+
+/** What `heldScale` wants of a window: its `shift` and `scale`, `[batch, 1, series]`. */
+export function statisticsGraph(spec: ForecastSpec): Graph {
+  const g = createGraph();
+  return g.finish({ ...readInputs(g, spec).past.own });
+}
+
+function forecasting(g: GraphBuilder, spec: ForecastSpec, options?: StreamOptions): Graph {
+  const read = readInputs(g, spec, options);
   const forecast = forecastOf(spec, read);
   const decode = (loss: Loss): Tensor => read.ofSeries.restore(loss.decode(read.lossScope, forecast, read.past));
   if (!read.hierarchy) return g.finish({ forecast: decode(spec.loss) });

@@ -4,6 +4,7 @@ import { pastColumns } from './blocks/columns.js';
 import { convolution, convolutionParameter } from './blocks/convolution.js';
 import { dropout } from './blocks/dropout.js';
 import { linear } from './blocks/linear.js';
+import { newest, withBefore } from './blocks/memory.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task } from './model.js';
 
@@ -15,7 +16,13 @@ export const bitcn = defineModel({
   id: 'bitcn',
   title: 'BiTCN',
   paper: 'https://doi.org/10.1016/j.ijforecast.2023.07.001',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'direct',
+    quantization: 'A',
+    streams: 'without future',
+  },
 
   search: { hidden: [16, 32], dropout: [0, 0.1, 0.3, 0.5, 0.7] },
   hyperparameters: task.extend({
@@ -28,13 +35,20 @@ export const bitcn = defineModel({
       const scope = g.scope(part);
       return dropout(scope, linear(scope, x, hidden), probability); // [batch, time, hidden]
     };
-    const back = convolutions(g.scope('backward'), embedded('past', pastColumns(inputs)), 'past', probability); // [batch, time, hidden]
+    const past = embedded('past', pastColumns(inputs));
+    const back = convolutions(g.scope('backward'), past, { length: inputLength, probability }); // [batch, time, hidden]
     const ahead =
-      inputs.future && convolutions(g.scope('forward'), embedded('future', inputs.future), 'future', probability); // [batch, time + horizon, hidden]
+      inputs.future &&
+      convolutions(g.scope('forward'), embedded('future', inputs.future), {
+        length: inputLength + horizon,
+        probability,
+        ahead: true,
+      }); // [batch, time + horizon, hidden]
     const part = (x: Tensor, start: number, end: number): Tensor => slice(x, { axis: 1, start, end });
 
     const seen = ahead ? concat([back, part(ahead, 0, inputLength)], { axis: 2 }) : back; // [batch, time, channel]
-    const overTime = gelu(linear(g.scope('time0'), swapLast(seen), hidden)); // [batch, channel, hidden]
+    const window = newest(g.scope('time0'), seen, inputLength);
+    const overTime = gelu(linear(g.scope('time0'), swapLast(window), hidden)); // [batch, channel, hidden]
     const steps = linear(g.scope('time1'), dropout(g.scope('time'), overTime, probability), horizon); // [batch, channel, horizon]
     const made = swapLast(steps); // [batch, horizon, channel]
     const known = ahead ? concat([made, part(ahead, inputLength, inputLength + horizon)], { axis: 2 }) : made;
@@ -62,21 +76,27 @@ const layers: Readonly<Record<string, string>> = {
   out: 'output_lin',
 };
 
+interface Stack {
+  /** Of all of time, in steps. */
+  readonly length: number;
+  readonly probability: number;
+  /** It looks into the future, not into the past. */
+  readonly ahead?: boolean;
+}
+
 /**
  * Convolutions of two taps whose gaps double until the first sees the whole of time. Each adds to the state that the next
  * one reads, and to the result. `[batch, time, hidden]` → the same
  */
-function convolutions(g: Scope, x: Tensor, towards: 'past' | 'future', probability: number): Tensor {
-  const [, time, hidden] = x.shape as [number, number, number];
+function convolutions(g: Scope, x: Tensor, { length, probability, ahead = false }: Stack): Tensor {
+  const hidden = x.shape[2] as number;
   let state = x;
   let result: Tensor | undefined;
-  for (let layer = 0; 2 ** layer < time; layer++) {
+  for (let layer = 0; 2 ** layer < length; layer++) {
     const scope = g.scope(`layer${layer}`);
     const dilation = 2 ** layer;
-    const [before, after] = towards === 'past' ? [dilation, 0] : [0, dilation];
-    const looked = gelu(
-      convolution(scope.scope('look'), pad(state, { axis: 1, before, after }), hidden, { kernel: 2, dilation }),
-    );
+    const around = ahead ? pad(state, { axis: 1, before: 0, after: dilation }) : withBefore(scope, state, dilation);
+    const looked = gelu(convolution(scope.scope('look'), around, hidden, { kernel: 2, dilation }));
     const both = convolution(scope.scope('mix'), dropout(scope, looked, probability), 2 * hidden, { kernel: 1 });
     const half = (n: number): Tensor => slice(both, { axis: 2, start: n * hidden, end: (n + 1) * hidden });
     state = add(state, half(0));

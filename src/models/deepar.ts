@@ -19,7 +19,13 @@ export const deepar = defineModel({
   id: 'deepar',
   title: 'DeepAR',
   paper: 'https://arxiv.org/abs/1704.04110',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'recurrent', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'recurrent',
+    quantization: 'C',
+    streams: 'always',
+  },
 
   search: { layers: [1, 2, 3], hidden: [32, 64, 128, 256], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters: task

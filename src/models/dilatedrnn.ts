@@ -24,13 +24,15 @@ import {
 } from './blocks/mlp-decoder.js';
 import {
   encoderParameter,
+  ended,
   gruLayer,
   lstmLayer,
   rnnLayer,
-  zeroState,
+  stateAt,
   type RecurrentLayer,
 } from './blocks/recurrent-encoder.js';
 import { linearParameter } from './blocks/reference.js';
+import { stepsAgo } from './blocks/memory.js';
 import { defineModel, task, type ReferenceParameter } from './model.js';
 
 /** A cell whose gates also read its memory, and whose output adds its input (https://arxiv.org/abs/1701.03360). Step by step: it is rare. */
@@ -44,8 +46,8 @@ const resLstmLayer: RecurrentLayer = (g, x, { hidden }) => {
   const cell = linearMap(g.scope('cell'), hidden, 3 * hidden);
   const candidate = linearMap(g.scope('candidate'), hidden, hidden);
 
-  let h = zeroState(fromInput, hidden); // [batch, hidden]
-  let c = h;
+  let h = stateAt(g, fromInput, hidden); // [batch, hidden]
+  let c = g.streaming ? g.carry('cell', h.shape) : h;
   const states: Tensor[] = [];
   for (let t = 0; t < time; t++) {
     const gates = sigmoid(add(add(at(fromInput, t), state(h)), cell(c))); // [batch, 3·hidden]
@@ -56,6 +58,7 @@ const resLstmLayer: RecurrentLayer = (g, x, { hidden }) => {
     h = mul(output, add(tanh(c), at(skip, t)));
     states.push(reshape(h, { shape: [1, batch, hidden] }));
   }
+  ended(g, { state: h, cell: c });
   return concat(states, { axis: 0 }); // [time, batch, hidden]
 };
 
@@ -70,7 +73,13 @@ export const dilatedrnn = defineModel({
   id: 'dilatedrnn',
   title: 'DilatedRNN',
   paper: 'https://arxiv.org/abs/1710.02224',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'direct',
+    quantization: 'C',
+    streams: 'always',
+  },
 
   search: {
     ...decoderSearch,
@@ -107,7 +116,9 @@ export const dilatedrnn = defineModel({
       const read = states;
       for (const [layer, stride] of strides.entries()) {
         const scope = g.scope(`group${group}`).scope(`layer${layer}`);
-        states = dilated(states, stride, (x) => cells[cell](scope, x, { hidden, bias: true })); // [time, batch, hidden]
+        const ago = g.streaming ? stepsAgo(scope, stride) : scope;
+        const layered = (x: Tensor): Tensor => cells[cell](ago, x, { hidden, bias: true });
+        states = g.streaming ? layered(states) : dilated(states, stride, layered); // [time, batch, hidden]
       }
       if (group > 0) states = add(states, read);
     }

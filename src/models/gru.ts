@@ -28,7 +28,13 @@ export const gru = defineModel({
   id: 'gru',
   title: 'GRU',
   paper: 'https://arxiv.org/abs/1406.1078',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'both',
+    quantization: 'C',
+    streams: 'always',
+  },
 
   search: { ...recurrentSearch, ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task

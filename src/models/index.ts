@@ -40,7 +40,15 @@ import { vanillatransformer } from './vanillatransformer.js';
 import { xlinear } from './xlinear.js';
 import { xlstm } from './xlstm.js';
 
-export { inferenceGraph, seriesTogether, trainingGraph, type ForecastSpec } from './assemble.js';
+export {
+  inferenceGraph,
+  seriesTogether,
+  statisticsGraph,
+  stepGraph,
+  trainingGraph,
+  type ForecastSpec,
+  type StreamOptions,
+} from './assemble.js';
 export { scalerNames, type ScalerName } from './blocks/window-scaler.js';
 export { nearest } from './nearest.js';
 export { feedsBack, type Model } from './model.js';

@@ -12,6 +12,7 @@ import {
 import {
   carriedLstm,
   encoderParameter,
+  ended,
   inputSide,
   learnsWithinHorizon,
   lstmBias,
@@ -33,7 +34,13 @@ export const lstm = defineModel({
   id: 'lstm',
   title: 'LSTM',
   paper: 'https://doi.org/10.1162/neco.1997.9.8.1735',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'both',
+    quantization: 'C',
+    streams: 'always',
+  },
 
   search: { ...recurrentSearch, ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task
@@ -78,10 +85,11 @@ const projectedLayer =
     const projection = g.scope('projection').parameter('weight', [hidden, outputs], fanIn(hidden));
 
     const states: Tensor[] = [];
-    let cell = start?.cell;
+    const from = start ?? (g.streaming ? { state: g.carry('state', [batch, outputs]), cell: g.carry('cell', [batch, hidden]) } : undefined); // prettier-ignore
+    let cell = from?.cell;
     for (let t = 0; t < time; t++) {
       const fromInput = reshape(slice(read, { axis: 0, start: t, end: t + 1 }), { shape: [batch, 4 * hidden] });
-      const before = states.at(-1) ?? start?.state;
+      const before = states.at(-1) ?? from?.state;
       const gates = before ? add(fromInput, matmul(before, weight)) : fromInput;
       const [i, f, c, o] = [0, 1, 2, 3].map((n) =>
         slice(gates, { axis: 1, start: n * hidden, end: (n + 1) * hidden }),
@@ -94,5 +102,5 @@ const projectedLayer =
       states.map((state) => reshape(state, { shape: [1, batch, outputs] })),
       { axis: 0 },
     ); // [time, batch, outputs]
-    return { states: all, end: { state: states.at(-1)!, cell: cell! } };
+    return { states: all, end: ended(g, { state: states.at(-1)!, cell: cell! }, start) };
   };

@@ -44,6 +44,10 @@ export interface Capabilities {
   readonly mode: 'direct' | 'recurrent' | 'both';
   /** A: quantizes well; B: keep softmax and norms in FP32; C: carried state, weights only (FORECASTING.md §3). */
   readonly quantization: 'A' | 'B' | 'C';
+  /** A forecast depends on the windows that are forecast beside it, unless what is chosen is static. */
+  readonly mixes?: true;
+  /** Has it a graph of one step of a stream (stream.ts)? Nothing that it reads may come later. */
+  readonly streams?: 'always' | 'without future';
 }
 
 /** Where a recurrent layer starts or ends, `[batch, hidden]`; a GRU has no cell. */

@@ -28,7 +28,13 @@ export const rnn = defineModel({
   id: 'rnn',
   title: 'RNN',
   paper: 'https://doi.org/10.1207/s15516709cog1402_1',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'both', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'both',
+    quantization: 'C',
+    streams: 'always',
+  },
 
   search: { ...recurrentSearch, ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task

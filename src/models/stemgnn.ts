@@ -42,7 +42,7 @@ export const stemgnn = defineModel({
   id: 'stemgnn',
   title: 'StemGNN',
   paper: 'https://arxiv.org/abs/2103.07719',
-  capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'C' },
+  capabilities: { series: 'many', covariates: [], mode: 'direct', quantization: 'C', mixes: true },
   search: { width: [3, 5, 7] },
   hyperparameters,
 

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { pad, swapLast } from '../graph/index.js';
+import { swapLast } from '../graph/index.js';
 import { activationNames, activations, readActivation } from './blocks/activation.js';
 import { pastColumns } from './blocks/columns.js';
 import { convolution, convolutionParameter } from './blocks/convolution.js';
+import { withBefore } from './blocks/memory.js';
 import {
   decoderHyperparameters,
   decoderParameter,
@@ -21,7 +22,13 @@ export const tcn = defineModel({
   id: 'tcn',
   title: 'TCN',
   paper: 'https://arxiv.org/abs/1803.01271',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'A' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'direct',
+    quantization: 'A',
+    streams: 'always',
+  },
 
   search: { ...decoderSearch, hidden: [16, 32, 64, 128] },
   hyperparameters: task.extend({
@@ -40,7 +47,7 @@ export const tcn = defineModel({
     let x = pastColumns(inputs); // [batch, time, column]
     for (const [layer, dilation] of dilations.entries()) {
       const scope = g.scope(`convolution${layer}`);
-      const seen = pad(x, { axis: 1, before: (kernel - 1) * dilation, after: 0 }); // only the past is padded: nothing looks ahead
+      const seen = withBefore(scope, x, (kernel - 1) * dilation); // only the past is padded: nothing looks ahead
       x = activations[activation](scope)(convolution(scope, seen, hidden, { kernel, dilation })); // [batch, time, hidden]
     }
 

@@ -43,7 +43,7 @@ export const timesnet = defineModel({
   id: 'timesnet',
   title: 'TimesNet',
   paper: 'https://arxiv.org/abs/2210.02186',
-  capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C' },
+  capabilities: { series: 'one', covariates: ['future'], mode: 'direct', quantization: 'C', mixes: true },
 
   search: { hidden: [32, 64, 128], convolution: [32, 64, 128] },
   hyperparameters: task

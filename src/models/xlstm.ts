@@ -1,20 +1,17 @@
 import { z } from 'zod';
 import {
-  abs,
   add,
   addAll,
   concat,
-  constant,
   div,
   exp,
   gelu,
+  greater,
   matmul,
-  max,
   maximum,
   mean,
   mul,
   neg,
-  pad,
   reshape,
   rows,
   sigmoid,
@@ -24,7 +21,6 @@ import {
   square,
   stopGradient,
   sub,
-  sum,
   tanh,
   transpose,
   where,
@@ -43,6 +39,8 @@ import {
   decodeOverTime,
   decoderSearch,
 } from './blocks/mlp-decoder.js';
+import { allReads, nextRead, type Heard } from './blocks/matrix-memory.js';
+import { withBefore } from './blocks/memory.js';
 import { linearParameter } from './blocks/reference.js';
 import { defineModel, task, type ReferenceParameter } from './model.js';
 
@@ -82,7 +80,13 @@ export const xlstm = defineModel({
   id: 'xlstm',
   title: 'xLSTM',
   paper: 'https://arxiv.org/abs/2405.04517',
-  capabilities: { series: 'one', covariates: ['historic', 'future', 'static'], mode: 'direct', quantization: 'C' },
+  capabilities: {
+    series: 'one',
+    covariates: ['historic', 'future', 'static'],
+    mode: 'direct',
+    quantization: 'C',
+    streams: 'always',
+  },
   search: { ...decoderSearch, blocks: [1, 2, 3], hidden: [16, 32, 64, 128], dropout: [0, 0.1, 0.3, 0.5] },
   hyperparameters,
 
@@ -173,7 +177,7 @@ const part = (x: Tensor, axis: number, start: number, width: number): Tensor =>
 function causalConvolution(g: Scope, x: Tensor): Tensor {
   const [, time, columns] = x.shape as [number, number, number];
   const weight = g.parameter('weight', [1, taps, columns], fanIn(taps));
-  const seen = pad(x, { axis: 1, before: taps - 1, after: 0 });
+  const seen = withBefore(g, x, taps - 1);
   const terms = Array.from({ length: taps }, (_, tap) => mul(part(seen, 1, tap, time), part(weight, 1, tap, 1)));
   return add(addAll(terms), g.parameter('bias', [columns], fanIn(taps)));
 }
@@ -191,7 +195,8 @@ function perHead(g: Scope, x: Tensor, groups: number, bias: boolean): Tensor {
 }
 
 /** mLSTM in its parallel form: a step reads all before it, weighed by what the gates kept. `[batch, time, hidden]` */
-function matrixMemory(g: Scope, x: Tensor, { inputLength: time, hidden, bias, dropout: probability }: Options): Tensor {
+function matrixMemory(g: Scope, x: Tensor, { hidden, bias, dropout: probability }: Options): Tensor {
+  const time = x.shape[1] as number;
   const inner = roundedUp(2 * hidden);
   const up = linear(g.scope('up'), x, 2 * inner, { bias }); // [batch, time, 2·inner]
   const memory = part(up, 2, 0, inner);
@@ -208,39 +213,25 @@ function matrixMemory(g: Scope, x: Tensor, { inputLength: time, hidden, bias, dr
   };
   const written = gate('inputGate', { kind: 'normal', deviation: 0.1 });
   const kept = neg(softplus(neg(gate('forgetGate', { kind: 'constant', value: 4.5 })))); // log of the forget gate
-  const upTo = triangle(time, (from, to) => from <= to);
-  const decay = matmul(kept, upTo); // [batch, head, time], added up
-  const column = { shape: [g.batch, heads, time, 1] };
-  const row = { shape: [g.batch, heads, 1, time] };
-  const weight = add(sub(reshape(decay, column), reshape(decay, row)), reshape(written, row)); // [batch, head, time, step before]
-  const causal = where(
-    triangle(time, (to, from) => from <= to),
-    weight,
-    -3e38,
-  );
-  const largest = reshape(max(causal, { axis: 3 }), column);
-
   const apart = (t: Tensor, order: readonly number[]): Tensor =>
     transpose(reshape(t, { shape: [g.batch, time, heads, inner / heads] }), { order });
-  const scores = matmul(apart(query, [0, 2, 1, 3]), mul(apart(key, [0, 2, 3, 1]), Math.sqrt(heads / inner)));
-  const read = mul(scores, exp(sub(causal, largest))); // [batch, head, time, step before]
-  const total = maximum(abs(sum(read, { axes: [3], keep: true })), exp(neg(largest)));
-  const found = matmul(div(read, add(total, 1e-6)), apart(value, [0, 2, 1, 3])); // [batch, head, time, inner/head]
+  const heard: Heard = {
+    query: apart(query, [0, 2, 1, 3]),
+    key: mul(apart(key, [0, 2, 3, 1]), Math.sqrt(heads / inner)),
+    value: apart(value, [0, 2, 1, 3]),
+    written,
+    kept,
+  };
+  const found = g.streaming ? nextRead(g, heard) : allReads(g, heard); // [batch, head, time, inner/head]
   const states = reshape(transpose(found, { order: [0, 2, 1, 3] }), { shape: [g.batch, time, inner] });
   const passed = add(groupNorm(g.scope('headNorm'), states, heads), mul(g.parameter('skip', [inner], ones), local));
   const down = linear(g.scope('down'), mul(passed, silu(part(up, 2, inner, inner))), hidden, { bias });
   return dropout(g, down, probability);
 }
 
-/** 1 where it holds, else 0. `[time, time]` */
-const triangle = (time: number, holds: (row: number, column: number) => boolean): Tensor =>
-  constant(
-    Float32Array.from({ length: time * time }, (_, i) => (holds(Math.floor(i / time), i % time) ? 1 : 0)),
-    [time, time],
-  );
-
 /** sLSTM: exponential gates that see the state of their head. Step by step: each needs the one before. `[batch, time, hidden]` */
-function scalarMemory(g: Scope, x: Tensor, { inputLength: time, hidden, dropout: probability }: Options): Tensor {
+function scalarMemory(g: Scope, x: Tensor, { hidden, dropout: probability }: Options): Tensor {
+  const time = x.shape[1] as number;
   const local = silu(causalConvolution(g.scope('convolution'), x));
   const width = hidden / heads;
   const fromInput = concat(
@@ -260,16 +251,21 @@ function scalarMemory(g: Scope, x: Tensor, { inputLength: time, hidden, dropout:
   const gates = transpose(reshape(fromInput, { shape: [g.batch, time, 4, heads, width] }), { order: [1, 3, 0, 2, 4] }); // [time, head, batch, gate, width]
   const perStep = add(gates, reshape(bias, { shape: [heads, 1, 4, width] }));
 
-  let h: Tensor | undefined; // [head, batch, width]
-  let cell: Tensor | undefined;
-  let count: Tensor | undefined;
-  let scale: Tensor | undefined; // log of what cell and count are divided by
+  const headFirst = (x: Tensor): Tensor => transpose(x, { order: [1, 0, 2] });
+  const carried = (name: string): Tensor | undefined =>
+    g.streaming ? headFirst(g.carry(name, [g.batch, heads, width])) : undefined;
+  let h = carried('unit'); // [head, batch, width]
+  let cell = carried('cell');
+  let count = carried('count');
+  let scale = carried('scale'); // log of what cell and count are divided by
+  const begun = count && greater(count, 0);
   const states: Tensor[] = [];
   for (let t = 0; t < time; t++) {
     const own = reshape(part(perStep, 0, t, 1), { shape: [heads, g.batch, 4 * width] });
     const all = h ? add(own, matmul(h, weight)) : own;
     const [i, f, z, o] = [0, 1, 2, 3].map((n) => part(all, 2, n * width, width)) as [Tensor, Tensor, Tensor, Tensor];
-    const keep: Tensor | undefined = scale && sub(scale, softplus(neg(f))); // log of what is kept of the memory
+    const old: Tensor | undefined = scale && sub(scale, softplus(neg(f))); // log of what is kept of the memory
+    const keep: Tensor | undefined = begun && old ? where(begun, old, -3e38) : old;
     // The scale cancels in cell / count, so nothing need flow through it.
     const next: Tensor = stopGradient(keep ? maximum(i, keep) : i);
     const write = exp(sub(i, next));
@@ -281,6 +277,9 @@ function scalarMemory(g: Scope, x: Tensor, { inputLength: time, hidden, dropout:
     h = div(mul(sigmoid(o), cell), count);
     states.push(reshape(h, { shape: [1, heads, g.batch, width] }));
   }
+  if (g.streaming)
+    for (const [name, value] of Object.entries({ unit: h!, cell: cell!, count: count!, scale: scale! }))
+      g.leave(name, headFirst(value));
   const overTime = transpose(concat(states, { axis: 0 }), { order: [2, 0, 1, 3] }); // [batch, time, head, width]
   const output = dropout(g, reshape(overTime, { shape: [g.batch, time, hidden] }), probability);
   return groupNorm(g.scope('headNorm'), output, heads);

@@ -57,6 +57,28 @@ describe('what a new user does, one command after the other', () => {
     expect(await readFile(join(dir, 'r.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<svg/);
   });
 
+  test('nd export writes ONNX of windows, and of steps where the model streams and its scaler can', async () => {
+    const written = await run('export', 'office', '--model', 'dlinear', '--out', 'window.onnx', '--json');
+    expect(jsonOf(written)).toEqual({ model: 'dlinear', files: [{ path: 'window.onnx', bytes: figure }] });
+    const refused = async (...args: string[]): Promise<unknown> => {
+      const { code, ...output } = await run('export', ...args, '--out', 'none.onnx', '--json');
+      return [
+        code,
+        (jsonOf({ code, ...output })['error'] as { what: string }).what,
+        existsSync(join(dir, 'none.onnx')),
+      ];
+    };
+    const reads =
+      'It reads its whole window anew at every step, so nothing could be carried from one step to the next.';
+    expect(await refused('office', '--model', 'dlinear', '--step')).toEqual([4, reads, false]);
+
+    await run('train', ...data, '--out', 'tcn', '--model', 'tcn', '--horizon', '6', '--max-steps', '3', '--set', 'tcn.hidden=4', '--quiet'); // prettier-ignore
+    expect(await refused('tcn', '--step')).toEqual([4, expect.stringContaining('"robust" shifts and scales') as string, false]); // prettier-ignore
+    const steps = jsonOf(await run('export', 'tcn', '--step', '--hold-scale', '--out', 'step.onnx', '--json'));
+    const files = ['step.onnx', 'step.statistics.onnx'].map((path) => ({ path, bytes: figure }));
+    expect(steps).toEqual({ model: 'tcn', files });
+  });
+
   test('nd quantize proves the small model, and exits with 6 when the gate is missed', async () => {
     const args = ['quantize', 'office', ...data, '--model', 'nhits', '--json'];
     expect(jsonOf(await run(...args, '--out', 'small.onnx', '--max-loss', '1'))).toMatchObject({

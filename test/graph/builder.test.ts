@@ -75,3 +75,23 @@ test('inputs of several element types are refused, with the place', () => {
   expect(() => where(weight, weight, whole)).toThrow('[ND_GRAPH_DTYPE]');
   expect(where(whole, weight, castTo(whole, { dtype: 'float32' })).dtype).toBe('float32');
 });
+
+test('what a stream carries is an input, and what it leaves an output of its shape', () => {
+  const g = createGraph({ streaming: true });
+  const block = g.scope('block');
+  block.leave('before', add(block.carry('before', ['batch', 2]), g.input('x', ['batch', 2])));
+  const { inputs, outputs } = g.finish({});
+  expect(inputs.map(leafName)).toEqual(['block/before', 'x']);
+  expect(Object.keys(outputs)).toEqual(['block/before/next']);
+});
+
+test.each([
+  ['is missing', []],
+  ['is [batch,3]', ['batch', 3]],
+] as const)('what is carried must be left as it was found: it %s', (what, shape) => {
+  const g = createGraph({ streaming: true });
+  const x = g.input('x', ['batch', 3]);
+  const before = g.carry('before', ['batch', 2]);
+  if (shape.length > 0) g.leave('before', x);
+  expect(() => g.finish({ y: before })).toThrow(`before: the new value ${what}, the state [batch,2]`);
+});

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { evaluate, leafName, verify, type NdArray } from '../../src/graph/index.js';
 import { createLoss } from '../../src/losses/index.js';
 import { gradientName, inferenceGraph, trainingGraph, type ForecastSpec } from '../../src/models/assemble.js';
-import type { Model } from '../../src/models/model.js';
+import { feedsBack, type Model } from '../../src/models/model.js';
 import { seeded } from '../graph/ops/samples.js';
 import { randomFeeds } from './cases.js';
+import { expectStreams } from './stream.js';
 
 export const specOf = (model: Model, hyperparameters: Record<string, unknown>, loss = 'mse'): ForecastSpec => {
   const created = createLoss(loss);
@@ -28,6 +29,26 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
       expect(forecast!.shape).toEqual([batch, horizon, series * 5]);
       expect(forecast!.data.every(Number.isFinite)).toBe(true);
     }
+  });
+
+  test('a forecast does not depend on what is forecast beside it, unless the model says so', () => {
+    const graph = inferenceGraph(specOf(model, hyperparameters));
+    const feeds = randomFeeds(graph, 3, 1);
+    const forecast = graph.outputs['forecast']!;
+    const perWindow = new Set(graph.inputs.filter(({ shape }) => shape[0] === 'batch').map(leafName));
+    const alone = Object.fromEntries(
+      Object.entries(feeds).map(([name, { data, shape }]) =>
+        perWindow.has(name)
+          ? [name, { data: data.slice(0, data.length / 3), shape: [1, ...shape.slice(1)] }]
+          : [name, { data, shape }],
+      ),
+    );
+    const [beside] = evaluate([forecast], feeds, 3);
+    const [own] = evaluate([forecast], alone, 1);
+    const furthest = own!.data.reduce((most, value, i) => Math.max(most, Math.abs(value - beside!.data[i]!)), 0);
+    const mixes = model.capabilities.mixes === true && hyperparameters['selection'] !== 'static';
+    if (mixes) expect(furthest).toBeGreaterThan(1e-6);
+    else expect(furthest).toBeLessThan(1e-9);
   });
 
   test.each([true, false])('the gradient of every parameter equals finite differences (training: %s)', (training) => {
@@ -62,6 +83,14 @@ export function modelContract(model: Model, hyperparameters: Record<string, unkn
     expect(theirs).not.toContain(undefined);
     expect(new Set(theirs).size).toBe(names.length);
   });
+
+  const { streams } = model.capabilities;
+  if (streams !== undefined)
+    test('step by step along a window it forecasts what it forecasts of the window', () => {
+      const spec = { ...specOf(model, hyperparameters, 'mq'), scaler: 'identity' as const };
+      const without = streams === 'without future' ? { future: 0 } : feedsBack(model, spec.hyperparameters) && { historic: 0 }; // prettier-ignore
+      expectStreams({ ...spec, hyperparameters: { ...spec.hyperparameters, ...without } });
+    });
 
   test('what a tuner tries for it is in range, in any combination', () => {
     // One that needs a language model is tried with the small one of its case.

@@ -23,28 +23,25 @@ export function modelsCommand(name: string | undefined, flags: OutputFlags): voi
 
 const whole = (model: Model) => ({ ...summary(model), hyperparameters: hyperparametersOf(model) });
 
-const summary = ({
-  id,
-  title,
-  paper,
-  capabilities,
-}: Model): { id: string; title: string; paper: string } & Model['capabilities'] => ({
+const summary = ({ id, title, paper, capabilities }: Model) => ({
   id,
   title,
   paper,
   ...capabilities,
+  streams: capabilities.streams ?? 'no',
 });
 
 const list = (): string =>
   formatTable(
-    ['model', 'name', 'series', 'covariates', 'mode', 'INT8', 'paper'],
-    models.map(({ id, title, paper, capabilities: { series, covariates, mode, quantization } }) => [
+    ['model', 'name', 'series', 'covariates', 'mode', 'INT8', 'streams', 'paper'],
+    models.map(({ id, title, paper, capabilities: { series, covariates, mode, quantization, streams = '–' } }) => [
       id,
       title,
       series,
       covariates.join(' ') || '–',
       mode,
       quantization,
+      streams,
       paper,
     ]),
     '',
@@ -52,7 +49,7 @@ const list = (): string =>
 
 const card = (model: Model): string => `${model.title} (${model.id})
 ${model.paper}
-series: ${model.capabilities.series}   covariates: ${model.capabilities.covariates.join(', ') || 'none'}   mode: ${model.capabilities.mode}   INT8 class: ${model.capabilities.quantization}
+series: ${model.capabilities.series}   covariates: ${model.capabilities.covariates.join(', ') || 'none'}   mode: ${model.capabilities.mode}   INT8 class: ${model.capabilities.quantization}   streams: ${model.capabilities.streams ?? 'no'}
 
 ${formatTable(
   ['hyperparameter', 'type', 'default', 'range', 'search', 'what it is'],

@@ -3,7 +3,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { NeuroDivergentError } from '../../errors.js';
 import type { Graph } from '../builder.js';
 import { places, topological, type DType, type OnnxAttribute, type Tensor } from '../ir.js';
-import { constantOp, leafName } from '../ops/leaf.js';
+import { constantOp, leafName, nextName } from '../ops/leaf.js';
 import type { Shape } from '../shape.js';
 import { toHalf } from './half.js';
 import type { OnnxEmitter, Subgraph, SubgraphValue } from './emitter.js';
@@ -165,9 +165,6 @@ export function toOnnx(
     }),
   );
 }
-
-/** The name of a state's value after the step. */
-export const nextName = (state: string): string => `${state}/next`;
 
 function valueInfo(name: string, shape: Shape | SubgraphValue['shape'], elemType: DataType): ValueInfoProto {
   const dim = shape.map((d) => ({

@@ -67,6 +67,8 @@ export const constantOp = leafOp('constant');
 
 export const leaf = <A extends NamedLeaf>(op: Op, attributes: A): Tensor => createNode(op, [], attributes).outputs[0]!;
 export const leafName = (tensor: Tensor): string => (tensor.node.attributes as NamedLeaf).name;
+/** The name of a state's value after the step. */
+export const nextName = (state: string): string => `${state}/next`;
 /** The probability of a leaf made by `keepOp`, else undefined. */
 export const keepProbability = ({ node }: Tensor): number | undefined =>
   node.op === keepOp ? (node.attributes as KeepLeaf).probability : undefined;

@@ -1,11 +1,12 @@
 /** The small network that turns the hidden state of a step into its forecast. */
 import { z } from 'zod';
-import { concat, reshape, rows, slice, transpose, type Scope, type Tensor } from '../../graph/index.js';
+import { concat, reshape, rows, transpose, type Scope, type Tensor } from '../../graph/index.js';
 import type { ModelInputs, ReferenceParameter } from '../model.js';
 import { activationNames, activations, readActivation } from './activation.js';
 import { futureColumns } from './columns.js';
 import { dropout } from './dropout.js';
 import { linear } from './linear.js';
+import { newest } from './memory.js';
 import { linearParameter } from './reference.js';
 
 export const decoderHyperparameters = {
@@ -20,6 +21,7 @@ export const decoderReference = {
 };
 
 type DecoderOptions = {
+  readonly inputLength: number;
   readonly outputs: number;
   /** Share of each layer zeroed in training. */
   readonly decoderDropout?: number;
@@ -29,7 +31,7 @@ type DecoderOptions = {
 export function mlpDecoder(
   g: Scope,
   x: Tensor,
-  { outputs, decoderHidden, decoderLayers, decoderActivation, decoderDropout = 0 }: DecoderOptions,
+  { outputs, decoderHidden, decoderLayers, decoderActivation, decoderDropout = 0 }: Omit<DecoderOptions, 'inputLength'>,
 ): Tensor {
   const activate = decoderLayers > 1 ? activations[decoderActivation](g) : undefined; // one for all layers: they share a learned slope
   let hidden = x;
@@ -57,9 +59,10 @@ export function decodeHorizon(
   inputs: ModelInputs,
   { horizon, ...options }: DecoderOptions & { readonly horizon: number },
 ): Tensor {
-  const time = states.shape[0] as number;
+  const { inputLength } = options;
   const batch = states.shape[1]!;
-  const perStep = horizon > time ? stretch(g.scope('upsample'), states, horizon) : lastSteps(states, horizon); // [horizon, batch, hidden]
+  const recent = lastSteps(g.scope('decoder'), states, Math.min(horizon, inputLength));
+  const perStep = horizon > inputLength ? stretch(g.scope('upsample'), recent, horizon) : recent; // [horizon, batch, hidden]
   const future = futureColumns(inputs, horizon);
   const known = future ? concat([perStep, transpose(future, { order: [1, 0, 2] })], { axis: 2 }) : perStep;
   const forecast = mlpDecoder(g.scope('decoder'), rows(known), options); // [horizon·batch, outputs]
@@ -76,7 +79,8 @@ export function decodeOverTime(
   inputs: ModelInputs,
   { horizon, ...options }: DecoderOptions & { readonly horizon: number },
 ): Tensor {
-  const context = transpose(linear(g.scope('adapter'), states, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]
+  const seen = newest(g.scope('adapter'), states, options.inputLength, 2);
+  const context = transpose(linear(g.scope('adapter'), seen, horizon), { order: [0, 2, 1] }); // [batch, horizon, hidden]
   const future = futureColumns(inputs, horizon);
   const known = future ? concat([context, future], { axis: 2 }) : context; // [batch, horizon, hidden + future]
   const forecast = mlpDecoder(g.scope('decoder'), rows(known), options); // [batch·horizon, outputs]
@@ -84,12 +88,10 @@ export function decodeOverTime(
 }
 
 /** `[time, batch, columns]` → `[count, batch, columns]` */
-export function lastSteps(states: Tensor, count: number): Tensor {
-  const time = states.shape[0] as number;
-  return count === time ? states : slice(states, { axis: 0, start: time - count, end: time });
-}
+const lastSteps = (g: Scope, states: Tensor, count: number): Tensor =>
+  g.streaming ? batchFirst(newest(g, batchFirst(states), count)) : newest(g, states, count, 0);
 
-/** `[time, batch, columns]` → `[batch, time, columns]` */
+/** `[time, batch, columns]` → `[batch, time, columns]`, and back */
 export const batchFirst = (x: Tensor): Tensor => transpose(x, { order: [1, 0, 2] });
 
 /** A linear map over time, the same for every window and column. `[time, batch, hidden]` → `[horizon, batch, hidden]` */

@@ -106,16 +106,29 @@ export const rnnLayer: RecurrentLayer = (g, x, options) => carriedRnn(g, x, opti
 export const carriedGru: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x3 = inputSide(g, x, { hidden, gates: 3, bias: bias ? biasOf(g.scope('input'), hidden, 3) : undefined });
   const stateBias = bias ? biasOf(g.scope('state'), hidden, 3) : constant(new Float32Array(3 * hidden));
-  const states = gru(x3, stateWeight(g, hidden, hidden, 3), stateBias, start?.state ?? zeroState(x3, hidden)).h;
-  return { states, end: { state: lastOf(states) } };
+  const states = gru(x3, stateWeight(g, hidden, hidden, 3), stateBias, stateAt(g, x3, hidden, start)).h;
+  return { states, end: ended(g, { state: lastOf(states) }, start) };
 };
 
 export const carriedLstm: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x4 = inputSide(g, x, { hidden, gates: 4, bias: bias ? lstmBias(g, hidden) : undefined });
-  const zero = zeroState(x4, hidden);
-  const { h, last } = lstm(x4, stateWeight(g, hidden, hidden, 4), start?.state ?? zero, start?.cell ?? zero);
-  return { states: h, end: { state: lastOf(h), cell: last } };
+  const zero = start || g.streaming ? undefined : zeroState(x4, hidden);
+  const state = zero ?? stateAt(g, x4, hidden, start);
+  const cell = zero ?? stateAt(g, x4, hidden, start, 'cell');
+  const { h, last } = lstm(x4, stateWeight(g, hidden, hidden, 4), state, cell);
+  return { states: h, end: ended(g, { state: lastOf(h), cell: last }, start) };
 };
+
+/** Where a layer starts `[batch, hidden]`: where it is told, else where the stream stands, else at zero. */
+export const stateAt = (g: Scope, x: Tensor, hidden: number, start?: Carry, part: keyof Carry = 'state'): Tensor =>
+  start?.[part] ?? (g.streaming ? g.carry(part, [x.shape[1]!, hidden]) : zeroState(x, hidden));
+
+/** Where a layer ends; in a stream, that is where it starts at the next step. */
+export function ended(g: Scope, end: Carry, start?: Carry): Carry {
+  if (g.streaming && start === undefined)
+    for (const [part, value] of Object.entries(end) as [keyof Carry, Tensor][]) g.leave(part, value);
+  return end;
+}
 
 /** `[time, batch, hidden]` → `[batch, hidden]` */
 export function lastOf(states: Tensor): Tensor {
@@ -125,8 +138,8 @@ export function lastOf(states: Tensor): Tensor {
 
 export const carriedRnn: CarriedLayer = (g, x, { hidden, bias }, start) => {
   const x1 = inputSide(g, x, { hidden, gates: 1, bias: bias ? sumOfBiases(g, hidden, 1) : undefined });
-  const states = rnn(x1, stateWeight(g, hidden, hidden, 1), start?.state ?? zeroState(x1, hidden));
-  return { states, end: { state: lastOf(states) } };
+  const states = rnn(x1, stateWeight(g, hidden, hidden, 1), stateAt(g, x1, hidden, start));
+  return { states, end: ended(g, { state: lastOf(states) }, start) };
 };
 
 /** Both sides of an LSTM only ever add up. */

@@ -32,13 +32,14 @@ import {
 } from '../../graph/index.js';
 
 /** One shift and one scale per window and column, `[…, 1, columns]`. */
-interface Statistics {
+export interface Statistics {
   readonly shift: Tensor;
   readonly scale: Tensor;
 }
 
-/** A scaled column of the window, and the way back. */
+/** A scaled column of the window, and the way back: by its statistics, or by others that were learned. */
 export interface Scaled extends Statistics {
+  readonly own: Statistics;
   /** `[batch, time, columns]` */
   readonly scaled: Tensor;
   /** Scales other values of the same window, such as the target. */
@@ -156,14 +157,16 @@ const methods = {
 export type ScalerName = keyof typeof methods;
 export const scalerNames = Object.keys(methods) as ScalerName[];
 
-export function windowScaler(g: Scope, name: ScalerName): WindowScaler {
+/** With `held`, those statistics are taken instead of each window's own, for the target. */
+export function windowScaler(g: Scope, name: ScalerName, held?: Statistics): WindowScaler {
   const { statistics, apply, restore }: Method = methods[name];
   return {
     target: (past, mask) => {
-      const own = statistics(past, mask);
+      const own = held ?? statistics(past, mask);
       const back = name === 'revin' ? learned(g, own) : own;
       return {
         ...back,
+        own,
         scaled: apply(past, own),
         apply: (x) => apply(x, own),
         restore: (forecast) => restore(forecast, perOutput(back, forecast)),
@@ -178,12 +181,19 @@ export function windowScaler(g: Scope, name: ScalerName): WindowScaler {
   };
 }
 
+/** The inputs `shift` and `scale`. */
+export const fedStatistics = (g: Scope, series: number): Statistics => ({
+  shift: g.input('shift', [g.batch, 1, series]),
+  scale: g.input('scale', [g.batch, 1, series]),
+});
+
 /** Windows that come scaled: their statistics are the inputs `shift` and `scale`, and the target stays as it is. */
 export function givenStatistics(g: Scope, series: number): WindowScaler {
-  const statistics = { shift: g.input('shift', [g.batch, 1, series]), scale: g.input('scale', [g.batch, 1, series]) };
+  const statistics = fedStatistics(g, series);
   return {
     target: (past) => ({
       ...statistics,
+      own: statistics,
       scaled: past,
       apply: (x) => x,
       restore: (z) => unstandardize(z, perOutput(statistics, z)),
