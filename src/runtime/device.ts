@@ -210,7 +210,7 @@ export async function runDevice(
       return accept({ key, until: untilMs });
     },
     snapshot: ({ stream, readings }) =>
-      snapshotOf({ lanes, detectors, conditions, pauses, metrics, store }, stream, readings),
+      snapshotOf({ lanes, detectors, conditions, pauses, metrics, quarantine, store }, stream, readings),
     pause({ stream, minutes, by }) {
       const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
       pauses.begin(stream, { until, by });

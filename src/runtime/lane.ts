@@ -153,7 +153,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const next = found.find(({ lead }) => lead === 1);
-      if (next !== undefined) {
+      if (next !== undefined && !bucket.held) {
         const promised = expectations.get(bucket.startMs)!.coverage !== null;
         quality.add(bucket.value - next.expected, promised ? next.score <= calibration.stretch(1) : undefined);
       }
@@ -176,7 +176,10 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
-        interval: watch.state === 'firing' ? undefined : firstInterval(expectations.get(bucket.startMs), bucket.value),
+        interval:
+          watch.state === 'firing' || bucket.held
+            ? undefined
+            : firstInterval(expectations.get(bucket.startMs), bucket.value),
         ...stepAfter(bucket),
       };
     },
