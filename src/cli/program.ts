@@ -136,6 +136,7 @@ export function createProgram(): Command {
     .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
     .option('--unit <unit>', 'unit of the readings, such as °C')
+    .option('--tunable', 'add what a device needs to train it further on its own readings')
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/pack.js')).packCommand(folder, command.optsWithGlobals()),
     );
@@ -285,6 +286,20 @@ export function createProgram(): Command {
     .requiredOption('--state <folder>', 'state_dir of the device')
     .action(async (file: string, _: object, command: Command) =>
       (await import('./commands/install.js')).installCommand(file, command.optsWithGlobals()),
+    );
+
+  nd.command('tune-local')
+    .description("train a device's model further on what the device has stored")
+    .requiredOption('--config <file>', 'configuration of the device')
+    .option('--line <name>', 'which of its models (the only one)')
+    .option('--stream <name>', 'the only stream to learn from (all that the model serves)')
+    .option('--steps <n>', 'training steps (those of the configuration)', wholeNumber)
+    .option('--minutes <n>', 'it ends without a result after so many', realNumber)
+    .option('--memory <mb>', 'the same for the memory of its process', wholeNumber)
+    .option('--dry-run', 'measure, and leave the device as it is')
+    .option('--undo', 'go back to the release that the tuned model was made from')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/tune-local.js')).tuneLocalCommand(command.optsWithGlobals()),
     );
 
   const config = nd.command('config').description('what a device makes of its configuration');

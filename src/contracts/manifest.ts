@@ -20,7 +20,8 @@ export type Precision = z.output<typeof precision>;
 
 export const bundleFile = wireObject({
   path: bundlePath,
-  role: z.enum(['model', 'golden', 'train', 'card', 'other']),
+  /** `train` and `template` come together: what a device tunes its model with (contracts/tuning.ts). */
+  role: z.enum(['model', 'golden', 'train', 'template', 'card', 'other']),
   sha256,
   /** Bytes. */
   length: z.int().check(z.nonnegative()),
@@ -77,6 +78,8 @@ const manifestObject = wireObject({
   metrics: wireObject({ dataset: z.string(), mae: finite, coverage: z.nullable(finite) }),
   /** `line/release` this one was made from, if any. */
   parent: z.nullable(z.string()),
+  /** Of a model that a device has tuned for itself: the release it was made from. */
+  tuned: z.optional(wireObject({ manifestSha256: sha256 })),
   notes: z.string(),
 });
 export type Manifest = z.output<typeof manifestObject>;
@@ -98,6 +101,13 @@ const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) 
           manifest.files.some((file) => file.role === role && target.files.includes(file.path)),
         ),
       ),
+  ],
+  [
+    'train and template come together, once',
+    ({ files }) => {
+      const [train, template] = ['train', 'template'].map((role) => files.filter((file) => file.role === role).length);
+      return train === template && train! <= 1;
+    },
   ],
   [
     'each precision has a tolerance',

@@ -176,6 +176,7 @@ export async function runDevice(
       : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
+  const slots = openSlots(config.stateDir);
   const updater = createUpdater({
     ...config,
     store,
@@ -185,7 +186,7 @@ export async function runDevice(
     activate,
     deactivate,
     shadows: { start: shadow, end: (line) => shadows?.end(line) },
-    slots: openSlots(config.stateDir),
+    slots,
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
     repositoryUrl: config.repository?.url ?? undefined,
@@ -271,6 +272,8 @@ export async function runDevice(
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
+  const { createTuning } = await import('./tuning.js');
+  const tuning = createTuning({ ...ports, config, slots, adopt: (line) => updater.adopt(line), signal });
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
@@ -287,6 +290,7 @@ export async function runDevice(
       conditions.overload(clock.now(), metrics.rejected.overload ?? 0, overloadFact());
       endStale();
       findSilent();
+      tuning();
     }),
     every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),

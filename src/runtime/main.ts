@@ -240,6 +240,7 @@ function realPorts(
       return openUpdateFile(path, trust());
     },
     selfTest: async (job) => (await import('./self-test-process.js')).selfTestInChild(job),
+    tune: async (job, limits) => (await import('./tune-process.js')).tuneInChild(job, limits),
   };
 }
 

@@ -11,6 +11,7 @@ import type { Clock } from './clock.js';
 import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
 import type { Supervisor } from './supervisor.js';
+import type { Tune } from './tune-process.js';
 
 /** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
 export type LinkOptions = Pick<MqttOptions, 'will' | 'clean' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
@@ -27,6 +28,7 @@ export interface Ports {
   readonly openRepository: (url: string) => Promise<UpdateClient>;
   readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
+  readonly tune: Tune;
   readonly machine: Machine;
   /** A name no other boot, forecast or alert has. */
   readonly newId: () => string;

@@ -120,6 +120,8 @@ export interface Updater {
   offer(bytes: Uint8Array): void;
   /** Applies an update file: the desired state in it, or the newest message, with the repository in it. True when it may be mended by time. */
   readonly install: (path: string) => Promise<boolean>;
+  /** What was tuned for this line waits (tuned.ts); returns at once. Offers go first. */
+  adopt(line: string): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** What a release has shown, as long as it is a candidate or a shadow; a failure ends that. */
@@ -146,6 +148,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let turn: Promise<unknown> = Promise.resolve();
   let rolling = Promise.resolve();
   const unsaved = new Map<string, { steps: number; sinceMs: number }>();
+  const tuned = new Set<string>();
   let wake = (): void => undefined;
 
   const recordOf = (line: string): LineRecord =>
@@ -181,6 +184,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
         metrics: { ...metrics, ...(tally !== null && isOfRelease && reportedMetrics(tally, shadow !== null)) },
         arm: pointer?.arm ?? null,
         slot: pointer?.slot ?? null,
+        tunedFrom: pointer?.tunedFrom,
         previous:
           pointer === undefined
             ? null
@@ -364,7 +368,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const running = slots.pointer(line);
     const { shadow, candidate: onProbation } = recordOf(line);
     const known = [running, shadow].find(
-      (one) => one?.manifestSha256 === wanted.manifestSha256 && one.release === release,
+      (one) =>
+        one !== undefined &&
+        one !== null &&
+        (one.tunedFrom ?? one.manifestSha256) === wanted.manifestSha256 &&
+        one.release === release,
     );
     const streams = boundStreams(wanted, known ? slots.read(line, known) : undefined);
     if (known && mode === 'shadow' && known === running)
@@ -563,6 +571,28 @@ export function createUpdater(options: UpdaterOptions): Updater {
     options.tell('degraded', { line, detail: 'no slot holds a usable model' });
   }
 
+  /** Puts what was tuned here in the place of what it was made from. It waits while an update of the fleet is not proven. */
+  async function takeUp(line: string): Promise<void> {
+    const running = slots.pointer(line);
+    const { state, candidate: unproven } = recordOf(line);
+    const busy = nextState(state, 'tuned') === undefined || (unproven !== null && unproven.tunedFrom === undefined);
+    if (running === undefined || busy) return;
+    const { takeTuned } = await import('./tuned.js');
+    let found = await takeTuned(line, running, options);
+    await rolling; // a probation may have ended badly while it was tested
+    if (found.ok && slots.pointer(line)?.manifestSha256 !== running.manifestSha256)
+      found = refuse('mix_and_match', 'the model it was made from was taken back');
+    if (!found.ok) return options.tell('tuned-refused', { line, code: found.reason, detail: found.detail });
+    const { metrics, ...made } = found.value;
+    const slot = unproven?.slot ?? otherSlot(running.slot); // what is not proven makes room
+    slots.install(line, slot);
+    const previous = unproven === null ? withoutPrevious(running) : unproven.previous;
+    const candidate: Pointer = { ...running, ...made, slot, previous };
+    const probation = { ...DEFAULT_PROBATION, untilMs: 0 };
+    move(line, 'tuned', { candidate, release: running.release, metrics, probation, tally: null, code: null, detail: null }); // prettier-ignore
+    await activate(line, candidate);
+  }
+
   /** Makes an attempt; counts, writes down and tells what came of it. */
   async function conclude(
     attempt: Promise<Outcome<'done' | 'waits'>>,
@@ -618,6 +648,10 @@ export function createUpdater(options: UpdaterOptions): Updater {
       offered = newest = bytes;
       wake();
     },
+    adopt(line) {
+      tuned.add(line);
+      wake();
+    },
     install: (path) => inTurn(async () => isPassing(await conclude(applyFile(path)))),
     installWaiting() {
       if (waiting === undefined) return refuse('not_possible', 'no model waits to be installed');
@@ -657,8 +691,12 @@ export function createUpdater(options: UpdaterOptions): Updater {
               });
           }
         }
-        if (offered === undefined) await woken;
-        retry?.abort();
+        const [line] = tuned;
+        if (offered === undefined && line !== undefined) {
+          tuned.delete(line);
+          await inTurn(() => takeUp(line));
+        } else if (offered === undefined) await woken;
+        if (offered !== undefined || signal.aborted) retry?.abort();
       }
       await rolling;
       for (const line of [...unsaved.keys()]) orFull(() => save(recordOf(line), 'normal'));

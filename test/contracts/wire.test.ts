@@ -120,6 +120,7 @@ describe('the configuration of a device', () => {
       offlineDir: null,
       homeAssistant: null,
       sparkplug: null,
+      tuning: null,
       streams: {},
       mappings: [],
       autoStreams: false,

@@ -32,8 +32,10 @@ import type { FileServer } from '../../src/transport/http.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
 import type { MqttLink } from '../../src/transport/mqtt.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
+import { tuneLine } from '../../src/runtime/tune.js';
 import { openUpdateFile } from '../../src/transport/update-file.js';
 import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
+import { tunableBundle } from './tunable.js';
 
 const minute = 60_000;
 const length = 4;
@@ -230,6 +232,7 @@ async function world(
         openRepository: async (url) => createUpdateClient({ ...trust, url }),
         openUpdateFile: (path) => openUpdateFile(path, trust),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
+        tune: () => Promise.reject(new Error('there is no schedule')),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
         supervisor: { aliveEveryMs: undefined, say: () => undefined },
@@ -1066,5 +1069,40 @@ test('malformed messages are counted and the next reading is taken; commands ans
   await w.send('in/boiler', { ts: startMs + minute, value: 2 });
   await expect.poll(() => device.probe.metrics.samples).toMatchObject({ stored: 2 });
   expect(device.probe.metrics.reconnects).toEqual({}); // there was one link all the time
+  await device.stop();
+});
+
+test('a tuned model stays when the fleet says the same release again, and makes room for another', async () => {
+  await tunableBundle(join(dir, 'bundle-11'), { release: 11 });
+  const published = await publish({ dir: join(dir, 'repository'), bundleDir: join(dir, 'bundle-11') });
+  releases.set(11, published.manifestSha256);
+  const tune: Ports['tune'] = (job) => tuneLine(job, { engine: createOrtEngine(), clock });
+  const w = await world('tuned', { ports: { clock: { ...clock, sleep: soon }, tune } });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  await w.push([{ release: 11 }], 'probation');
+  await w.feed(400);
+  await expect.poll(() => w.reported()?.models[0]?.state, { timeout: 15_000 }).toBe('committed');
+
+  const config = parseConfig({ site: 'plant1', device: 'pi7', state_dir: w.stateDir, mqtt: { url: broker.url }, streams: { boiler: { lateness: 0 } } }, 'test'); // prettier-ignore
+  const job = { config, line: 'boiler', stream: null, steps: 60, dryRun: false };
+  expect(await tune(job, { minutes: 1, memoryMb: 256 })).toMatchObject({ ok: true, value: { kept: true } });
+  const tunedFrom = () => (w.reported()?.models[0] as { tuned_from?: string } | undefined)?.tuned_from;
+  await expect.poll(tunedFrom, { timeout: 15_000 }).toBe(releases.get(11));
+  await expect.poll(() => w.reported()?.models[0]).toMatchObject({ state: 'probation', release: 11 });
+  await w.feed(2);
+  await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-nhits-tuned@11' });
+
+  const seen = seq + 1;
+  await w.send('model/desired', desired([{ release: 11 }]), true);
+  await expect.poll(() => w.last('model/reported')?.['seq_seen']).toBe(seen);
+  expect(tunedFrom()).toBe(releases.get(11));
+
+  await w.send('model/desired', desired([{ release: 2, allowRollbackTo: 2 }]), true);
+  await expect
+    .poll(() => w.reported()?.models[0], { timeout: 15_000 })
+    .toMatchObject({ release: 2, state: 'probation' });
+  expect(tunedFrom()).toBeUndefined();
   await device.stop();
 });
