@@ -176,7 +176,10 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
-        interval: watch.state === 'firing' ? undefined : firstInterval(expectations.get(bucket.startMs), bucket.value),
+        interval:
+          watch.state === 'firing' || bucket.held
+            ? undefined
+            : firstInterval(expectations.get(bucket.startMs), bucket.value),
         ...stepAfter(bucket),
       };
     },

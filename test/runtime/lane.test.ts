@@ -97,9 +97,11 @@ test('silence begins no alert; that an unusual value holds confirms one, that th
   lane.advance(111 * minute, -Infinity);
   expect(stepAll().flatMap(({ alert }) => alert ?? [])).toEqual([]);
   expect(lane.watch.state).toBe('pending');
+  const { quality } = lane;
   lane.advance(112 * minute, -Infinity);
   const [opened] = stepAll();
-  expect(opened).toMatchObject({ bucket: { held: true }, alert: { event: 'opened', value: 70 } });
+  expect(opened).toMatchObject({ bucket: { held: true }, alert: { event: 'opened', value: 70 }, interval: undefined });
+  expect(lane.quality).toEqual(quality); // nor is the model judged by it
 
   lane.add(112 * minute, 20);
   lane.advance(116 * minute, -Infinity);

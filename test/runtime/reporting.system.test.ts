@@ -264,6 +264,12 @@ describe.skipIf(findProgram('mosquitto') === undefined)('a device on a mosquitto
     ]);
     const samples = device.probe.quarantine.samples();
     expect(samples.undecodable!.map(({ head }) => head)).toEqual(Array.from({ length: 100 }, (_, i) => `{"value":${i + 20}`)); // prettier-ignore
+    await w.say(`${w.prefix}/cmd/snapshot`, '{"id":"look"}');
+    await expect
+      .poll(() => w.last('reply/snapshot')?.['refused'], soon)
+      .toMatchObject({ unknown_stream: [{ ts: w.clock.now(), head: '1', bytes: 1 }] });
+    const { undecodable } = w.last('reply/snapshot')!['refused'] as Record<string, readonly object[]>;
+    expect(undecodable).toHaveLength(10);
     await w.clock.advance(minute);
     await w.say(topic, '[');
     await expect
