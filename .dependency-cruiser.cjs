@@ -22,6 +22,7 @@ const arrows = {
   transport: ['contracts'],
   runtime: ['contracts', 'bundle', 'transport', 'engine', 'stats', 'time'],
   fleet: ['contracts', 'bundle', 'transport'],
+  simulate: ['contracts', 'data', 'engine'],
   cli: ['*'],
 };
 
@@ -40,7 +41,7 @@ const arrowRules = Object.entries(arrows)
 /** Packages that load native code, and the only place that may import each. */
 const owners = {
   'onnxruntime-node': '^src/engine/',
-  'better-sqlite3': '^src/runtime/(store|readings|salvage)[.]ts$',
+  'better-sqlite3': '^src/runtime/(store|readings|salvage|integrity)[.]ts$',
 };
 
 const ownerRules = Object.entries(owners).map(([name, owner]) => ({

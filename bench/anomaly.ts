@@ -24,6 +24,7 @@ const rulesAt = (threshold: number): AlertRules => ({
   cooldownMs: 0,
   repeatMs: 0,
   severity: { info: 1e-2, warning: 1e-3, critical: 1e-4 },
+  flapping: null,
 });
 
 export function benchAnomaly({ data, mode = 'forecast' }: { data: string; mode?: GroupMode }) {

@@ -62,6 +62,7 @@ const subjects: readonly Subject[] = [
         mqtt: { url },
         http: { port: null },
         auto_streams: true,
+        max_message_rate: 1_000_000,
       };
       writeFileSync(config, JSON.stringify({ ...settings, database_bytes: 2 ** 30 }));
       return spawn(process.execPath, [resolve('dist/device/nd-device.js'), config, '--events']);

@@ -43,7 +43,10 @@ export const alertTraces: FaultRow = {
       const before = told.at(-1);
       const { alert, watch: next } = judgeBucket(watch, bucket, rules, subject);
       judged.push(bucket);
-      const wrong = tell(told, alert) ?? broken({ rules, bucket, judged, before, alert, watch });
+      const now = rulesAt(rules, told, bucket.timeMs);
+      const { cooldownMs } = rulesAt(rules, told, before?.ended ?? 0); // that of its end stands
+      const wrong =
+        tell(told, alert) ?? broken({ rules: { ...now, cooldownMs }, bucket, judged, before, alert, watch });
       if (wrong !== undefined) return `${wrong} at bucket ${bucket.timeMs / MINUTE} with ${JSON.stringify(rules)}`;
       if (alert?.event === 'opened' || (alert !== undefined && alert.ended !== null) || watch.state === 'warming')
         judged.length = 0;
@@ -69,6 +72,10 @@ function makeRules(random: Random): AlertRules {
     cooldownMs: random.int(0, 20) * MINUTE,
     repeatMs: random.pick([0, 10, 60]) * MINUTE,
     severity: { info: 1e-2, warning: 1e-3, critical: 1e-4 },
+    flapping: random.pick([
+      null,
+      { opens: random.int(1, 4), withinMs: random.int(20, 200) * MINUTE, quietMs: random.int(10, 120) * MINUTE },
+    ]),
   };
 }
 
@@ -128,6 +135,20 @@ interface Judged {
   readonly alert: AlertPayload | undefined;
   /** Before the bucket. */
   readonly watch: Watch;
+}
+
+/** What is asked of a bucket, by what was told before it: twice as much while the alert flaps. */
+function rulesAt(rules: AlertRules, told: readonly AlertPayload[], timeMs: number): AlertRules {
+  if (rules.flapping === null) return rules;
+  const { opens, withinMs, quietMs } = rules.flapping;
+  const opened = told.filter(({ event }) => event === 'opened').map(({ started }) => started);
+  const ends = told.flatMap(({ ended }) => ended ?? []);
+  const often = opened.findLast((at, i) => opened.filter((each, k) => k <= i && each > at - withinMs).length > opens);
+  // Since it was too often: each pause between an end and the next opening, or now.
+  const calm = ends.some((end) => end >= (often ?? 0) && (opened.find((at) => at > end) ?? timeMs) - end >= quietMs);
+  if (often === undefined || calm) return rules;
+  const { openCount, openWindow, cooldownMs } = rules;
+  return { ...rules, openCount: 2 * openCount, openWindow: 2 * openWindow, cooldownMs: 2 * cooldownMs };
 }
 
 /** When must, and when must not, a bucket open, repeat or end? Worked out from the trace alone. */

@@ -15,7 +15,8 @@ const STUCK = 3;
 const READINGS_PER_TRIAL = 6 * STUCK;
 const FORECASTS_WITHIN_MS = 5000;
 
-const faults: readonly ((proxy: Proxy, random: Random) => Promise<void>)[] = [
+/** Each breaks connections, for at most half a second; then `release`. */
+export const connectionFaults: readonly ((proxy: Proxy, random: Random) => Promise<void>)[] = [
   async (proxy) => proxy.reset(),
   async (proxy, random) => proxy.truncate(random.int(1, 600)),
   async (proxy, random) => {
@@ -46,7 +47,7 @@ export const brokenConnections: FaultRow = {
           const random = createDraws('N1', seed, trial);
           const sending = send(READINGS_PER_TRIAL);
           await pause(random.int(0, 40));
-          await random.pick(faults)(proxy, random);
+          await random.pick(connectionFaults)(proxy, random);
           proxy.release();
           await sending;
         }

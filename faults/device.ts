@@ -62,12 +62,12 @@ export function packModel(
   });
 }
 
-/** Puts a model for one stream into a slot of a device's folder. */
-export async function installModel(stateDir: string): Promise<void> {
+/** Puts a model into a slot of a device's folder; it serves each of the streams alone. */
+export async function installModel(stateDir: string, streams: readonly string[] = [stream]): Promise<void> {
   const slots = openSlots(stateDir);
   const { manifestSha256 } = await packModel(slots.stagingDir(stream));
   slots.install(stream, 'a');
-  slots.point(stream, { slot: 'a', release: 1, manifestSha256, streams: [stream], arm: null, previous: null });
+  slots.point(stream, { slot: 'a', release: 1, manifestSha256, streams, arm: null, previous: null });
 }
 
 export const settings = (stateDir: string, url: string, change: object = {}): Record<string, unknown> => ({
@@ -78,6 +78,9 @@ export const settings = (stateDir: string, url: string, change: object = {}): Re
   mqtt: { url },
   http: { port: null },
   streams: { [stream]: { lateness: 0 } },
+  // Rows count every alert and every message.
+  alerts: { rate_cap: null, flapping: null },
+  max_message_rate: 1_000_000,
   ...change,
 });
 
@@ -88,11 +91,11 @@ export function writeSettings(dir: string, content: Record<string, unknown>): st
   return path;
 }
 
-/** What is on the disk of a device that may be running. */
+/** What is on the disk of a device that may be running, late readings too. */
 export function storedReadings(database: string, name: string): PastReading[] {
   const stored = readStored(database);
   try {
-    return stored.readings(name, 0);
+    return stored.readings(name, 0, true);
   } finally {
     stored.close();
   }

@@ -100,7 +100,7 @@ async function fillAndEmpty(dir: string, stateDir: string, trials: number, seed:
 }
 
 /** Takes the disk's room, all but so many bytes. */
-function fill(path: string, flags: 'w' | 'a', leave: number): void {
+export function fill(path: string, flags: 'w' | 'a', leave: number): void {
   const file = openSync(path, flags);
   const { bavail, bsize } = statfsSync(path);
   const block = Buffer.alloc(4096);

@@ -13,9 +13,15 @@ interface Arrival {
   readonly value: number | null;
 }
 
+/** Time that goes on without a reading; at `presentMs` the sensor was said to be there. */
+interface Pause {
+  readonly nowMs: number;
+  readonly presentMs: number;
+}
+
 /** What an arrival led to. */
 interface Step {
-  readonly verdict: 'taken' | 'late' | 'duplicate';
+  readonly verdict: 'taken' | 'late' | 'duplicate' | 'pause';
   readonly closed: readonly Bucket[];
 }
 
@@ -32,9 +38,13 @@ export const disorderedStreams: FaultRow = {
       maxGap: random.int(1, 4),
       latenessMs: random.pick([0, 1500, 20_000, 120_000]),
       inputLength: 8,
+      holdMs: random.pick([null, null, 20_000, 600_000, 86_400_000]),
     };
-    const arrivals = makeArrivals(random, settings.cadenceMs);
-    const expected = reference(arrivals, settings).map((step) => JSON.stringify(step));
+    const holds = typeof settings.holdMs === 'number';
+    const arrivals = holds ? withPauses(random, settings) : makeArrivals(random, settings.cadenceMs);
+    const expected = (holds ? holdingReference(arrivals, settings) : reference(arrivals as Arrival[], settings)).map(
+      (step) => JSON.stringify(step),
+    );
     const found = device(arrivals, settings).map((step) => JSON.stringify(step));
     const at = expected.findIndex((step, i) => step !== found[i]);
     return at < 0
@@ -61,17 +71,35 @@ function makeArrivals(random: Random, cadenceMs: number): Arrival[] {
   return queue.sort((a, b) => a.at - b.at).map(({ reading }) => reading);
 }
 
-function device(arrivals: readonly Arrival[], settings: SeriesSettings): Step[] {
+/** Few reports, and time that goes on between them. */
+function withPauses(random: Random, { cadenceMs }: SeriesSettings): (Arrival | Pause)[] {
+  const reports = makeArrivals(random, cadenceMs).filter(() => random.chance(0.3));
+  let nowMs = reports[0]?.timeMs ?? 0;
+  return reports.flatMap((report) => {
+    nowMs = Math.max(nowMs, report.timeMs);
+    const pauses = Array.from({ length: random.int(0, 3) }, () => {
+      nowMs += random.int(0, 2 * cadenceMs);
+      return { nowMs, presentMs: random.chance(0.2) ? nowMs : -Infinity };
+    });
+    return [report, ...pauses];
+  });
+}
+
+function device(arrivals: readonly (Arrival | Pause)[], settings: SeriesSettings): Step[] {
   const config = parseConfig(
     { site: 's', device: 'd', state_dir: '.', mqtt: { url: 'mqtt://127.0.0.1' }, streams: { boiler: {} } },
     'T2',
   );
   const ingest = createIngest(config, fakeClock(), createMetrics(), { recall: () => [] });
   const series = createSeries(settings);
-  return arrivals.map(({ timeMs, value }) => {
+  const take = ({ timeMs, value }: Arrival): Step['verdict'] => {
     const payload = Buffer.from(JSON.stringify({ ts: timeMs, value }));
     const [reading] = ingest.read('boiler', { payload, retain: false });
-    const verdict = reading === undefined ? 'duplicate' : series.add(reading.timeMs, reading.value);
+    return reading === undefined ? 'duplicate' : series.add(reading.timeMs, reading.value);
+  };
+  return arrivals.map((arrival) => {
+    const verdict = 'nowMs' in arrival ? 'pause' : take(arrival);
+    if ('nowMs' in arrival) series.advance(arrival.nowMs, arrival.presentMs);
     const closed: Bucket[] = [];
     for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) closed.push(bucket);
     return { verdict, closed };
@@ -113,5 +141,60 @@ function reference(arrivals: readonly Arrival[], settings: SeriesSettings): Step
       closed.push(before);
     }
     return { verdict: late ? 'late' : 'taken', closed };
+  });
+}
+
+/**
+ * The same for a stream that reports when its value changes. Step by step through the grid: a bucket closes when all before
+ * it are closed or nothing is known of them, and something is known of it.
+ */
+function holdingReference(arrivals: readonly (Arrival | Pause)[], settings: SeriesSettings): Step[] {
+  const { cadenceMs, aggregate, latenessMs } = settings;
+  const known: Arrival[] = [];
+  const taken: Arrival[] = [];
+  let newestMs = -Infinity;
+  let presentMs = -Infinity;
+  let closedUntilMs = -Infinity;
+  return arrivals.map((arrival) => {
+    let verdict: Step['verdict'] = 'pause';
+    if ('nowMs' in arrival) {
+      newestMs = Math.max(newestMs, arrival.nowMs);
+      presentMs = Math.max(presentMs, arrival.presentMs);
+    } else {
+      if (known.findLast(({ timeMs }) => timeMs === arrival.timeMs)?.value === arrival.value)
+        return { verdict: 'duplicate', closed: [] };
+      known.push(arrival);
+      verdict = arrival.timeMs < closedUntilMs ? 'late' : 'taken';
+      if (verdict === 'taken') {
+        taken.push(arrival);
+        newestMs = Math.max(newestMs, arrival.timeMs);
+      }
+    }
+    const closed: Bucket[] = [];
+    const first = Math.min(...taken.map(({ timeMs }) => timeMs - (timeMs % cadenceMs)));
+    for (let start = Math.max(closedUntilMs, first); start + cadenceMs <= newestMs - latenessMs; start += cadenceMs) {
+      // The value at each moment: that of the newest report until then, where there is one and it has not run out.
+      const reports = [...new Map(taken.map((each) => [each.timeMs, each.value]))].sort(([a], [b]) => a - b);
+      const last = reports.findLast(([timeMs]) => timeMs < start);
+      const holds = last !== undefined && start < Math.max(last[0], presentMs) + settings.holdMs!;
+      const inside = reports.filter(([timeMs]) => timeMs >= start && timeMs < start + cadenceMs);
+      const measured = inside.flatMap(([, value]) => value ?? []);
+      const parts = [[start, holds ? last[1] : null] as const, ...inside]
+        .map(([timeMs, value], i) => ({ value, lasts: (inside[i]?.[0] ?? start + cadenceMs) - timeMs }))
+        .filter((part): part is { value: number; lasts: number } => part.value !== null && part.lasts > 0);
+      if (parts.length === 0) continue;
+      const values = parts.map((part) => part.value);
+      const over = (of: (part: (typeof parts)[number]) => number): number => parts.reduce((a, part) => a + of(part), 0);
+      const value = {
+        mean: parts.length === 1 ? values[0]! : over((part) => part.value * part.lasts) / over((part) => part.lasts),
+        sum: measured.reduce((a, b) => a + b, 0),
+        min: Math.min(...values),
+        max: Math.max(...values),
+        last: values.at(-1)!,
+      }[aggregate];
+      closed.push({ startMs: start, value, imputed: false, ...(measured.length === 0 && { held: true }) });
+      closedUntilMs = start + cadenceMs;
+    }
+    return { verdict, closed };
   });
 }

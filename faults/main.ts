@@ -1,8 +1,10 @@
 /**
  * `npm run faults -- [--tier C|N] [--only K1,T2] [--trials 100] [--seed 1] [--json]`: the fault table. Every row makes seeded trials
- * and counts failures; any failure makes the exit code 1. docs/reliability.md says what each row means.
+ * and counts failures; any failure makes the exit code 1. `--soak 8h` lets all of it happen to one device instead. docs/reliability.md says
+ * what each row means.
  */
 import { parseArgs } from 'node:util';
+import { duration } from '../src/cli/option.js';
 import { accessControl } from './access.js';
 import { alertTraces } from './alerts.js';
 import { updateAttacks } from './attacks.js';
@@ -19,6 +21,8 @@ import { malformedPayloads } from './payloads.js';
 import { plantedBundles } from './planted.js';
 import { powerCuts } from './power.js';
 import { plantedSecrets } from './secrets.js';
+import { soak } from './soak.js';
+import { summary } from './soak-verdict.js';
 import type { FaultRow, Tier } from './row.js';
 import { killedWhileUpdating } from './update-kill.js';
 import { wear } from './wear.js';
@@ -47,12 +51,22 @@ const rows: readonly FaultRow[] = [
 
 const SHOWN = 5;
 
+function milliseconds(text: string): number {
+  try {
+    return duration(text);
+  } catch (error) {
+    console.error(`--soak: ${(error as Error).message}`);
+    process.exit(2);
+  }
+}
+
 const { values } = parseArgs({
   options: {
     tier: { type: 'string', default: 'C' },
     only: { type: 'string' },
     trials: { type: 'string' },
     seed: { type: 'string', default: '1' },
+    soak: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -64,6 +78,12 @@ if (!['C', 'N'].includes(values.tier) || unknown.length > 0) {
 }
 
 const seed = Number(values.seed);
+if (values.soak !== undefined) {
+  const report = await soak(milliseconds(values.soak), seed, (line) => console.error(line));
+  console.log(values.json ? JSON.stringify(report) : summary(report));
+  process.exit(report.pass ? 0 : 1);
+}
+
 const results = [];
 for (const row of rows.filter(({ id }) => only?.includes(id) ?? true)) {
   const trials = Number(values.trials ?? row.trials[values.tier as Tier]);

@@ -1,6 +1,8 @@
 /** F1: malformed messages to a whole device; it must answer each by a count, never by an exception, and go on storing good ones. */
 import type { PastReading } from '../src/runtime/readings.js';
 import { openStore } from '../src/runtime/store.js';
+import { encodeSparkplug } from '../src/transport/sparkplug.js';
+import type { SparkplugMetric } from '../src/transport/sparkplug.js';
 import { fakeClock } from '../test/runtime/fakes.js';
 import { inFolder, installModel, prefix, stream } from './device.js';
 import { runInside } from './inside.js';
@@ -24,7 +26,11 @@ async function attack(dir: string, trials: number, seed: number): Promise<Failur
   const store = openStore({ path: `${dir}/device.db`, clock, maxBytes: 4 * 2 ** 30 });
   let databaseErrors = 0;
   const tell = (event: string): void => void (databaseErrors += event === 'database-error' ? 1 : 0);
-  const device = await runInside(dir, { auto_streams: true }, { clock, store, tell });
+  const mappings = [
+    { topic: 'spBv1.0/+/+', format: 'sparkplugb', metric: '+', stream: '$2_$3' },
+    { topic: 'spBv1.0/+/+/+', format: 'sparkplugb', metric: '+', stream: '$3_$4', on_off: true },
+  ];
+  const device = await runInside(dir, { auto_streams: true, mappings }, { clock, store, tell });
 
   const failures: string[] = [];
   const streams = store.sql.prepare<[], string>('SELECT name FROM stream').pluck();
@@ -67,12 +73,17 @@ const names = [stream, 'other', 'constructor', '__proto__', 'toString', 'a b', '
 const kinds = ['in', 'in', 'in', 'in', 'in', 'model/desired', 'cmd', 'status', 'event', ''];
 
 function malformed(random: Random, nowMs: number): Message {
+  if (random.chance(0.2)) return plant(random, nowMs);
   const kind = random.pick(kinds);
   const tail = kind === 'model/desired' ? kind : `${kind}/${random.pick(names)}`;
   const topic = random.chance(0.05) ? garbage(random, 40).toString('latin1') : `${prefix}/${tail}`;
+  return { topic, payload: malformedPayload(random, nowMs) };
+}
+
+export function malformedPayload(random: Random, nowMs: number): Buffer {
   const text = (): Buffer =>
     Buffer.from(random.chance(0.5) ? nearlyRight(random, nowMs) : JSON.stringify(tree(random, 3)));
-  const payload = random.pick<() => Buffer>([
+  return random.pick<() => Buffer>([
     () => garbage(random, 300),
     text,
     text,
@@ -81,7 +92,6 @@ function malformed(random: Random, nowMs: number): Message {
     () => Buffer.from('['.repeat(random.int(1, 3000)) + ']'.repeat(random.int(0, 3000))),
     () => Buffer.alloc(random.chance(0.02) ? 300_000 : random.int(0, 50), random.pick(['9', ' ', '{', '"', '\\'])),
   ])();
-  return { topic, payload };
 }
 
 const garbage = (random: Random, longest: number): Buffer =>
@@ -134,6 +144,40 @@ function nearlyRight(random: Random, nowMs: number): string {
     () => `{"samples":[[${time()},${value()}],[${time()}],${value()},[${time()},${value()},1]]${extra}}`,
     () => value(),
   ])();
+}
+
+/** A message of a Sparkplug node with something odd in it. Few nodes and names, so that one message follows another. */
+function plant(random: Random, nowMs: number): Message {
+  const type = random.pick(['NBIRTH', 'DBIRTH', 'NDATA', 'DDATA', 'NDEATH', 'DDEATH', 'NCMD', 'STATE', '']);
+  const device = random.chance(type.startsWith('D') ? 0.9 : 0.1) ? `/${random.pick(['d', 'e', ...names])}` : '';
+  const integer = (): number | bigint => random.pick([0, 1, 2, 255, nowMs, 2 ** 32 - 1, 2n ** 63n, 2n ** 64n - 1n]);
+  const some = <T>(chance: number, value: T): T | undefined => (random.chance(chance) ? value : undefined);
+  const metric = () => ({
+    name: some(type.endsWith('BIRTH') ? 0.9 : 0.2, random.pick(['bdSeq', 'Temp', ...names])),
+    alias: some(0.7, integer()),
+    timestamp: some(0.5, random.chance(0.5) ? nowMs - random.int(0, 1e6) : integer()),
+    datatype: some(0.8, random.int(0, 35)),
+    isHistorical: some(0.1, true),
+    isNull: some(0.1, true),
+    intValue: some(0.3, integer()),
+    longValue: some(0.3, integer()),
+    floatValue: some(0.2, random.pick([NaN, Infinity, 1.5, 3e38])),
+    doubleValue: some(0.5, random.pick([NaN, -Infinity, 20.5, 1e-320, -0])),
+    booleanValue: some(0.2, true),
+    stringValue: some(0.2, random.pick(['', 'nan', '7', '1,5', 'warm', '\u0000'])),
+  });
+  const metrics = Array.from({ length: random.int(0, 5) }, () => metric() as SparkplugMetric);
+  const seq = some(0.9, integer());
+  const timestamp = some(0.8, integer());
+  const payload = encodeSparkplug({
+    metrics,
+    ...(seq !== undefined && { seq }),
+    ...(timestamp !== undefined && { timestamp }),
+  });
+  return {
+    topic: `spBv1.0/plant/${type}/${random.pick(['a', 'b', 'c'])}${device}`,
+    payload: random.chance(0.3) ? corrupted(random, Buffer.from(payload)) : payload,
+  };
 }
 
 /** Any JSON at all. */

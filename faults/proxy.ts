@@ -1,6 +1,7 @@
 /** A TCP proxy that misbehaves on request, between a device and its broker. */
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Tap } from './tap.js';
 
 export interface Proxy {
   readonly port: number;
@@ -18,7 +19,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-export async function createProxy(toPort: number): Promise<Proxy> {
+/** `tap` hears what passes. */
+export async function createProxy(toPort: number, tap?: Tap): Promise<Proxy> {
   const pairs = new Set<{ device: Socket; broker: Socket }>();
   let refusing = false;
   let left = Infinity;
@@ -29,6 +31,7 @@ export async function createProxy(toPort: number): Promise<Proxy> {
       return;
     }
     const broker = connect(toPort, '127.0.0.1');
+    const heard = tap?.connection();
     const pair = { device, broker };
     pairs.add(pair);
     for (const socket of [device, broker]) {
@@ -39,9 +42,14 @@ export async function createProxy(toPort: number): Promise<Proxy> {
         broker.destroy();
       });
     }
-    device.on('data', (chunk) => broker.write(chunk));
-    broker.on('data', (chunk) => {
-      device.write(chunk.subarray(0, Math.min(left, chunk.length)));
+    device.on('data', (chunk: Buffer) => {
+      heard?.fromDevice(chunk);
+      broker.write(chunk);
+    });
+    broker.on('data', (chunk: Buffer) => {
+      const passing = chunk.subarray(0, Math.min(left, chunk.length));
+      heard?.fromBroker(passing);
+      device.write(passing);
       left -= chunk.length;
       if (left > 0) return;
       left = Infinity;

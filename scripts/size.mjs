@@ -5,8 +5,8 @@ import { join } from 'node:path';
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
   bundle: 1150,
-  cli: 4850,
-  contracts: 1750,
+  cli: 5500,
+  contracts: 1850,
   data: 2150,
   distill: 1000,
   engine: 1180,
@@ -18,14 +18,15 @@ const lineBudgets = {
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 7350,
+  runtime: 8700,
+  simulate: 520,
   stats: 300,
   time: 350,
   train: 1150,
-  transport: 1160,
+  transport: 1410,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 361_000, all: 1_850_000 };
+const deviceBudgets = { start: 390_000, all: 1_850_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

@@ -4,12 +4,13 @@ import type { Aggregation } from '../data/from-columns.js';
 import { seriesScalerNames } from '../data/series-scaler.js';
 import { providers } from '../contracts/provider.js';
 import { targetNames } from '../quantize/targets.js';
+import { parseTime } from '../time/parse.js';
 
 const aggregations: readonly Aggregation[] = ['mean', 'last', 'first', 'sum', 'min', 'max'];
 
-export const addDataOptions = (command: Command, what: string): Command =>
+export const addDataOptions = (command: Command, what: string, needed = true): Command =>
   command
-    .requiredOption('--data <file>', `CSV with ${what}; - reads standard input`)
+    .addOption(new Option('--data <file>', `CSV with ${what}; - reads standard input`).makeOptionMandatory(needed))
     .option('--time <column>', 'name of the time column (time, ds, timestamp, date…)')
     .option('--target <column>', 'name of the column to forecast (target, y, value)')
     .option('--series <column>', 'name of the column that tells series apart (series, unique_id)')
@@ -71,6 +72,27 @@ export function realNumber(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value)) return value;
   throw new InvalidArgumentError('It takes a number.');
+}
+
+/** `90s`, `15m`, `8h`, `7d` in milliseconds. */
+export function duration(text: string): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text) ?? [];
+  if (Number(amount) > 0) return Number(amount) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit!]!;
+  throw new InvalidArgumentError('It takes a duration such as 90s, 15m, 8h or 7d.');
+}
+
+/** A factor above 0, or `max`: `Infinity`. */
+export function speed(text: string): number {
+  const factor = text === 'max' ? Infinity : Number(text);
+  if (factor > 0) return factor;
+  throw new InvalidArgumentError('It takes a factor above 0, or max.');
+}
+
+/** A moment, milliseconds UTC. */
+export function moment(text: string): number {
+  const timeMs = parseTime(text);
+  if (!Number.isNaN(timeMs)) return timeMs;
+  throw new InvalidArgumentError('It takes a time such as 2026-01-01T12:00:00Z.');
 }
 
 export const nameList = (text: string): string[] =>

@@ -7,11 +7,14 @@ import {
   addLearningOptions,
   addTrainingOptions,
   deviceOption,
+  duration,
   futureDataOption,
   listOf,
+  moment,
   nameList,
   numberList,
   realNumber,
+  speed,
   wholeNumber,
 } from './option.js';
 
@@ -236,6 +239,34 @@ export function createProgram(): Command {
       process.exitCode = await (await import('../runtime/main.js')).runDeviceProcess(config, { events });
     });
 
+  addDataOptions(nd.command('simulate'), 'recordings to play', false)
+    .description('sensors that play real recordings, with faults, to a broker or into a file')
+    .addOption(
+      new Option('--recording <name>', 'which of the shipped series, without --data')
+        .choices(['machine', 'ambient'])
+        .default('machine'),
+    )
+    .option('--broker <url>', 'publish there')
+    .option('--out <file>', 'write the messages there, one JSON line each; - is stdout')
+    .option('--devices <n>', 'how many devices', wholeNumber, 1)
+    .option('--sensors <n>', 'how many sensors each has', wholeNumber, 1)
+    .option('--faults <list>', 'such as late:0.01,gap or all', '')
+    .option('--seed <n>', 'seed of every random draw', wholeNumber, 1)
+    .option('--duration <time>', 'so much of the recording, such as 12h or 7d (all of it, once)', duration)
+    .option('--speed <factor>', 'how much faster than it was recorded; max for as fast as possible', speed, 1)
+    .option('--start <time>', 'time of the first reading', moment)
+    .option('--preset <name>', 'shape of the messages: native, tasmota, zigbee2mqtt or esphome', 'native')
+    .option('--base <name>', 'first level of native topics', 'neuro-divergent')
+    .option('--site <name>', 'site of the devices', 'simulated')
+    .option('--device <name>', 'name of the device, numbered where there are several', 'device')
+    .option('--stream <name>', 'name of the sensor, numbered where there are several', 'sensor')
+    .option('--username <name>', 'user at the broker')
+    .option('--password-file <file>', 'file with its password')
+    .option('--ca-file <file>', 'certificates for mqtts, PEM')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/simulate.js')).simulateCommand(command.optsWithGlobals()),
+    );
+
   const config = nd.command('config').description('what a device makes of its configuration');
   config
     .command('check')
@@ -269,6 +300,7 @@ export function createProgram(): Command {
 
   nd.command('doctor')
     .description('check what this machine has and lacks')
+    .option('--config <file>', "also look at a device's stored readings: do its streams report as it says?")
     .action(async (_: object, command: Command) =>
       (await import('./commands/doctor.js')).doctorCommand(command.optsWithGlobals()),
     );

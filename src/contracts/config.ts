@@ -1,14 +1,17 @@
 /** The device configuration (EDGE.md §16): one schema gives types, defaults, checks and errors. */
 import * as z from 'zod/mini';
 import { NeuroDivergentError } from '../errors.js';
+import { duration } from './duration.js';
 import { limits } from './limit.js';
 import { mappingSettings } from './mapping.js';
 import { providers } from './provider.js';
+import { heartbeatBelongs, reportingNames, reportingShape } from './reporting.js';
 import { segmentPattern } from './topic.js';
 import { readWire, wireObject } from './wire.js';
 
 const strict = { strict: true };
 const segment = z.string().check(z.regex(segmentPattern, 'expected 1 to 64 letters, digits, "_" or "-"'));
+const sparkplugId = z.string().check(z.regex(/^[^+/#\0]{1,100}$/, 'expected a name without "+", "/" and "#"'));
 const positive = z.number().check(z.positive());
 const count = z.int().check(z.positive());
 const url = (schemes: RegExp, example: string) =>
@@ -17,22 +20,6 @@ const probability = z.number().check(z.gt(0), z.lt(1));
 
 /** Addresses that only this machine reaches. */
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/;
-
-const durationUnitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `5m` on the wire (or a number of milliseconds), milliseconds inside. */
-const duration = z.codec(
-  z.union([
-    z.int().check(z.nonnegative()),
-    z.string().check(z.regex(/^\d+(?:ms|s|m|h|d)$/, 'expected a duration such as 30s or 5m')),
-  ]),
-  z.int(),
-  {
-    decode: (text) =>
-      typeof text === 'number' ? text : Number.parseInt(text, 10) * durationUnitsMs[text.replace(/^\d+/, '')]!,
-    encode: (value) => value,
-  },
-);
 
 /** Each also says what those before it say. */
 export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
@@ -56,6 +43,20 @@ const alertRules = ({
   clearCount: z._default(count, clearCount),
   cooldownMs: z._default(duration, cooldownMs),
   repeatMs: z._default(duration, 21_600_000),
+  /** More than so many openings asks for twice the buckets and the cooldown, until none was open for `quiet`; null: never. */
+  flapping: z.prefault(
+    z.nullable(
+      wireObject(
+        {
+          opens: z._default(count, 5),
+          withinMs: z._default(duration, 3_600_000),
+          quietMs: z._default(duration, 7_200_000),
+        },
+        { strict: true, names: { withinMs: 'within', quietMs: 'quiet' } },
+      ),
+    ),
+    {},
+  ),
   severity: z.prefault(
     wireObject(
       {
@@ -81,6 +82,8 @@ export const alertSettings = wireObject(
     ringMinimum: z._default(count, 300),
     /** Step of the adaptive interval. */
     gamma: z._default(probability, 0.01),
+    /** So many openings a minute are told one by one, over all streams; the others in one summary. Null: all of them. */
+    rateCap: z._default(z.nullable(count), 6),
   },
   { strict: true, names: alertNames },
 );
@@ -118,7 +121,8 @@ export const streamSettings = wireObject(
     maxRate: z._default(z.nullable(positive), null),
     /** So many equal readings in a row are an alert. */
     stuckCount: z._default(z.nullable(z.int().check(z.gte(2))), null),
-    /** No reading for so long is an alert. */
+    ...reportingShape,
+    /** No sign of life for so long is an alert; a day for `on_change` and two heartbeats for `heartbeat` when null. */
     maxSilenceMs: z._default(z.nullable(duration), null),
     /** A forecast that crosses one of these is an alert. */
     levels: z.prefault(
@@ -134,9 +138,24 @@ export const streamSettings = wireObject(
     /** Longest gap that is imputed, in steps. */
     maxGap: z._default(count, 3),
   },
-  { strict: true, names: { latenessMs: 'lateness', maxSilenceMs: 'max_silence' } },
-);
+  { strict: true, names: { ...reportingNames, latenessMs: 'lateness', maxSilenceMs: 'max_silence' } },
+).check(heartbeatBelongs);
 export type StreamSettings = z.output<typeof streamSettings>;
+
+const mqttSettings = wireObject(
+  {
+    url: url(/^(?:mqtt|mqtts|ws|wss):\/\//, 'mqtt://127.0.0.1:1883'),
+    username: z.optional(z.string()),
+    passwordFile: z.optional(z.string()),
+    caFile: z.optional(z.string()),
+    certFile: z.optional(z.string()),
+    keyFile: z.optional(z.string()),
+    /** `private` allows a password over plain TCP to a private address; never to a public one. */
+    allowInsecure: z._default(z.enum(['none', 'private']), 'none'),
+  },
+  strict,
+);
+export type MqttSettings = z.output<typeof mqttSettings>;
 
 export const deviceConfigSchema = wireObject(
   {
@@ -145,19 +164,7 @@ export const deviceConfigSchema = wireObject(
     device: segment,
     /** Everything the device keeps: database, slots, trust. */
     stateDir: z.string().check(z.minLength(1)),
-    mqtt: wireObject(
-      {
-        url: url(/^(?:mqtt|mqtts|ws|wss):\/\//, 'mqtt://127.0.0.1:1883'),
-        username: z.optional(z.string()),
-        passwordFile: z.optional(z.string()),
-        caFile: z.optional(z.string()),
-        certFile: z.optional(z.string()),
-        keyFile: z.optional(z.string()),
-        /** `private` allows a password over plain TCP to a private address; never to a public one. */
-        allowInsecure: z._default(z.enum(['none', 'private']), 'none'),
-      },
-      strict,
-    ),
+    mqtt: mqttSettings,
     /** Metrics and health; `port: null` switches it off. */
     http: z.prefault(
       wireObject(
@@ -220,12 +227,29 @@ export const deviceConfigSchema = wireObject(
       ),
       null,
     ),
+    /** Forecasts and alerts as an edge node of Sparkplug B (docs/guides/sparkplug.md); null for none. */
+    sparkplug: z._default(
+      z.nullable(
+        wireObject(
+          {
+            group: sparkplugId,
+            node: sparkplugId,
+            /** The device's own broker and account when null. */
+            mqtt: z._default(z.nullable(mqttSettings), null),
+          },
+          strict,
+        ),
+      ),
+      null,
+    ),
     streams: z._default(z.record(segment, streamSettings), {}),
-    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md). */
+    /** Sensors that speak on topics of their own (docs/guides/home-assistant.md, docs/guides/sparkplug.md). */
     mappings: z._default(z.array(mappingSettings).check(z.maxLength(500)), []),
     /** Create streams that are not listed, up to `maxStreams`. */
     autoStreams: z._default(z.boolean(), false),
     maxStreams: z._default(count, limits.streams),
+    /** Messages a second that a stream may go on sending; of more the newest are kept. */
+    maxMessageRate: z._default(count, 1000),
     alerts: z.prefault(alertSettings, {}),
     /** By name, which their alerts carry; no name of a stream, whose model has alerts of its own. */
     detectors: z._default(

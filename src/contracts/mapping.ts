@@ -3,6 +3,8 @@
  * user's own, which win over them.
  */
 import * as z from 'zod/mini';
+import { heartbeatBelongs, reportingNames, reportingShape } from './reporting.js';
+import type { ReportMode } from './reporting.js';
 import { wireObject } from './wire.js';
 
 const strict = { strict: true };
@@ -21,6 +23,8 @@ const availabilitySettings = wireObject(
     /** Of the state in a JSON message; the whole message is the state when null. */
     path: z._default(z.nullable(pointer), null),
     offline: z._default(z.string(), 'offline'),
+    /** It speaks for something between: when that is gone its sensors are too, when it is there they need not be. */
+    bridge: z._default(z.boolean(), false),
   },
   strict,
 );
@@ -29,7 +33,13 @@ interface Preset {
   readonly topic: string;
   readonly format: 'json' | 'text';
   readonly tsPath?: string;
-  readonly availability: readonly { readonly topic: string; readonly path?: string; readonly offline?: string }[];
+  readonly report?: ReportMode;
+  readonly availability: readonly {
+    readonly topic: string;
+    readonly path?: string;
+    readonly offline?: string;
+    readonly bridge?: boolean;
+  }[];
 }
 
 /** `<name>` and `<id>` are the settings of these names. */
@@ -44,14 +54,16 @@ export const presets = {
     topic: 'zigbee2mqtt/<name>',
     format: 'json',
     tsPath: '/last_seen',
+    report: 'on_change',
     availability: [
       { topic: 'zigbee2mqtt/<name>/availability', path: '/state' },
-      { topic: 'zigbee2mqtt/bridge/state', path: '/state' },
+      { topic: 'zigbee2mqtt/bridge/state', path: '/state', bridge: true },
     ],
   },
+  // It sends every `update_interval`, changed or not.
   esphome: { topic: '<name>/sensor/<id>/state', format: 'text', availability: [{ topic: '<name>/status' }] },
   /** Home Assistant's integration `mqtt_statestream`; `name` is its `base_topic`. */
-  homeassistant: { topic: '<name>/sensor/<id>/state', format: 'text', availability: [] },
+  homeassistant: { topic: '<name>/sensor/<id>/state', format: 'text', report: 'on_change', availability: [] },
 } as const satisfies Record<string, Preset>;
 const presetNames = Object.keys(presets) as (keyof typeof presets)[];
 
@@ -64,7 +76,9 @@ export const mappingSettings = wireObject(
     topic: z._default(z.nullable(topicFilter), null),
     /** `$1` is what the first `+` of the topic stood for. */
     stream: z.string().check(z.regex(/^(?:[A-Za-z0-9_-]|\$[1-9]){1,64}$/, 'expected a name of a stream, with $1 … $9')),
-    format: z._default(z.nullable(z.enum(['json', 'text', 'cbor'])), null),
+    format: z._default(z.nullable(z.enum(['json', 'text', 'cbor', 'sparkplugb'])), null),
+    /** Of Sparkplug B, whose topic is given without the kind of message: `+` for any one level, which `$n` counts on. */
+    metric: z._default(z.nullable(topicFilter), null),
     /** Where the value is; a message in the shapes of `in/<stream>` needs none. */
     path: z._default(z.nullable(pointer), null),
     /** Where the time is; that of arrival where there is none. */
@@ -76,15 +90,25 @@ export const mappingSettings = wireObject(
     offset: z._default(z.number(), 0),
     /** `true`, `ON` and `open` are 1; `false`, `OFF` and `closed` 0. */
     onOff: z._default(z.boolean(), false),
+    /** Of its streams, unless they have settings of their own. */
+    ...reportingShape,
     /** Says that the sensor is gone, which is an alert `sensor_dropout` until it speaks again. */
     availability: z._default(z.nullable(z.array(availabilitySettings)), null),
   },
-  strict,
+  { ...strict, names: reportingNames },
 ).check(
+  heartbeatBelongs,
   z.refine(
     ({ preset, topic, name, id }) =>
       topic !== null || (preset !== null && [...presets[preset].topic.matchAll(/<(\w+)>/g)].every(([, part]) => (part === 'name' ? name : id) !== null)), // prettier-ignore
     'needs a topic, or a preset and the name (and id) that it asks for',
+  ),
+  z.refine(
+    ({ format, topic, metric, path }) =>
+      format === 'sparkplugb'
+        ? /^spBv1\.0(?:\/[^/]+){2,3}$/.test(topic ?? '') && metric !== null && path === null
+        : metric === null,
+    'Sparkplug B needs format: sparkplugb, a topic spBv1.0/group/node or spBv1.0/group/node/device, a metric and no path',
   ),
 );
 export type MappingSettings = z.output<typeof mappingSettings>;
@@ -103,12 +127,14 @@ export function withPreset(settings: MappingSettings): Mapping {
     topic: settings.topic ?? fill(preset!.topic),
     format: settings.format ?? preset?.format ?? null,
     tsPath: settings.tsPath ?? preset?.tsPath ?? null,
+    report: settings.report ?? preset?.report ?? null,
     availability:
       settings.availability ??
-      (preset?.availability ?? []).map(({ topic, path = null, offline = 'offline' }) => ({
+      (preset?.availability ?? []).map(({ topic, path = null, offline = 'offline', bridge = false }) => ({
         topic: fill(topic),
         path,
         offline,
+        bridge,
       })),
   };
 }

@@ -52,6 +52,9 @@ export const healthPayload = wireObject({
   /** Rejected readings by reason. */
   rejected: counters,
   samples: z.int(),
+  /** Stored too, but after their bucket had closed; and readings that came again, which are not stored. */
+  late: z.optional(z.int()),
+  duplicates: z.optional(z.int()),
   forecasts: z.int(),
   diskFreeMb: gap,
   temperatureC: gap,
@@ -81,7 +84,13 @@ export const forecastPayload = wireObject({
   model: z.string(),
   slot: z.string(),
   arm: z.nullable(z.string()),
-  quality: wireObject({ imputed: finite, late: z.int(), reason: z.optional(z.string()) }),
+  quality: wireObject({
+    imputed: finite,
+    /** Share of the window without a report, of a stream that reports when its value changes. */
+    held: z.optional(finite),
+    late: z.int(),
+    reason: z.optional(z.string()),
+  }),
   /** Inference time. */
   ms: finite,
   /** The last step of the horizon, small enough for Home Assistant's attributes. */
@@ -121,6 +130,9 @@ export const alertPayload = wireObject({
   channel: z.string(),
   reason: z.string(),
   model: z.string(),
+  /** It opened often lately, and asks for more than usual before it opens again. */
+  flapping: z.optional(z.boolean()),
+  /** Alerts that this one stands for, which were not told one by one. */
   suppressed: z.int(),
 });
 export type AlertPayload = z.output<typeof alertPayload>;

@@ -41,6 +41,8 @@ export interface ReadingOptions {
   readonly clockSynced?: boolean;
   /** How a message of another maker is to be read; ours when undefined. */
   readonly shape?: Shape | undefined;
+  /** What the payload says, where that is known already. */
+  readonly decoded?: unknown;
   /** Handed in, since it is large and seldom needed. */
   readonly decodeCbor?: Decode | undefined;
 }
@@ -68,7 +70,8 @@ export function parseReading(payload: Uint8Array, options: ReadingOptions): Read
   const { format = null, path = null, tsPath = null, unit = null } = options.shape ?? {};
   if (options.retained && !options.acceptRetained) return reject('retained', 'the broker had kept this message');
   if (payload.byteLength > limits.messageBytes) return reject('too_large', `${payload.byteLength} bytes`);
-  const message = decodeMessage(payload, format, options.decodeCbor);
+  const message =
+    options.decoded === undefined ? decodeMessage(payload, format, options.decodeCbor) : accept(options.decoded);
   if (!message.ok) return reject(message.reason, message.detail);
   if (path !== null) {
     const value = at(message.value, path);

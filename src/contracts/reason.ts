@@ -12,8 +12,10 @@ export const rejectionReasons = [
   'bad_time', // a time that is no time, or has no unit
   'unsupported_version', // `v` is a version this code does not know
   'retained', // an old value the broker kept
+  'unknown_metric', // Sparkplug B: an alias or a name that no BIRTH has told
   'unknown_stream',
   'stream_limit',
+  'overload', // more messages of a stream than `max_message_rate`, and a newer one came
 ] as const;
 export type RejectionReason = (typeof rejectionReasons)[number];
 

@@ -19,6 +19,8 @@ export interface AlertRules {
   /** While firing; 0 = never. */
   readonly repeatMs: number;
   readonly severity: Readonly<Record<Severity, number>>;
+  /** More than `opens` within the time asks for twice the buckets and the cooldown, until quiet for so long; null: never. */
+  readonly flapping: { readonly opens: number; readonly withinMs: number; readonly quietMs: number } | null;
 }
 
 /** What is remembered between buckets; plain data, stored as JSON. */
@@ -31,6 +33,12 @@ export interface Watch {
   readonly quietUntilMs: number;
   /** Event time of the last message about the open alert. */
   readonly toldMs: number;
+  /** Event times of the last openings, as far as flapping is worked out from them; none in what older versions stored. */
+  readonly opened?: readonly number[];
+  /** It has opened too often. */
+  readonly flapping?: boolean;
+  /** Event time at which the last alert ended. */
+  readonly endedMs?: number;
   readonly alert: AlertPayload | undefined;
 }
 
@@ -102,11 +110,13 @@ export interface Judgement {
 }
 
 export function judge(
-  watch: Watch,
+  before: Watch,
   { timeMs, value, verdict, ready }: Observation,
-  rules: AlertRules,
+  settings: AlertRules,
   subject: Subject,
 ): Judgement {
+  const watch = calmDown(before, timeMs, settings);
+  const rules = rulesNow(watch, settings);
   const quiet = timeMs < watch.quietUntilMs;
   const exceeds = !quiet && verdict !== undefined && verdict.p < rules.threshold;
   const exceeded = [...watch.exceeded, exceeds].slice(-rules.openWindow);
@@ -128,6 +138,7 @@ export function judge(
 
   switch (row?.[3]) {
     case 'opened': {
+      const often = noteOpening(watch, timeMs, settings);
       const alert = describe({
         timeMs,
         value,
@@ -135,12 +146,14 @@ export function judge(
         rules,
         subject,
         severity,
-        reason:
-          exceeded.length === 1
-            ? verdict!.sentence
-            : `${verdict!.sentence}; unusual in ${count} of the last ${exceeded.length} buckets`,
+        flapping: often.flapping,
+        reason: [
+          verdict!.sentence,
+          ...(exceeded.length === 1 ? [] : [`unusual in ${count} of the last ${exceeded.length} buckets`]),
+          ...(often.flapping ? ['flapping: it opened often lately, and asks for more than usual'] : []),
+        ].join('; '),
       });
-      return { watch: { ...next, calm: 0, toldMs: timeMs, alert }, alert };
+      return { watch: { ...next, ...often, calm: 0, toldMs: timeMs, alert }, alert };
     }
     case 'updated': {
       const rose = facts.worse ? `now ${severity}: ` : 'still firing: ';
@@ -171,6 +184,31 @@ export function judge(
   }
 }
 
+/** Twice as much is asked of an alert that flaps. */
+function rulesNow({ flapping }: Watch, rules: AlertRules): AlertRules {
+  if (flapping !== true) return rules;
+  const { openCount, openWindow, cooldownMs } = rules;
+  return { ...rules, openCount: 2 * openCount, openWindow: 2 * openWindow, cooldownMs: 2 * cooldownMs };
+}
+
+function noteOpening(
+  watch: Watch,
+  timeMs: number,
+  { flapping }: AlertRules,
+): Required<Pick<Watch, 'opened' | 'flapping'>> {
+  if (flapping === null) return { opened: [], flapping: false };
+  const since = timeMs - flapping.withinMs;
+  const opened = [...(watch.opened ?? []), timeMs].filter((at) => at > since).slice(-flapping.opens - 1);
+  return { opened, flapping: watch.flapping === true || opened.length > flapping.opens };
+}
+
+/** It no longer flaps when none was open for long enough. */
+function calmDown(watch: Watch, timeMs: number, { flapping }: AlertRules): Watch {
+  if (watch.flapping !== true) return watch;
+  const over = flapping === null || (watch.alert === undefined && timeMs - watch.endedMs! >= flapping.quietMs);
+  return over ? { ...watch, flapping: false } : watch;
+}
+
 /** Ends an open alert for another reason than calm: no data (`stale`), or another model (`superseded`). */
 export function endAlert(
   watch: Watch,
@@ -180,7 +218,7 @@ export function endAlert(
   rules: AlertRules,
 ): Judgement {
   if (watch.alert === undefined) return { watch, alert: undefined };
-  return endWith(watch, { ...watch.alert, seq: watch.alert.seq + 1, reason }, event, timeMs, rules);
+  return endWith(watch, { ...watch.alert, seq: watch.alert.seq + 1, reason }, event, timeMs, rulesNow(watch, rules));
 }
 
 function endWith(watch: Watch, last: AlertPayload, event: AlertEvent, timeMs: number, rules: AlertRules): Judgement {
@@ -192,6 +230,7 @@ function endWith(watch: Watch, last: AlertPayload, event: AlertEvent, timeMs: nu
       exceeded: [],
       calm: 0,
       quietUntilMs: timeMs + rules.cooldownMs,
+      endedMs: timeMs,
       alert: undefined,
     },
     alert,
@@ -205,10 +244,11 @@ interface Opening {
   readonly rules: AlertRules;
   readonly subject: Subject;
   readonly severity: Severity;
+  readonly flapping: boolean;
   readonly reason: string;
 }
 
-function describe({ timeMs, value, verdict, rules, subject, severity, reason }: Opening): AlertPayload {
+function describe({ timeMs, value, verdict, rules, subject, severity, flapping, reason }: Opening): AlertPayload {
   return {
     v: 1,
     id: subject.newId(),
@@ -225,6 +265,7 @@ function describe({ timeMs, value, verdict, rules, subject, severity, reason }: 
     channel: verdict.channel ?? subject.stream,
     reason,
     model: subject.model,
+    ...(flapping && { flapping }),
     suppressed: 0,
   };
 }

@@ -15,6 +15,7 @@ export const conditionKinds = [
   'sensor_dropout',
   'level',
   'disk_full',
+  'overload',
 ] as const;
 export type ConditionKind = (typeof conditionKinds)[number];
 
@@ -27,7 +28,7 @@ export interface Condition {
 }
 
 /** Opens with the first bucket or reading that shows it, ends with the first that does not. */
-const rules: AlertRules = {
+const plainRules: Omit<AlertRules, 'flapping'> = {
   threshold: 0.5,
   openCount: 1,
   openWindow: 1,
@@ -38,7 +39,13 @@ const rules: AlertRules = {
   severity: { info: 1, warning: 1, critical: 0 },
 };
 
-export function createCondition(kind: ConditionKind, subject: Subject, stored: Watch | undefined): Condition {
+export function createCondition(
+  kind: ConditionKind,
+  subject: Subject,
+  stored: Watch | undefined,
+  flapping: AlertRules['flapping'] = null,
+): Condition {
+  const rules = { ...plainRules, flapping };
   let watch: Watch = stored ?? { ...newWatch, state: 'normal' };
   return {
     kind,
@@ -47,7 +54,7 @@ export function createCondition(kind: ConditionKind, subject: Subject, stored: W
       return watch;
     },
     observe(timeMs, value, fact) {
-      if (fact === undefined && watch.alert === undefined) return undefined;
+      if (fact === undefined && watch.state === 'normal') return undefined;
       const verdict = {
         p: fact === undefined ? 1 : 0,
         sentence: fact ?? '',
@@ -111,7 +118,7 @@ export function crossing(
 
 const brief = (value: number): string => String(Number(value.toPrecision(4)));
 
-function duration(ms: number): string {
+export function duration(ms: number): string {
   if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
   return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${brief(ms / 3_600_000)} h`;
 }

@@ -5,6 +5,7 @@ import { conditionKinds, createCondition, crossing, inspectReading } from './con
 import type { Condition, ConditionKind, LastReading } from './condition.js';
 import type { IngestStream, NewReading } from './ingest.js';
 import type { Lane, Step } from './lane.js';
+import { noReading } from './presence.js';
 import type { Store } from './store.js';
 
 export interface Raised {
@@ -26,6 +27,10 @@ export interface Conditions {
   silent(stream: string, nowMs: number, silentMs: number): void;
   /** Another maker's software says that the sensor is gone. */
   offline(stream: string, nowMs: number): void;
+  /** A sign of life without a reading. */
+  present(stream: string, nowMs: number): void;
+  /** Messages are dropped, so many so far; or no longer. */
+  overload(nowMs: number, dropped: number, trouble: string | undefined): void;
   /** Nothing can be stored, or it can again. */
   disk(nowMs: number, freeBytes: number, trouble: string | undefined): void;
   /** The alerts since it was last asked; each must be stored, and its condition remembered. */
@@ -55,7 +60,9 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
     const name = `${stream}/${kind}`;
     const stored = store.get(`condition/${name}`);
     const subject = { key: `${config.device}/${name}`, stream, detector: kind, model: '', newId };
-    return createCondition(kind, subject, stored && (JSON.parse(stored.toString()) as Condition['watch']));
+    const watch = stored && (JSON.parse(stored.toString()) as Condition['watch']);
+    // What is wrong with the device itself is observed once, when it begins: it cannot be asked for twice.
+    return createCondition(kind, subject, watch, stream === 'device' ? null : config.alerts.flapping);
   }
 
   function observe(stream: string, kind: ConditionKind, timeMs: number, value: number, fact: string | undefined): void {
@@ -70,7 +77,7 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       if (value === undefined) return;
       const { last: newest, ...shown } = inspectReading(last.get(name), timeMs, value, settings);
       last.set(name, newest);
-      if (!watches(settings) && !Object.values(of(name)).some(({ watch }) => watch.alert !== undefined)) return;
+      if (!watches(settings) && Object.values(of(name)).every(({ watch }) => watch.state === 'normal')) return;
       // A reading that is taken lies in its range and ends a silence.
       const facts = { ...shown, sensor_range: undefined, sensor_dropout: undefined };
       for (const [kind, fact] of Object.entries(facts)) observe(name, kind as keyof typeof facts, timeMs, value, fact);
@@ -90,11 +97,13 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
     },
     silent(stream, nowMs, silentMs) {
       const value = last.get(stream)?.value ?? 0;
-      observe(stream, 'sensor_dropout', nowMs, value, `no reading for ${Math.round(silentMs / 1000)} s`);
+      observe(stream, 'sensor_dropout', nowMs, value, noReading(silentMs));
     },
     offline(stream, nowMs) {
       observe(stream, 'sensor_dropout', nowMs, last.get(stream)?.value ?? 0, 'its availability says that it is gone');
     },
+    present: (stream, nowMs) => observe(stream, 'sensor_dropout', nowMs, last.get(stream)?.value ?? 0, undefined),
+    overload: (nowMs, dropped, trouble) => observe('device', 'overload', nowMs, dropped, trouble),
     disk: (nowMs, freeBytes, trouble) => observe('device', 'disk_full', nowMs, freeBytes, trouble),
     take() {
       const taken = raised;

@@ -3,6 +3,7 @@ import type { DeviceConfig } from '../contracts/config.js';
 import type { Watch } from './anomaly.js';
 import { createDetector, detectorName } from './detector.js';
 import type { Detector, DetectorMemory } from './detector.js';
+import type { RulesOf } from './reporting.js';
 import type { Store } from './store.js';
 
 /** What was learned is stored every so many buckets; a kill loses at most these, an alert's state never. */
@@ -17,7 +18,12 @@ interface StoredDetector<T> {
 const identityOf = ({ settings: { streams, cadenceMs, mode } }: Pick<Detector, 'settings'>): string =>
   JSON.stringify([streams, cadenceMs, mode]);
 
-export function openDetectors(config: DeviceConfig, store: Store, newId: () => string): Map<string, Detector> {
+export function openDetectors(
+  config: DeviceConfig,
+  store: Store,
+  newId: () => string,
+  rulesOf: RulesOf,
+): Map<string, Detector> {
   return new Map(
     Object.entries(config.detectors).map(([name, settings]) => {
       const read = <T>(key: string): T | undefined => {
@@ -34,7 +40,8 @@ export function openDetectors(config: DeviceConfig, store: Store, newId: () => s
         newId,
       };
       const unit = config.streams[settings.streams[0]!]?.unit ?? null;
-      return [name, createDetector(settings, subject, unit, { ...(watch && { watch }), ...(memory && { memory }) })];
+      const before = { ...(watch && { watch }), ...(memory && { memory }) };
+      return [name, createDetector(settings, subject, unit, before, (stream) => rulesOf(stream).holdMs)];
     }),
   );
 }

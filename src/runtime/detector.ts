@@ -8,6 +8,7 @@ import type { BaselineMemory } from './baseline.js';
 import { fitGroup, judgeGroup } from './group.js';
 import type { GroupModel, GroupState } from './group.js';
 import { createSeries } from './series.js';
+import type { Bucket } from './series.js';
 import { baselineVerdict, groupVerdict } from './verdict.js';
 import type { Verdict } from './verdict.js';
 
@@ -25,6 +26,8 @@ export interface Detector {
   /** End of the newest bucket that was judged; -Infinity before the first. */
   readonly closedUntilMs: number;
   add(stream: string, timeMs: number, value: number | undefined): void;
+  /** Time goes on without a reading, as `Series.advance` has it. */
+  advance(stream: string, nowMs: number, presentMs: number): void;
   /** Judges the next bucket that every stream has closed, unless it rests; undefined when there is none. */
   step(rests?: boolean): DetectorStep | undefined;
   /** Ends an open alert; undefined when there is none. */
@@ -58,12 +61,13 @@ const WAITING_MAXIMUM = 1000;
 
 export const detectorName = ({ streams }: DetectorSettings): string => (streams.length === 1 ? 'baseline' : 'group');
 
-/** `unit` is that of a single stream. `watch` and `memory` continue where it stopped. */
+/** `unit` is that of a single stream. `watch` and `memory` continue where it stopped; `holdMsOf` as in the series' settings. */
 export function createDetector(
   settings: DetectorSettings,
   subject: Subject,
   unit: string | null,
   stored: { readonly watch?: Watch; readonly memory?: DetectorMemory } = {},
+  holdMsOf: (stream: string) => number | null = () => null,
 ): Detector {
   const { streams, cadenceMs } = settings;
   const rules = { ...settings.alerts, threshold: settings.alerts.threshold ?? detectorThreshold };
@@ -81,14 +85,31 @@ export function createDetector(
         maxGap: 1,
         latenessMs: settings.latenessMs ?? Math.max(2 * cadenceMs, 2000),
         inputLength: 1,
+        holdMs: holdMsOf(stream),
       }),
     ]),
   );
-  const waiting = new Map<number, Map<string, number>>(); // bucket start -> stream -> value
-  const whole: number[] = []; // starts of the buckets that every stream has closed, in order
+  const waiting = new Map<number, Map<string, Bucket>>(); // bucket start -> stream -> its bucket
+  const whole: number[] = []; // starts of the buckets that every stream has closed and some have measured, in order
   let watch = stored.watch ?? newWatch;
   let closedUntilMs = -Infinity;
   let givenUpMs = -Infinity; // newest bucket that went unjudged for lack of room
+
+  function collect(stream: string): void {
+    const own = series.get(stream)!;
+    for (let bucket = own.close(); bucket !== undefined; bucket = own.close()) {
+      if (bucket.startMs <= givenUpMs) continue;
+      const buckets = waiting.get(bucket.startMs) ?? new Map<string, Bucket>();
+      waiting.set(bucket.startMs, buckets.set(stream, bucket));
+      if (buckets.size === streams.length) {
+        if ([...buckets.values()].some(({ held }) => !held)) whole.push(bucket.startMs);
+        else waiting.delete(bucket.startMs); // nothing new was said
+      } else if (waiting.size > WAITING_MAXIMUM) {
+        givenUpMs = waiting.keys().next().value!;
+        waiting.delete(givenUpMs);
+      }
+    }
+  }
 
   return {
     settings,
@@ -100,24 +121,18 @@ export function createDetector(
       return closedUntilMs;
     },
     add(stream, timeMs, value) {
-      const own = series.get(stream)!;
-      own.add(timeMs, value);
-      for (let bucket = own.close(); bucket !== undefined; bucket = own.close()) {
-        if (bucket.startMs <= givenUpMs) continue;
-        const values = waiting.get(bucket.startMs) ?? new Map<string, number>();
-        waiting.set(bucket.startMs, values.set(stream, bucket.value));
-        if (values.size === streams.length) whole.push(bucket.startMs);
-        else if (waiting.size > WAITING_MAXIMUM) {
-          givenUpMs = waiting.keys().next().value!;
-          waiting.delete(givenUpMs);
-        }
-      }
+      series.get(stream)!.add(timeMs, value);
+      collect(stream);
+    },
+    advance(stream, nowMs, presentMs) {
+      series.get(stream)!.advance(nowMs, presentMs);
+      collect(stream);
     },
     step(rests = false) {
       const timeMs = whole.shift();
       if (timeMs === undefined) return undefined;
       const values = waiting.get(timeMs)!;
-      const row = streams.map((stream) => values.get(stream)!);
+      const row = streams.map((stream) => values.get(stream)!.value);
       for (const startMs of waiting.keys()) if (startMs <= timeMs) waiting.delete(startMs); // what is older stays in pieces
       closedUntilMs = timeMs + cadenceMs;
       if (rests) return { timeMs, verdict: undefined, alert: undefined };

@@ -1,4 +1,5 @@
 /** The whole device, top to bottom. Data only moves down: message, readings, buckets, verdicts, forecasts, outbox. */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandReason } from '../contracts/command.js';
@@ -22,6 +23,7 @@ import type { Engine } from '../engine/port.js';
 import type { LinkEvent, MqttLink, MqttMessage } from '../transport/mqtt.js';
 import type { Detector, DetectorStep } from './detector.js';
 import { openDetectors, storeDetector } from './detector-store.js';
+import { createAlertCap } from './alert-cap.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
 import type { Conditions } from './conditions.js';
@@ -39,15 +41,21 @@ import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
 import type { Outbox, OutboxMessage } from './outbox.js';
+import { createOverload } from './overload.js';
 import { createPauses } from './pause.js';
+import { createPresence } from './presence.js';
+import { createQuarantine } from './quarantine.js';
+import type { Quarantine } from './quarantine.js';
+import { createRules } from './reporting.js';
 import type { Ports } from './ports.js';
 import { stepEvidence } from './probation.js';
 import type { Shadows } from './shadow.js';
 import { startsSafe } from './safe.js';
 import { openSlots } from './slots.js';
+import type { Heard } from './sparkplug-in.js';
 import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
-import { isDamage, isFull } from './store.js';
+import { damaged, isDamage, isFull } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active, Updater } from './update.js';
 
@@ -63,6 +71,7 @@ export interface Probe {
   readonly outbox: Outbox;
   readonly updater: Updater;
   readonly link: MqttLink;
+  readonly quarantine: Quarantine;
 }
 
 /** What a message brought and what came of it, judged but not yet on disk. */
@@ -75,6 +84,13 @@ interface Pending {
   readonly report: () => void;
 }
 
+/** A message, and the stream that it is of. */
+interface StreamMessage {
+  readonly name: string;
+  readonly message: MqttMessage;
+  readonly shape?: Shape | undefined;
+}
+
 interface StreamAlert {
   readonly stream: string;
   readonly alert: AlertPayload;
@@ -84,15 +100,17 @@ interface StreamAlert {
 /** Interactive work is small; what has not left by then stays in the outbox. */
 const STOP_WAIT_MS = 2000;
 const STALE_CHECK_MS = 5000;
+const TICK_MS = 1000;
 /** Readings of no more than five seconds are lost with the power. */
 const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
+const CHECK_MS = 7 * 86_400_000;
 const RESERVE_MS = 60_000;
+const SPARKPLUG_MS = 1000;
 /** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
 const LATE_MS = 5000;
 const UNSTORED_MS = 30_000;
 const DISK_FULL = 'nothing can be stored: the disk is full';
-const MIN_SILENCE_MS = 60_000;
 const HOME_SPREAD_MS = 10_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
@@ -116,20 +134,27 @@ export async function runDevice(
   const safe = startsSafe(store, clock);
   const home = createHome(safe ? { ...config, homeAssistant: null } : config, store);
   const pauses = createPauses(store, clock);
+  const rulesOf = createRules(config);
+  const presence = createPresence(clock, rulesOf);
+  const quarantine = createQuarantine(clock, tell);
+  const cap = createAlertCap(config, store, clock, ports.newId);
+  const overload = createOverload<StreamMessage>(clock, config.maxMessageRate, ({ message }) => {
+    count(metrics.rejected, 'overload');
+    quarantine.put('overload', message.topic, message.payload);
+  });
   const ingest = createIngest(config, clock, metrics, {
     recall: (name, count) => store.newest(name, count),
     outOfRange: (stream, timeMs, value) => conditions.outOfRange(stream, timeMs, value),
+    refused: (...refusal) => quarantine.put(...refusal),
     decodeCbor: (payload) => codec.decodeCbor(payload),
   });
   const mapper = createMapper(config.mappings);
   for (const stream of mapper.streams) ingest.admit(stream);
   const lanes = new Map<string, Lane>();
-  const detectors = openDetectors(config, store, ports.newId);
-  const lastArrivalMs = new Map<string, number>();
-  for (const name of [...detectors.values()].flatMap(({ settings }) => settings.streams)) {
-    ingest.admit(name);
-    lastArrivalMs.set(name, clock.monotonicMs());
-  }
+  const detectors = openDetectors(config, store, ports.newId, rulesOf);
+  const watchedStreams = [...detectors.values()].flatMap(({ settings }) => settings.streams);
+  for (const name of watchedStreams) ingest.admit(name);
+  for (const name of [...watchedStreams, ...mapper.streams, ...Object.keys(config.streams)]) presence.expect(name);
   const models = new Map<string, Active>();
   const stepsSinceRings = new WeakMap<Lane, number>();
   const boot = ports.newId();
@@ -138,10 +163,17 @@ export async function runDevice(
   let link: MqttLink | undefined = undefined;
   let diskFull = false;
   let storedMs = clock.monotonicMs();
+  let arrivedMs = -Infinity;
   let someHeld = true; // by the run before, maybe
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
+  setMaxListeners(0, signal); // every loop below listens
+
+  const edge =
+    config.sparkplug === null
+      ? undefined
+      : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
   const updater = createUpdater({
@@ -194,14 +226,15 @@ export async function runDevice(
     },
   });
 
-  for (const [name, { maxSilenceMs }] of Object.entries(config.streams))
-    if (maxSilenceMs !== null) lastArrivalMs.set(name, clock.monotonicMs());
-
   if (store.setAside !== undefined)
     tell('database-set-aside', { reason: store.start, path: store.setAside, salvaged: store.salvaged });
   if (safe) tell('safe-mode', { detail: 'it ended uncleanly again and again: no entities, and no model on probation' });
   await updater.start();
   const codec = await import('../transport/cbor.js'); // forecasts need not wait for it
+  const nodes =
+    mapper.sparkplug.topics.length === 0
+      ? undefined
+      : (await import('./sparkplug-in.js')).createSparkplugIn(mapper.sparkplug, clock, config.sparkplug);
   const bare = await ports.connect({
     will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
     subscriptions: [
@@ -209,6 +242,7 @@ export async function runDevice(
       { filter: topics.desired, qos: 1 },
       { filter: `${topics.prefix}/cmd/+`, qos: 1, skipRetained: true },
       ...mapper.subscriptions,
+      ...(nodes?.subscriptions ?? []),
       ...(home.statusTopic === undefined ? [] : [{ filter: home.statusTopic, qos: 1 as const, skipRetained: true }]),
     ],
     onMessage: orBreakdown(receive),
@@ -216,7 +250,20 @@ export async function runDevice(
     onLink,
   });
   link = hearPublished(bare, (topic) => count(metrics.messages, `out ${topics.classOf(topic)}`));
-  const probe: Probe = { config, ports, metrics, lanes, detectors, conditions, models, outbox, updater, link };
+  await edge?.open();
+  const probe: Probe = {
+    config,
+    ports,
+    metrics,
+    lanes,
+    detectors,
+    conditions,
+    models,
+    outbox,
+    updater,
+    link,
+    quarantine,
+  };
   onReady?.(probe);
   tell('running', { boot });
   supervisor.say('ready');
@@ -228,13 +275,20 @@ export async function runDevice(
     updater.run(signal),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
+    every(TICK_MS, () => {
+      overload.due().forEach(readMessage);
+      passTime();
+      tellFolded();
+    }),
     every(STALE_CHECK_MS, () => {
       stampHeld();
+      conditions.overload(clock.now(), metrics.rejected.overload ?? 0, overloadFact());
       endStale();
       findSilent();
     }),
-    every(PRUNE_MS, prune),
+    every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),
+    ...(edge === undefined ? [] : [every(SPARKPLUG_MS, edge.sync)]),
     measureLag(),
     ...(supervisor.aliveEveryMs === undefined ? [] : [every(supervisor.aliveEveryMs, sayAlive)]),
   ];
@@ -243,7 +297,7 @@ export async function runDevice(
   await Promise.all(loops).catch((error: unknown) => breakdown.abort(error));
   shadows?.close();
   if (breakdown.signal.aborted) {
-    await link.close();
+    await Promise.all([link.close(), edge?.close()]);
     throw breakdown.signal.reason;
   }
   await stop();
@@ -268,17 +322,49 @@ export async function runDevice(
     if (topic === topics.desired) return updater.offer(payload);
     if (topic === home.statusTopic) return void homeStarted(message);
     if (topic.startsWith(`${topics.prefix}/`)) return command(message);
+    const heard = nodes?.receive(message);
+    if (heard !== undefined) return hearNode(heard, message);
     for (const { stream, mapping } of mapper.routes(topic)) readInto(stream, message, mapping);
-    for (const stream of mapper.offline(topic, payload)) conditions.offline(stream, clock.now());
+    noteGone(mapper.offline(topic, payload));
+    for (const stream of mapper.online(topic, payload))
+      if (presence.present(stream)) conditions.present(stream, clock.now());
     raiseFacts();
   }
 
-  /** A message in: on disk, with all that comes of it, after the next `flush`. */
+  function hearNode({ samples, gone, rejected, request }: Heard, message: MqttMessage): void {
+    for (const reason of rejected) {
+      count(metrics.rejected, reason);
+      quarantine.put(reason, message.topic, message.payload);
+    }
+    keep(() => samples.flatMap((one) => ingest.read(one.stream, { ...message, decoded: one.decoded }, one.mapping)));
+    noteGone(gone);
+    if (request === undefined) return;
+    tell('sparkplug-rebirth', { topic: request.topic });
+    void link?.publish(request.topic, request.payload, { qos: 0 });
+  }
+
+  function noteGone(streams: readonly string[]): void {
+    for (const stream of streams) {
+      presence.gone(stream);
+      conditions.offline(stream, clock.now());
+    }
+    raiseFacts();
+  }
+
   function readInto(name: string, message: MqttMessage, shape?: Shape): void {
+    overload.take(name, { name, message, shape }).forEach(readMessage);
+  }
+
+  function readMessage({ name, message, shape }: StreamMessage): void {
+    keep(() => ingest.read(name, message, shape));
+  }
+
+  /** What came in: on disk, with all that comes of it, after the next `flush`. */
+  function keep(read: () => readonly NewReading[]): void {
     const began = clock.monotonicMs();
     if (someHeld) stampHeld(); // before what comes now
 
-    const arrived = ingest.read(name, message, shape);
+    const arrived = read();
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
@@ -322,10 +408,15 @@ export async function runDevice(
     flush();
   }
 
-  /** Readings in; on disk, with all that comes of them and `also`, after the next `flush`. */
-  function take(readings: readonly NewReading[], began: number, also?: () => void): void {
+  /** Readings in, of these streams; on disk, with all that comes of them and `also`, after the next `flush`. */
+  function take(
+    readings: readonly NewReading[],
+    began: number,
+    also?: () => void,
+    streams = readings.map(({ stream }) => stream.name),
+  ): void {
     const stored = readings.map(addToLane);
-    const steps = [...new Set(readings.map(({ stream }) => stream.name))].map((name) => ({
+    const steps = [...new Set(streams)].map((name) => ({
       name,
       lane: lanes.get(name),
       steps: stepAll(lanes.get(name), pauses.paused(name)),
@@ -367,7 +458,8 @@ export async function runDevice(
 
   /** Returns the reading as it is stored. */
   function addToLane({ stream, timeMs, value, timeSource }: NewReading): StoredReading {
-    lastArrivalMs.set(stream.name, clock.monotonicMs());
+    presence.heard(stream.name);
+    arrivedMs = clock.monotonicMs();
     const late = lanes.get(stream.name)?.add(timeMs, value) === 'late';
     shadows?.add(stream.name, timeMs, value);
     metrics.samples[late ? 'late' : 'stored']++;
@@ -376,6 +468,22 @@ export async function runDevice(
       if (detector.settings.streams.includes(stream.name)) detector.add(stream.name, timeMs, value);
     const flags = (late ? readingFlag.late : 0) | (timeSource === 'arrival' ? readingFlag.arrivalTime : 0);
     return { stream: stream.name, timeMs, value: value ?? null, flags };
+  }
+
+  /** Of streams that report when their value changes, time closes the buckets. */
+  function passTime(): void {
+    const holding = presence.holding();
+    if (holding.length > 0 && clock.synced()) {
+      const began = clock.monotonicMs();
+      for (const { stream, presentMs } of holding) {
+        lanes.get(stream)?.advance(clock.now(), presentMs);
+        shadows?.advance(stream, clock.now(), presentMs);
+        for (const detector of detectors.values())
+          if (detector.settings.streams.includes(stream)) detector.advance(stream, clock.now(), presentMs);
+      }
+      take([], began, undefined, holding.map(({ stream }) => stream)); // prettier-ignore
+    }
+    flush();
   }
 
   function stepAll<T>(stepper: { step(rests: boolean): T | undefined } | undefined, rests: boolean): T[] {
@@ -398,7 +506,9 @@ export async function runDevice(
     const silence = JSON.parse(store.get(`silence/${alert.key}`)?.toString() ?? '{"untilMs":0}') as { untilMs: number };
     return [
       { topic: topics.alert(stream, kind), payload, retain: true },
-      ...(clock.now() < silence.untilMs ? [] : [{ topic: topics.event(stream), payload, expiresInMs: 86_400_000 }]),
+      ...(clock.now() < silence.untilMs || !cap.tells(alert)
+        ? []
+        : [{ topic: topics.event(stream), payload, expiresInMs: 86_400_000 }]),
     ];
   }
 
@@ -426,6 +536,7 @@ export async function runDevice(
       payload: wireText(forecastPayload, message),
       expiresInMs: 2 * series.cadenceMs,
     });
+    edge?.forecast(message);
     metrics.forecasts.issued++;
     if (metrics.coldStartMs !== null) return;
     metrics.coldStartMs = machine.uptimeMs();
@@ -490,6 +601,7 @@ export async function runDevice(
     const transaction = (): void => {
       alerts.forEach(storeAlert);
       for (const message of messages) outbox.put('alert', message);
+      if (alerts.length > 0) cap.remember();
       work();
     };
     if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
@@ -567,13 +679,14 @@ export async function runDevice(
         newId: ports.newId,
       });
       const affordable = Math.floor(LEARN_BUDGET_MS / Math.max(active.p95Ms ?? 1, 0.05));
-      const forecast = lane.rehearse(
-        readings,
-        continued ? 0 : Math.min(affordable, config.alerts.ringSize),
-        LEARN_LIMIT_MS,
-      );
+      const learnSteps = continued ? 0 : Math.min(affordable, config.alerts.ringSize);
+      const forecast = lane.rehearse(readings, {
+        learnSteps,
+        budgetMs: LEARN_LIMIT_MS,
+        ...(clock.synced() && { untilMs: clock.now() }),
+      });
       lanes.set(name, lane);
-      lastArrivalMs.set(name, clock.monotonicMs());
+      presence.expect(name);
       commit(() => {
         if (forecast !== undefined) putForecast(lane, forecast, 0);
         storeLane(store, lane, true);
@@ -599,6 +712,7 @@ export async function runDevice(
     tell('link', { ...event });
     if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
+    if (!event.sessionPresent) nodes?.forget();
     const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
     say(topics.status, status('online'));
     publishInfo();
@@ -705,11 +819,24 @@ export async function runDevice(
   }
 
   function findSilent(): void {
-    for (const [name, { maxSilenceMs }] of Object.entries(config.streams)) {
-      const silentMs = clock.monotonicMs() - (lastArrivalMs.get(name) ?? Infinity);
-      if (maxSilenceMs !== null && silentMs > maxSilenceMs) conditions.silent(name, clock.now(), silentMs);
-    }
+    for (const { stream, silentMs } of presence.overdue()) conditions.silent(stream, clock.now(), silentMs);
     raiseFacts();
+  }
+
+  function overloadFact(): string | undefined {
+    const stream = overload.excess();
+    return stream && `${stream} sends more than ${config.maxMessageRate} messages a second: the newest are kept`;
+  }
+
+  /** One message for the alerts that were too many. */
+  function tellFolded(): void {
+    const alert = cap.summary();
+    if (alert === undefined) return;
+    const payload = wireText(alertPayload, alert);
+    commit(() => {
+      outbox.put('alert', { topic: topics.event('device'), payload, expiresInMs: 86_400_000 });
+      cap.remember();
+    });
   }
 
   function raiseFacts(): void {
@@ -724,9 +851,9 @@ export async function runDevice(
     cadenceMs: number,
     remember: () => void,
   ): void {
-    const silentMs = Math.max(...streams.map((stream) => clock.monotonicMs() - (lastArrivalMs.get(stream) ?? 0)));
-    if (silentMs <= Math.max(3 * cadenceMs, MIN_SILENCE_MS)) return;
-    endAlert(name, watching, `no reading for ${Math.round(silentMs / 1000)} s`, remember);
+    const reason = streams.map((stream) => presence.lost(stream, cadenceMs)).find((lost) => lost !== undefined);
+    if (reason === undefined) return;
+    endAlert(name, watching, reason, remember);
   }
 
   function endAlert(
@@ -739,13 +866,22 @@ export async function runDevice(
     if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
   }
 
+  function tidy(): void {
+    prune();
+    if (!clock.synced()) return;
+    const checkedMs = Number(store.get('checked')?.toString() ?? 0);
+    if (clock.now() - checkedMs < CHECK_MS) return;
+    commit(() => store.put('checked', String(clock.now())));
+    if (checkedMs > 0)
+      void store.findDamage().then((damage) => damage !== undefined && breakdown.abort(damaged(damage)));
+  }
+
   function prune(): void {
     commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
   }
 
   /** A disk that is full is said by an alert, and a restart would not mend it. */
   function sayAlive(): void {
-    const arrivedMs = Math.max(...lastArrivalMs.values(), -Infinity);
     const stores = diskFull || storedMs >= arrivedMs - UNSTORED_MS;
     if (metrics.loopLagMs < LATE_MS && stores) supervisor.say('alive');
   }
@@ -773,7 +909,8 @@ export async function runDevice(
       clock.sleep(STOP_WAIT_MS, timeout.signal),
     ]);
     timeout.abort();
-    await link!.close();
+    await Promise.all([link!.close(), edge?.close()]);
+    overload.drain().forEach(readMessage);
     flush();
     for (const lane of lanes.values()) commit(() => storeLane(store, lane, true));
     for (const detector of detectors.values()) commit(() => storeDetector(store, detector, 0, true));

@@ -35,6 +35,8 @@ export interface Forecast {
   /** Null when the bundle brings no interval; half-widths are 1 then. */
   readonly coverage: number | null;
   readonly imputed: number;
+  /** Share of the window in which a value held. */
+  readonly held?: number;
 }
 
 /** What a forecast took, besides what it says. */
@@ -122,7 +124,7 @@ function run(session: Session, manifest: Manifest, window: Window): Forecast | u
   const column = (index: number): Float32Array =>
     Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
   const p50 = column(Math.max(0, quantiles.indexOf(0.5)));
-  const base = { startMs: window.nextMs, p50, imputed: window.imputed };
+  const base = { startMs: window.nextMs, p50, imputed: window.imputed, ...(window.held && { held: window.held }) };
   if (calibration !== null && calibration.method === 'conformal' && calibration.scores.length === horizon) {
     return { ...base, halfWidth: Float32Array.from(calibration.scores, positive), coverage: calibration.coverage };
   }

@@ -8,6 +8,7 @@ import { createTopics } from '../contracts/topic.js';
 import { version } from '../version.js';
 import type { MqttLink } from '../transport/mqtt.js';
 import type { ConditionKind } from './condition.js';
+import { createRules } from './reporting.js';
 import type { Store } from './store.js';
 
 /** What there is to show, besides the streams that are configured. */
@@ -48,7 +49,10 @@ const deviceClasses = new Map([
 
 /** Faults of a sensor and levels: the name shown, and whether a stream is watched for it. */
 const problems: Readonly<
-  Record<Exclude<ConditionKind, 'disk_full'>, readonly [name: string, watched: (of: StreamSettings) => boolean]>
+  Record<
+    Exclude<ConditionKind, 'disk_full' | 'overload'>,
+    readonly [name: string, watched: (of: StreamSettings) => boolean]
+  >
 > = {
   sensor_range: ['out of range', ({ min, max }) => min !== null || max !== null],
   sensor_rate: ['changes too fast', ({ maxRate }) => maxRate !== null],
@@ -187,13 +191,15 @@ function componentsOf(
     score(name, cadenceMs);
     events(name);
   }
-  for (const [stream, settings] of Object.entries(config.streams))
+  const rulesOf = createRules(config);
+  for (const stream of Object.keys(config.streams))
     for (const [kind, [name, watched]] of Object.entries(problems))
-      if (watched(settings)) {
+      if (watched(rulesOf(stream))) {
         problem(`${stream}_${kind}`, stream, kind, `${titleOf(stream)} ${name}`);
         if (!Object.hasOwn(components, `${stream}_ev`)) events(stream);
       }
   problem('disk_full', 'device', 'disk_full', 'Disk full');
+  problem('overload', 'device', 'overload', 'Overload');
   add('model', {
     p: 'update',
     name: 'Model',

@@ -1,5 +1,5 @@
 /** Messages to readings of known streams: what is taken, what is a duplicate, what is refused and why (EDGE.md §3, §17). */
-import type { DeviceConfig, StreamSettings } from '../contracts/config.js';
+import type { DeviceConfig } from '../contracts/config.js';
 import { convertUnit, parseReading } from '../contracts/reading.js';
 import type { Decode, Reading, Shape } from '../contracts/reading.js';
 import type { RejectionReason } from '../contracts/reason.js';
@@ -11,6 +11,8 @@ import { createRemembered } from './remembered.js';
 import type { Remembered } from './remembered.js';
 import type { Metrics } from './metrics.js';
 import type { PastReading } from './readings.js';
+import { createRules } from './reporting.js';
+import type { StreamRules } from './reporting.js';
 
 /** Enough to know a redelivered message by. */
 export const REMEMBERED = 2048;
@@ -19,7 +21,7 @@ const WAIT_MS = 300_000;
 
 export interface IngestStream {
   readonly name: string;
-  readonly settings: StreamSettings;
+  readonly settings: StreamRules;
   readonly seen: Remembered;
 }
 
@@ -31,13 +33,15 @@ export interface NewReading {
   readonly timeSource: Reading['timeSource'] | 'held';
 }
 
+/** A message, and what it says where another codec has read it. */
+export interface Said extends Pick<MqttMessage, 'payload' | 'retain' | 'contentType'> {
+  readonly topic?: string;
+  readonly decoded?: unknown;
+}
+
 export interface Ingest {
   /** The good and new readings of a message, in our shapes or in that of a mapping. Never throws. */
-  read(
-    streamName: string,
-    message: Pick<MqttMessage, 'payload' | 'retain' | 'contentType'>,
-    shape?: Shape,
-  ): NewReading[];
+  read(streamName: string, message: Said, shape?: Shape): NewReading[];
   /** A held reading, when its time is known. */
   stamp(streamName: string, timeMs: number, value: number | undefined): NewReading;
   /** A stream that may send: configured, bound to a model, or created on the fly; otherwise why not. */
@@ -50,23 +54,12 @@ export interface Ingest {
 export type Recall = (streamName: string, count: number) => readonly PastReading[];
 
 const cborShape: Shape = { format: 'cbor' };
-const defaultStream: StreamSettings = {
-  unit: null,
-  min: null,
-  max: null,
-  maxRate: null,
-  stuckCount: null,
-  maxSilenceMs: null,
-  levels: { above: null, below: null },
-  acceptRetained: false,
-  latenessMs: null,
-  maxGap: 3,
-};
-
 export interface IngestHooks {
   readonly recall: Recall;
   /** Hears of the readings that were refused for leaving their stream's range. */
   readonly outOfRange?: (stream: IngestStream, timeMs: number, value: number) => void;
+  /** Hears of every refusal, with the message. */
+  readonly refused?: (reason: RejectionReason, topic: string, payload: Uint8Array) => void;
   readonly decodeCbor?: Decode;
 }
 
@@ -74,18 +67,19 @@ export function createIngest(
   config: DeviceConfig,
   clock: Clock,
   metrics: Metrics,
-  { recall, outOfRange, decodeCbor }: IngestHooks,
+  { recall, outOfRange, refused, decodeCbor }: IngestHooks,
 ): Ingest {
   const streams = new Map<string, IngestStream>();
   const lastArrival = new WeakMap<IngestStream, number>();
   const configured = new Map(Object.entries(config.streams)); // names come from outside, and `constructor` is one too
+  const rulesOf = createRules(config);
 
   function admit(name: string): IngestStream {
     const known = streams.get(name);
     if (known !== undefined) return known;
     const seen = createRemembered(REMEMBERED);
     for (const { timeMs, value } of recall(name, REMEMBERED)) seen.put(timeMs, value ?? undefined);
-    const stream = { name, settings: configured.get(name) ?? defaultStream, seen };
+    const stream = { name, settings: rulesOf(name), seen };
     streams.set(name, stream);
     return stream;
   }
@@ -132,16 +126,22 @@ export function createIngest(
       stream.seen.put(reading.timeMs, value);
       return reading;
     },
-    read(streamName, { payload, retain, contentType }, shape) {
+    read(streamName, message, shape) {
+      const { topic = streamName, payload, retain, contentType, decoded } = message;
+      const refuse = (reason: RejectionReason): void => {
+        count(metrics.rejected, reason);
+        refused?.(reason, topic, payload);
+      };
       const { readings, rejected } = parseReading(payload, {
         nowMs: clock.now(),
         retained: retain,
         acceptRetained: configured.get(streamName)?.acceptRetained ?? false,
         clockSynced: clock.synced(),
         shape: shape ?? (contentType === 'application/cbor' ? cborShape : undefined),
+        decoded,
         decodeCbor,
       });
-      for (const { reason } of rejected) count(metrics.rejected, reason);
+      for (const { reason } of rejected) refuse(reason);
 
       const taken: NewReading[] = [];
       for (const reading of readings) {
@@ -149,7 +149,7 @@ export function createIngest(
         const checked = typeof stream === 'string' ? stream : check(stream, reading);
         if (checked === undefined) metrics.samples.duplicate++;
         else if (typeof checked === 'string') {
-          count(metrics.rejected, checked);
+          refuse(checked);
           if (checked === 'out_of_range') outOfRange?.(stream as IngestStream, reading.timeMs, reading.value!);
         } else {
           if (checked.timeSource !== 'held') checked.stream.seen.put(checked.timeMs, checked.value);

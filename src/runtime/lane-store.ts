@@ -85,7 +85,9 @@ export function bindLane({ config, store, meter, active, forecaster, stream, new
   const sinceMs =
     stored === undefined
       ? 0
-      : stored.closedUntilMs - Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs;
+      : stored.closedUntilMs -
+        Math.max(spanSteps, input.impute === 'seasonal' ? 2 * spanSteps : 0) * input.cadenceMs -
+        (stream.settings.holdMs ?? 0); // the report that held when the window began
   const readings = store.readings(stream.name, sinceMs);
   return { lane, readings, continued: stored !== undefined };
 }

@@ -36,6 +36,16 @@ export interface Step extends Run {
   readonly interval: Interval | undefined;
 }
 
+/** How far a rehearsal goes. */
+export interface RehearsalLimits {
+  /** Buckets that the rings may learn from. */
+  readonly learnSteps: number;
+  /** Milliseconds of forecasting. */
+  readonly budgetMs: number;
+  /** The last value holds until then, if it holds. */
+  readonly untilMs?: number;
+}
+
 export interface Lane {
   readonly settings: LaneSettings;
   readonly watch: Watch;
@@ -46,13 +56,15 @@ export interface Lane {
   /** Monotonic time of the newest forecast; undefined before the first. */
   readonly forecastMs: number | undefined;
   add(timeMs: number, value: number | undefined): 'taken' | 'late';
+  /** Time goes on without a reading, as `Series.advance` has it. */
+  advance(nowMs: number, presentMs: number): void;
   /** Judges and forecasts the next closed bucket, unless it rests; undefined when none has closed. */
   step(rests?: boolean): Step | undefined;
   /**
-   * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn
-   * from at most `learnSteps` buckets and for `budgetMs`. Returns the newest forecast.
+   * Goes through stored readings without judging them: fills the window and the expectations, and lets the rings learn.
+   * Returns the newest forecast.
    */
-  rehearse(readings: readonly PastReading[], learnSteps: number, budgetMs: number): Forecast | undefined;
+  rehearse(readings: readonly PastReading[], limits: RehearsalLimits): Forecast | undefined;
   /** From what is known now; undefined while the window is short, or when the model fails. */
   forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
   /** Ends an open alert; undefined when there is none. */
@@ -108,6 +120,9 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     return { ...run, grownBytes: grown };
   }
 
+  /** Of a long time that a value held, only what is still to come is forecast. */
+  const stepAfter = (bucket: Bucket): Run => (bucket.held && series.waiting > horizon + 2 ? noRun : forecastStep());
+
   const deviationsOf = ({ value, startMs }: Bucket) =>
     deviations(value, startMs, cadenceMs, calibration.leads, expectations);
 
@@ -126,12 +141,15 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       return forecastMs;
     },
     add: (timeMs, value) => series.add(timeMs, value),
+    advance: (nowMs, presentMs) => series.advance(nowMs, presentMs),
     step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
       if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...noRun };
-      if (bucket.imputed || bucket.startMs < judgedUntilMs)
-        return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...forecastStep() }; // a guess is not judged, and nothing twice
+      // Silence alone begins nothing: that a value held only confirms, or ends, what a report began.
+      const quiet = bucket.held && (watch.state === 'warming' || watch.state === 'normal');
+      if (bucket.imputed || quiet || bucket.startMs < judgedUntilMs)
+        return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...stepAfter(bucket) }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const next = found.find(({ lead }) => lead === 1);
@@ -153,33 +171,38 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       watch = judged.watch;
       // An open alert must not become the new normal, nor, by SPOT's rule, a single anomaly.
       const anomalous = settings.calibration.method === 'pot' && (surprise?.p ?? 1) < settings.rules.threshold;
-      if (watch.state !== 'firing' && !anomalous) calibration.learn(found);
+      if (watch.state !== 'firing' && !anomalous && !bucket.held) calibration.learn(found);
       return {
         bucket,
         surprise: watch.state === 'warming' ? undefined : surprise,
         alert: judged.alert,
         interval: watch.state === 'firing' ? undefined : firstInterval(expectations.get(bucket.startMs), bucket.value),
-        ...forecastStep(),
+        ...stepAfter(bucket),
       };
     },
-    rehearse(readings, learnSteps, budgetMs) {
-      let newestMs = -Infinity;
+    rehearse(readings, { learnSteps, budgetMs, untilMs = -Infinity }) {
+      let newestMs = typeof settings.series.holdMs === 'number' ? untilMs : -Infinity;
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
       let newest: Forecast | undefined;
       let spentMs = 0;
-      for (const { timeMs, value } of readings) {
-        series.add(timeMs, value ?? undefined);
+      const goThrough = (): void => {
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
-          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed)
+          if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed && !bucket.held)
             calibration.learn(deviationsOf(bucket));
           if (bucket.startMs < expectFromMs || spentMs > budgetMs) continue;
           const { forecast, inferenceMs } = forecastNext();
           newest = forecast;
           spentMs += inferenceMs;
         }
+      };
+      for (const { timeMs, value } of readings) {
+        series.add(timeMs, value ?? undefined);
+        goThrough();
       }
+      series.advance(newestMs, -Infinity);
+      goThrough();
       return spentMs > budgetMs ? forecastNext().forecast : newest;
     },
     forecast: forecastNext,

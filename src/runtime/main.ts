@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DeviceConfig } from '../contracts/config.js';
+import type { DeviceConfig, MqttSettings } from '../contracts/config.js';
 import { deviceConfigSchema, parseConfig } from '../contracts/config.js';
 import { accept, refuse } from '../contracts/reason.js';
 import { clientId } from '../contracts/topic.js';
@@ -47,20 +47,22 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
   const read = readWire(deviceConfigSchema, value);
   const config = read.ok ? read.value : parseConfig(value, `${path}:${await lineOf(text, read.findings[0]!.path)}`);
   const from = (file: string): string => resolve(dirname(path), file);
-  const { mqtt, repository, http } = config;
+  const filesFrom = (mqtt: MqttSettings): MqttSettings => ({
+    ...mqtt,
+    ...Object.fromEntries(
+      (['passwordFile', 'caFile', 'certFile', 'keyFile'] as const).flatMap((key) =>
+        mqtt[key] === undefined ? [] : [[key, from(mqtt[key])]],
+      ),
+    ),
+  });
+  const { repository, http, sparkplug } = config;
   return {
     ...config,
     stateDir: from(config.stateDir),
     http: { ...http, ...(http.tokenFile !== undefined && { tokenFile: from(http.tokenFile) }) },
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
-    mqtt: {
-      ...mqtt,
-      ...Object.fromEntries(
-        (['passwordFile', 'caFile', 'certFile', 'keyFile'] as const).flatMap((key) =>
-          mqtt[key] === undefined ? [] : [[key, from(mqtt[key])]],
-        ),
-      ),
-    },
+    mqtt: filesFrom(config.mqtt),
+    sparkplug: sparkplug && { ...sparkplug, mqtt: sparkplug.mqtt && filesFrom(sparkplug.mqtt) },
   };
 }
 
@@ -193,7 +195,7 @@ function realPorts(
   const read = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : readFileSync(path, 'utf8');
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
-  const { mqtt, repository } = config;
+  const { repository } = config;
   const { providers, requireGpu } = config.engine;
   return {
     clock,
@@ -206,8 +208,10 @@ function realPorts(
     engine,
     machine: describeMachine(config.stateDir),
     newId: () => createId(clock.now()),
-    connect: async (options) => {
+    connect: async (options, as = 'device') => {
       const { connectMqtt } = await import('../transport/mqtt.js');
+      const mqtt = (as === 'edge-node' ? config.sparkplug?.mqtt : null) ?? config.mqtt;
+      const id = as === 'edge-node' ? `${clientId(config)}-sparkplug` : clientId(config);
       const secrets = {
         username: mqtt.username,
         password: read(mqtt.passwordFile)?.trimEnd(),
@@ -217,7 +221,7 @@ function realPorts(
       };
       const given = Object.fromEntries(Object.entries(secrets).filter(([, value]) => value !== undefined));
       const { url, allowInsecure } = mqtt;
-      return connectMqtt({ ...options, ...given, url, allowInsecure, clientId: clientId(config) });
+      return connectMqtt({ ...options, ...given, url, allowInsecure, clientId: id });
     },
     openRepository: async (url) => {
       const { createUpdateClient } = await import('../transport/update-client.js');

@@ -46,7 +46,7 @@ export function forecastMessage(lane: Lane, forecast: Forecast, facts: ForecastF
     model: subject.model,
     slot: facts.slot,
     arm: facts.arm,
-    quality: { imputed: forecast.imputed, late: facts.late },
+    quality: { imputed: forecast.imputed, ...(forecast.held && { held: forecast.held }), late: facts.late },
     ms: facts.inferenceMs,
     ha: {
       v: p50.at(-1)!,
@@ -94,6 +94,8 @@ export function healthMessage(nowMs: number, metrics: Metrics, outbox: Outbox, m
     dropped: { ...outbox.dropped },
     rejected: { ...metrics.rejected },
     samples: metrics.samples.stored,
+    late: metrics.samples.late,
+    duplicates: metrics.samples.duplicate,
     forecasts: metrics.forecasts.issued,
     diskFreeMb: diskFreeBytes === null ? null : diskFreeBytes / MEGABYTE,
     temperatureC: machine.temperatureC(),

@@ -12,7 +12,7 @@ import type { Store } from './store.js';
 import type { Supervisor } from './supervisor.js';
 
 /** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
-export type LinkOptions = Pick<MqttOptions, 'will' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
+export type LinkOptions = Pick<MqttOptions, 'will' | 'clean' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
 
 export interface Ports {
   readonly clock: Clock;
@@ -21,7 +21,8 @@ export interface Ports {
   readonly providers: () => Promise<readonly Provider[]>;
   /** Loaded when the first model needs it. */
   readonly engine: () => Promise<Engine>;
-  readonly connect: (options: LinkOptions) => Promise<MqttLink>;
+  /** As the device, or as the edge node of Sparkplug that it also is. */
+  readonly connect: (options: LinkOptions, as?: 'device' | 'edge-node') => Promise<MqttLink>;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
   readonly selfTest: SelfTest;
   readonly machine: Machine;

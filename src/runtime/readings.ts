@@ -15,8 +15,8 @@ export const readingFlag = { late: 1, arrivalTime: 2 } as const;
 export type PastReading = Pick<StoredReading, 'timeMs' | 'value'>;
 
 export interface Readings {
-  /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones. */
-  readings(stream: string, sinceMs: number): PastReading[];
+  /** Readings of a stream from `sinceMs` on, in the order they were stored, without the late ones if not asked for. */
+  readings(stream: string, sinceMs: number, lateToo?: boolean): PastReading[];
   /** The newest readings of a stream, the late ones too, oldest first. It looks back over some hours at most. */
   newest(stream: string, count: number): PastReading[];
 }
@@ -56,11 +56,11 @@ export function openReadings(sql: Database.Database, unsealed: () => Generation 
   }
 
   return {
-    readings(name, sinceMs) {
+    readings(name, sinceMs, lateToo = false) {
       const stream = statement.stream.get(name)?.id;
       const parts = stream === undefined ? [] : statement.since.all(sinceMs).map((segment) => partOf(segment, stream));
       return [...parts, unsealed()?.streams.get(name)].flatMap((columns) =>
-        rowsOf(columns, (timeMs, flags) => timeMs >= sinceMs && (flags & readingFlag.late) === 0),
+        rowsOf(columns, (timeMs, flags) => timeMs >= sinceMs && (lateToo || (flags & readingFlag.late) === 0)),
       );
     },
     newest(name, count) {
@@ -78,12 +78,21 @@ export function openReadings(sql: Database.Database, unsealed: () => Generation 
 }
 
 /** The readings of a device that may be running, at one moment, for another process. */
-export function readStored(path: string): Readings & { close(): void } {
+export function readStored(path: string): Readings & { streams(): readonly string[]; close(): void } {
   const unsealed = followIntake(`${path}.intake`)(); // first: what is packed meanwhile is found in the database
   const sql = new Database(path, { readonly: true });
   sql.exec('BEGIN');
   const current = unsealed !== undefined && unsealed.number > lastSegment(sql) ? unsealed : undefined;
-  return { ...openReadings(sql, () => current), close: () => void sql.close() };
+  return {
+    ...openReadings(sql, () => current),
+    streams: () => [
+      ...new Set([
+        ...sql.prepare<[], string>('SELECT name FROM stream').pluck().all(),
+        ...(current?.streams.keys() ?? []),
+      ]),
+    ],
+    close: () => void sql.close(),
+  };
 }
 
 /** The number of the newest segment, which is that of its generation; 0 when there is none. */

@@ -32,6 +32,8 @@ export interface Shadows {
   start(active: Active): Promise<void>;
   end(line: string): void;
   add(stream: string, timeMs: number, value: number | undefined): void;
+  /** Time goes on without a reading, as `Series.advance` has it. */
+  advance(stream: string, nowMs: number, presentMs: number): void;
   /**
    * Closes the buckets that the running model has closed: `steps` is what it made of them. What is to be computed is
    * computed later; nothing while the stream rests.
@@ -135,6 +137,9 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
     },
     add(stream, timeMs, value) {
       for (const { followers } of shadows.values()) followers.get(stream)?.series.add(timeMs, value);
+    },
+    advance(stream, nowMs, presentMs) {
+      for (const { followers } of shadows.values()) followers.get(stream)?.series.advance(nowMs, presentMs);
     },
     follow(stream, lane, steps, rests = false) {
       for (const shadow of [...shadows.values()]) {

@@ -79,6 +79,8 @@ export interface Store extends Readings {
   get(key: string): Buffer | undefined;
   put(key: string, value: string | Buffer): void;
   sizeBytes(): number;
+  /** Looks through the whole file, without holding anybody up; what is wrong, or undefined. */
+  findDamage(): Promise<string | undefined>;
   /** Hears of the end of each transaction: what was changed in memory with it must follow. */
   onEnd(listener: (end: TransactionEnd) => void): void;
   /** Keeps some room on the disk for bad times. Call it now and then. */
@@ -266,6 +268,7 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
     put: (key, value) => void statement.put.run(key, Buffer.from(value)),
     sizeBytes: () =>
       Number(sql.pragma('page_count', { simple: true })) * Number(sql.pragma('page_size', { simple: true })),
+    findDamage: async () => (start === 'full' ? undefined : (await import('./integrity.js')).findDamage(path)),
     onEnd: (listener) => void listeners.push(listener),
     reserve: () => {
       if (existsSync(ballast) || freeBytes(path) < 4 * BALLAST_BYTES) return;
@@ -283,6 +286,9 @@ export function openStore({ path, clock, maxBytes = 256 * 1024 * 1024, distruste
 /** Does this error say that the file is damaged? It will not get better: start again, and the file is set aside. */
 export const isDamage = (error: unknown): boolean =>
   /^SQLITE_(?:CORRUPT|NOTADB)/.test((error as { code?: string } | undefined)?.code ?? '');
+
+/** The error that says so. */
+export const damaged = (detail: string): Error => Object.assign(new Error(detail), { code: 'SQLITE_CORRUPT' });
 
 /** Does this error say that the disk, or the file, takes no more? */
 export const isFull = (error: unknown): boolean =>

@@ -70,6 +70,13 @@ export type LinkEvent =
   /** Another process uses this client id; no further attempt is made. */
   | { readonly state: 'stopped'; readonly reason: 'session_taken_over' };
 
+export interface Will {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly qos: 0 | 1;
+  readonly retain: boolean;
+}
+
 /** Ceilings of the backoff, milliseconds. */
 export interface Backoff {
   readonly first: number;
@@ -87,7 +94,10 @@ export interface MqttOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
-  readonly will?: { readonly topic: string; readonly payload: string; readonly qos: 0 | 1; readonly retain: boolean };
+  /** A function is asked anew before each CONNECT. */
+  readonly will?: Will | (() => Will);
+  /** The broker keeps no session, and tells the will as soon as the connection is lost. */
+  readonly clean?: boolean;
   /** Made on each connect, before `online` is told. */
   readonly subscriptions: readonly Subscription[];
   /**
@@ -310,14 +320,15 @@ export function connectMqtt(options: MqttOptions): MqttLink {
 }
 
 function clientOptions(
-  { clientId, username, password, ca, cert, key, will }: MqttOptions,
+  { clientId, username, password, ca, cert, key, will: told, clean = false }: MqttOptions,
   protocol: 5 | 4,
 ): IClientOptions {
   const v5 = protocol === 5;
+  const will = typeof told === 'function' ? told() : told;
   return {
     clientId,
     protocolVersion: protocol,
-    clean: false,
+    clean,
     keepalive: 30,
     connectTimeout: 15_000,
     reconnectPeriod: 0, // our timer
@@ -333,14 +344,14 @@ function clientOptions(
       will: {
         ...will,
         payload: Buffer.from(will.payload),
-        ...(v5 && { properties: { willDelayInterval: willDelaySeconds } }),
+        ...(v5 && !clean && { properties: { willDelayInterval: willDelaySeconds } }),
       },
     }),
     ...(v5 && {
       autoUseTopicAlias: true,
       autoAssignTopicAlias: true,
       properties: {
-        sessionExpiryInterval: sessionSeconds,
+        sessionExpiryInterval: clean ? 0 : sessionSeconds,
         receiveMaximum: 64,
         maximumPacketSize: limits.messageBytes + 1024,
       },

@@ -9,9 +9,9 @@ import { jsonOf, nd } from './nd.js';
 let dir: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'nd-config-'));
-  writeFileSync(join(dir, 'good.yaml'), 'site: a\ndevice: b\nstate_dir: s\nmqtt: { url: "mqtt://me:secret@127.0.0.1" }\nstreams: { x: { max_silence: 5m } }\n'); // prettier-ignore
+  writeFileSync(join(dir, 'good.yaml'), 'site: a\ndevice: b\nstate_dir: s\nmqtt: { url: "mqtt://me:secret@127.0.0.1" }\nstreams: { x: { max_silence: 5m } }\nsparkplug: { group: g, node: n, mqtt: { url: "mqtt://me:secret@10.0.0.1" } }\n'); // prettier-ignore
   writeFileSync(join(dir, 'bad.yaml'), 'site: a\ndevice: b\nstate_dir: s\nmqtt:\n  urll: 1\n');
-  writeFileSync(join(dir, 'lost.yaml'), 'site: a\ndevice: b\nstate_dir: s\nmqtt: { url: "mqtt://127.0.0.1", ca_file: no.pem }\nhttp: { token_file: no-token }\nrepository: { url: "http://h", root_file: no.json }\n'); // prettier-ignore
+  writeFileSync(join(dir, 'lost.yaml'), 'site: a\ndevice: b\nstate_dir: s\nmqtt: { url: "mqtt://127.0.0.1", ca_file: no.pem }\nhttp: { token_file: no-token }\nrepository: { url: "http://h", root_file: no.json }\nsparkplug: { group: g, node: n, mqtt: { url: "mqtt://127.0.0.1", key_file: no.key } }\n'); // prettier-ignore
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 const config = (...args: string[]) => nd(['config', ...args], { cwd: dir });
@@ -21,7 +21,7 @@ test('nd config check says what a device would take, and what is wrong with what
   expect(jsonOf(await config('check', 'good.yaml', '--json'))).toMatchObject({ valid: true, streams: 1 });
   expect(await config('check', 'bad.yaml')).toMatchObject({ code: 4, stderr: expect.stringMatching(/bad\.yaml:5: mqtt.*did you mean "url"/) as string }); // prettier-ignore
   const lost = await config('check', 'lost.yaml');
-  expect(lost.stderr).toMatch(/no\.pem, .*no-token, .*no\.json.*ND_FILE_NOT_FOUND/s);
+  expect(lost.stderr).toMatch(/no\.pem, .*no\.key, .*no-token, .*no\.json.*ND_FILE_NOT_FOUND/s);
   expect(lost.code).not.toBe(0);
 });
 

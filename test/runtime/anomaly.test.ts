@@ -15,6 +15,7 @@ const rules: AlertRules = {
   cooldownMs: 120_000,
   repeatMs: 600_000,
   severity: { info: 1e-2, warning: 1e-3, critical: 1e-4 },
+  flapping: null,
 };
 let ids = 0;
 const subject: Subject = {
@@ -122,6 +123,52 @@ test('an alert ends as stale or superseded too; without one there is nothing to 
     alert: { event: 'stale', state: 'normal', ended: 9 * minute, seq: 2 },
   });
   expect(endAlert(normal, 'superseded', 9, 'x', rules)).toEqual({ watch: normal, alert: undefined });
+});
+
+describe('an alert that opens too often', () => {
+  const flapping = { opens: 2, withinMs: 60 * minute, quietMs: 120 * minute };
+  const asked = { ...rules, openCount: 1, openWindow: 1, clearCount: 1, cooldownMs: 2 * minute, flapping };
+  /** Opens and ends. */
+  const blip = [5e-4, 0.5, 0.5, 0.5];
+
+  test('says so, and asks for twice the buckets and the cooldown until it was quiet', () => {
+    const { alerts, watch } = feed([...blip, ...blip, ...blip], normal, 0, asked);
+    expect(alerts.map(({ event, flapping: flaps }) => [event, flaps])).toEqual([
+      ['opened', undefined],
+      ['resolved', undefined],
+      ['opened', undefined],
+      ['resolved', undefined],
+      ['opened', true],
+      ['resolved', true],
+    ]);
+    expect(alerts[4]!.reason).toMatch(/; flapping: it opened often lately, and asks for more than usual$/);
+    // It ended in minute 9: nothing until minute 13, and then two buckets are asked for.
+    const again = feed([5e-4, 5e-4, 5e-4, 0.5, 0.5, 5e-4], watch, 10, asked);
+    expect(again.alerts).toEqual([]);
+    expect(feed([5e-4, 5e-4], again.watch, 16, asked).alerts).toMatchObject([{ event: 'opened', flapping: true }]);
+
+    const calm = feed([5e-4], JSON.parse(JSON.stringify(watch)) as Watch, 9 + 120, asked);
+    expect(calm.alerts).toMatchObject([{ event: 'opened' }]);
+    expect(calm.alerts[0]).not.toHaveProperty('flapping');
+  });
+
+  test('is one whose openings lie close together', () => {
+    const far = [0, 40, 80, 120].flatMap((from) => feed(blip, normal, from, asked).alerts);
+    expect(far.every((alert) => alert.flapping === undefined)).toBe(true);
+    let watch = normal;
+    for (const from of [0, 40, 80, 120]) ({ watch } = feed(blip, watch, from, asked));
+    expect(watch).toMatchObject({ flapping: false, opened: [80 * minute, 120 * minute] });
+  });
+
+  test('goes on as it was when the setting is taken away', () => {
+    const { watch } = feed([...blip, ...blip, ...blip], normal, 0, asked);
+    expect(feed([5e-4], watch, 20, { ...asked, flapping: null }).alerts).toMatchObject([{ event: 'opened' }]);
+  });
+
+  test('cools down for longer when it is ended from outside too', () => {
+    const { watch } = feed([...blip, ...blip, 5e-4], normal, 0, asked);
+    expect(endAlert(watch, 'stale', 20 * minute, 'x', asked).watch.quietUntilMs).toBe(24 * minute);
+  });
 });
 
 test('the gravest severity whose limit lies above p is taken', () => {

@@ -64,3 +64,15 @@ test('a forecast says when it first leaves the levels', () => {
   expect(crossing({ p50 }, 3_600_000, { above: 80, below: null }, null)).toBe('will rise above 80 in 3 h');
   expect(crossing({ p50 }, 1000, { above: 90, below: null }, null)).toBeUndefined();
 });
+
+test('a fact that flaps is asked for twice in a row, and one that has gone in between does not count', () => {
+  const flapping = { opens: 2, withinMs: 60_000, quietMs: 600_000 };
+  const condition = createCondition('sensor_rate', subject, undefined, flapping);
+  const events = (facts: readonly boolean[], from: number) =>
+    facts.flatMap((fact, i) => condition.observe(from + i, 1, fact ? 'jumps' : undefined)?.event ?? []);
+  expect(events([true, false, true, false, true, false], 0)).toEqual(['opened', 'resolved', 'opened', 'resolved', 'opened', 'resolved']); // prettier-ignore
+  expect(events([true, false, false, true, false], 10)).toEqual([]);
+  expect(condition.watch.state).not.toBe('firing');
+  expect(events([false, true, true, false], 20)).toEqual(['opened', 'resolved']);
+  expect(events([true], 700_000)).toEqual(['opened']);
+});

@@ -91,3 +91,29 @@ test('a detector of one stream is a baseline, with its own threshold and the uni
 test('a detector named like a stream is refused', () => {
   expect(() => settingsOf(['pump'])).toThrow(/a detector needs a name that no stream has/);
 });
+
+test('a bucket in which no stream reported is no new evidence; the value of one that did not counts beside one that did', () => {
+  const hold = (stream: string): number | null => (stream === 'flow' ? null : 60 * minute);
+  const times = (streams: string[], work: (detector: Detector) => void): number[] => {
+    const detector = createDetector(settingsOf(streams), subject, null, {}, hold);
+    work(detector);
+    const found: number[] = [];
+    for (let step = detector.step(); step !== undefined; step = detector.step()) found.push(step.timeMs / minute);
+    return found;
+  };
+  const steady = times(['flow', 'door'], (detector) => {
+    detector.add('door', 0, 1);
+    for (let i = 0; i < 6; i++) {
+      detector.add('flow', i * minute, i);
+      detector.advance('door', i * minute, -Infinity);
+    }
+  });
+  expect(steady).toEqual([0, 1, 2, 3, 4]);
+  const quiet = times(['window', 'door'], (detector) => {
+    detector.add('door', 0, 1);
+    detector.add('window', 0, 1);
+    detector.add('window', 3 * minute, 0);
+    for (const stream of ['window', 'door']) detector.advance(stream, 9 * minute, -Infinity);
+  });
+  expect(quiet).toEqual([0, 3]);
+});

@@ -111,6 +111,7 @@ describe('what Home Assistant is told of a device', () => {
       'boiler-in_2_sensor_dropout': 'Boiler in 2 silent',
       'boiler-in_2_level': 'Boiler in 2 level ahead',
       disk_full: 'Disk full',
+      overload: 'Overload',
       model: 'Model',
     });
     const forecast = cmps['boiler-in_2_fc']!;

@@ -38,6 +38,7 @@ const settings = {
     clearCount: 3,
     cooldownMs: minute,
     repeatMs: 0,
+    flapping: null,
   },
   subject: { key: 'k', stream: 's', detector: 'conformal', model: 'm@1', newId: () => 'id' },
   unit: null,
@@ -63,12 +64,64 @@ test('a bucket that was judged before the power went is not judged again, whatev
   const again = createLane(settings, { watch, closedUntilMs, rings: lane.saveCalibration() });
   again.rehearse(
     Array.from({ length: 100 }, (_, i) => ({ timeMs: i * minute, value: value(i) })),
-    0,
-    1000,
+    { learnSteps: 0, budgetMs: 1000 },
   );
   const steps = feed(again, 100, 103); // they come again
   expect(steps.map(({ surprise, alert }) => [surprise, alert])).toEqual(steps.map(() => [undefined, undefined]));
   expect(steps.every(({ forecast }) => forecast !== undefined)).toBe(true);
   expect(again.watch).toEqual(watch);
   expect(feed(again, 103, 105).every(({ surprise }) => surprise !== undefined)).toBe(true);
+});
+
+test('silence begins no alert; that an unusual value holds confirms one, that the usual one does ends it; nothing is learned', () => {
+  const holding = { ...settings, series: { ...settings.series, holdMs: 1000 * minute } };
+  const lane = createLane(holding);
+  feed(lane, 0, 100);
+  const stepAll = () => {
+    const steps = [];
+    for (let step = lane.step(); step !== undefined; step = lane.step()) steps.push(step);
+    return steps;
+  };
+  lane.advance(101 * minute, -Infinity);
+  stepAll();
+  const rings = lane.saveCalibration();
+  lane.advance(106 * minute, -Infinity);
+  const quiet = stepAll();
+  expect(quiet.map(({ bucket, surprise, alert }) => [bucket.held, surprise, alert])).toEqual(
+    Array.from({ length: 5 }, () => [true, undefined, undefined]),
+  );
+  expect(quiet.every(({ forecast }) => forecast !== undefined)).toBe(true);
+  expect(lane.saveCalibration()).toEqual(rings);
+
+  lane.add(110 * minute, 70);
+  lane.advance(111 * minute, -Infinity);
+  expect(stepAll().flatMap(({ alert }) => alert ?? [])).toEqual([]);
+  expect(lane.watch.state).toBe('pending');
+  lane.advance(112 * minute, -Infinity);
+  const [opened] = stepAll();
+  expect(opened).toMatchObject({ bucket: { held: true }, alert: { event: 'opened', value: 70 } });
+
+  lane.add(112 * minute, 20);
+  lane.advance(116 * minute, -Infinity);
+  expect(stepAll().flatMap(({ alert }) => alert ?? [])).toMatchObject([{ event: 'resolved' }]);
+});
+
+test('after a long time in which a value held only what is still to come is forecast, and a restart begins there', () => {
+  const holding = { ...settings, series: { ...settings.series, holdMs: 1000 * minute } };
+  const lane = createLane(holding);
+  feed(lane, 0, 10);
+  lane.advance(500 * minute, -Infinity);
+  const steps = [];
+  for (let step = lane.step(); step !== undefined; step = lane.step()) steps.push(step);
+  expect(steps).toHaveLength(491);
+  expect(steps.filter(({ forecast }) => forecast !== undefined)).toHaveLength(manifest.horizon + 4);
+  expect(steps.at(-1)!.forecast!.startMs).toBe(500 * minute);
+
+  const readings = Array.from({ length: 10 }, (_, i) => ({ timeMs: i * minute, value: value(i) }));
+  expect(
+    createLane(holding).rehearse(readings, { learnSteps: 0, budgetMs: 1000, untilMs: 500 * minute })!.startMs,
+  ).toBe(500 * minute);
+  expect(
+    createLane(settings).rehearse(readings, { learnSteps: 0, budgetMs: 1000, untilMs: 500 * minute })!.startMs,
+  ).toBe(9 * minute);
 });

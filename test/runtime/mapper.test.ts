@@ -81,6 +81,20 @@ describe('presets', () => {
     expect(mapperOf({ preset: 'esphome', name: 'a', id: 'b', stream: 'x' }).offline('a/status', bytes('offline'))).toEqual(['x']); // prettier-ignore
   });
 
+  test('say when a sensor is there; that a bridge is says nothing of its sensors', () => {
+    const zigbee2mqtt = mapperOf({ preset: 'zigbee2mqtt', name: 'kitchen', path: '/temperature', stream: 'x' });
+    const there = bytes({ state: 'online' });
+    expect(zigbee2mqtt.online('zigbee2mqtt/kitchen/availability', there)).toEqual(['x']);
+    expect(zigbee2mqtt.online('zigbee2mqtt/kitchen/availability', bytes({ state: 'offline' }))).toEqual([]);
+    expect(zigbee2mqtt.online('zigbee2mqtt/kitchen/availability', bytes(''))).toEqual([]); // it is taken from the broker
+    expect(zigbee2mqtt.online('zigbee2mqtt/bridge/state', there)).toEqual([]);
+    expect(zigbee2mqtt.online('zigbee2mqtt/kitchen', there)).toEqual([]);
+    const all = mapperOf({ topic: 'a/+', stream: 's_$1', availability: [{ topic: 'a' }, { topic: 'on/+' }] });
+    all.routes('a/1');
+    expect(all.online('a', bytes('online'))).toEqual([]);
+    expect(all.online('on/1', bytes('online'))).toEqual(['s_1']);
+  });
+
   test('a setting of one’s own wins over the preset’s', () => {
     const [mine] = configOf({ preset: 'zigbee2mqtt', topic: 'z/+', path: '/t', ts_path: '/at', availability: [], stream: '$1' }); // prettier-ignore
     expect(withPreset(mine!)).toMatchObject({ topic: 'z/+', tsPath: '/at', format: 'json', availability: [] });

@@ -150,3 +150,85 @@ test('the window keeps its length and its newest steps, without a hole', () => {
   expect(s.window()!.past).toEqual(Float32Array.of(6, 7, 8));
   expect(s.length).toBe(3);
 });
+
+describe('a value that holds until the next report', () => {
+  const hour = 60 * minute;
+  const holding = (change: Partial<SeriesSettings> = {}): Series => series({ holdMs: hour, ...change });
+  const brief = (buckets: readonly Bucket[]) => buckets.map(({ startMs, value, held }) => [startMs / minute, value, held === true]); // prettier-ignore
+
+  test('fills the buckets between, marked as held; the model sees them as measured', () => {
+    const s = holding();
+    expect(brief(fill(s, { 0: 5, 3: 9, 4: 9 }))).toEqual([
+      [0, 5, false],
+      [1, 5, true],
+      [2, 5, true],
+      [3, 9, false],
+    ]);
+    expect(s.window()).toEqual({
+      past: Float32Array.of(5, 5, 9),
+      mask: Float32Array.of(1, 1, 1),
+      imputed: 0,
+      held: 2 / 3,
+      nextMs: 4 * minute,
+    });
+  });
+
+  test('lasts as time goes on without a reading, and no longer than it may', () => {
+    const s = holding({ latenessMs: minute });
+    s.add(30_000, 7);
+    s.advance(2 * minute, -Infinity);
+    expect(brief(closeAll(s))).toEqual([[0, 7, false]]);
+    s.advance(4 * minute, -Infinity);
+    expect(brief(closeAll(s))).toEqual([
+      [1, 7, true],
+      [2, 7, true],
+    ]);
+    s.advance(100 * hour, -Infinity);
+    expect(closeAll(s).at(-1)).toEqual({ startMs: 60 * minute, value: 7, imputed: false, held: true });
+    expect(s.closedUntilMs).toBe(61 * minute);
+
+    // Said to be there: it has held all the time.
+    s.advance(100 * hour, 3 * hour);
+    expect(closeAll(s).at(-1)!.startMs).toBe(4 * hour - minute);
+    // The next report, much later, begins again: nobody knows when it changed.
+    s.add(100 * hour, 3);
+    s.advance(100 * hour + 3 * minute, -Infinity);
+    expect(brief(closeAll(s))).toEqual([
+      [6000, 3, false],
+      [6001, 3, true],
+    ]);
+    expect(s.length).toBe(2);
+  });
+
+  test.each([
+    ['mean', (1 * 15 + 5 * 30 + 2 * 15) / 60],
+    ['last', 2],
+    ['min', 1],
+    ['max', 5],
+    ['sum', 7],
+  ] as const)('counts for as long as it held: %s', (aggregate, value) => {
+    const s = holding({ aggregate });
+    s.add(0, 1);
+    s.add(minute + 15_000, 5);
+    s.add(minute + 45_000, 2);
+    s.advance(3 * minute, -Infinity);
+    expect(closeAll(s).slice(1).map((each) => each.value)).toEqual([value, aggregate === 'sum' ? 0 : 2]); // prettier-ignore
+  });
+
+  test('ends with a report that there is none', () => {
+    const s = holding();
+    s.add(0, 1);
+    s.add(90_000, undefined);
+    s.advance(5 * minute, 5 * minute);
+    expect(brief(closeAll(s))).toEqual([
+      [0, 1, false],
+      [1, 1, true],
+    ]);
+    s.add(6 * minute, 4);
+    s.advance(8 * minute, -Infinity);
+    expect(brief(closeAll(s))).toEqual([
+      [6, 4, false],
+      [7, 4, true],
+    ]);
+  });
+});

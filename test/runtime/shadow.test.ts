@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { StreamSettings } from '../../src/contracts/config.js';
+import type { StreamRules } from '../../src/runtime/reporting.js';
 import type { Forecast, Forecaster } from '../../src/runtime/forecaster.js';
 import type { Lane, Step } from '../../src/runtime/lane.js';
 import { addEvidence, newTally, reportedMetrics } from '../../src/runtime/probation.js';
@@ -37,7 +37,7 @@ async function shadowed(value: number, beside: number, { past = [] as PastReadin
         forecast: ({ nextMs }) => (calls++, answer(nextMs)),
         close: () => closed.push(line),
       } as Partial<Forecaster> as Forecaster),
-    admit: () => ({ settings: { maxGap: 3, latenessMs: 0 } as Partial<StreamSettings> as StreamSettings }),
+    admit: () => ({ settings: { maxGap: 3, latenessMs: 0, holdMs: null } as Partial<StreamRules> as StreamRules }),
     flush: () => undefined,
     observe(_, __, evidence, wrong) {
       tally = addEvidence(tally, evidence);

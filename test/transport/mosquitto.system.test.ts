@@ -172,6 +172,25 @@ describe.skipIf(mosquitto === undefined)('with mosquitto', () => {
     expect(after.events).toMatchObject([{ state: 'online', protocol: 5, sessionPresent: true }]);
   });
 
+  test('without a session the will is told at once, and is another one for each connection', async () => {
+    const { url } = await broker();
+    const fleet = await other(url);
+    await fleet.client.subscribeAsync('dead', { qos: 1 });
+    let connections = 0;
+    const will = () => ({ topic: 'dead', payload: Buffer.from([++connections]), qos: 1, retain: false }) as const;
+    const device = connect(url, { clean: true, will });
+    for (const number of [1, 2]) {
+      await online(device);
+      const intruder = await mqtt.connectAsync(url, { clientId: 'nd-plant1-pi7', reconnectPeriod: 0 });
+      await vi.waitFor(() => expect(fleet.seen.at(-1)?.payload).toEqual(Buffer.from([number])), soon); // not after 15 s
+      await intruder.endAsync(true);
+    }
+    await online(device);
+    expect(device.events.filter(({ state }) => state === 'online').at(-1)).toMatchObject({ sessionPresent: false });
+    await device.link.close();
+    expect(fleet.seen).toHaveLength(2);
+  });
+
   test('a long backlog does not keep the link from speaking', async () => {
     const { url } = await broker();
     const before = connect(url);

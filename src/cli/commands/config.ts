@@ -10,9 +10,16 @@ import { printResult, type OutputFlags } from '../terminal.js';
 /** Throws what `readDeviceConfig` throws, and `ND_FILE_NOT_FOUND` naming every file that the configuration names and that is not there. */
 export async function checkConfigCommand(path: string, flags: OutputFlags): Promise<void> {
   const config = await readDeviceConfig(path);
-  const { passwordFile, caFile, certFile, keyFile } = config.mqtt;
-  const files = [passwordFile, caFile, certFile, keyFile, config.http.tokenFile, config.repository?.rootFile].filter((file) => file !== undefined); // prettier-ignore
-  const missing = files.filter((file) => !existsSync(file));
+  const links = [config.mqtt, ...(config.sparkplug?.mqtt ? [config.sparkplug.mqtt] : [])];
+  const files = links.flatMap(({ passwordFile, caFile, certFile, keyFile }) => [
+    passwordFile,
+    caFile,
+    certFile,
+    keyFile,
+  ]);
+  const missing = [...files, config.http.tokenFile, config.repository?.rootFile].filter(
+    (file) => file !== undefined && !existsSync(file),
+  );
   if (missing.length > 0)
     throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
       where: path,
@@ -37,16 +44,20 @@ export async function showConfigCommand(path: string, flags: OutputFlags): Promi
   const config = await readDeviceConfig(path);
   const masked = {
     ...config,
-    mqtt: { ...config.mqtt, url: withoutPassword(config.mqtt.url) },
-    repository: config.repository && { ...config.repository, url: withoutPassword(config.repository.url) },
+    mqtt: maskUrl(config.mqtt),
+    sparkplug: config.sparkplug && {
+      ...config.sparkplug,
+      mqtt: config.sparkplug.mqtt && maskUrl(config.sparkplug.mqtt),
+    },
+    repository: config.repository && maskUrl(config.repository),
   };
   const shown = toWire(deviceConfigSchema, masked) as object;
   printResult(flags, shown, stringify(shown).trimEnd());
 }
 
-function withoutPassword(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.password === '') return url;
-  parsed.password = '***';
-  return parsed.href;
+function maskUrl<T extends { readonly url: string }>(settings: T): T {
+  const url = new URL(settings.url);
+  if (url.password === '') return settings;
+  url.password = '***';
+  return { ...settings, url: url.href };
 }

@@ -1,9 +1,11 @@
 /** `nd doctor`: what this machine has, what it lacks, and how to mend it. */
 import { providers } from '../../contracts/provider.js';
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from 'node:os';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode } from '../../errors.js';
+import { duration } from '../../runtime/condition.js';
+import type { ReportGuess } from '../../runtime/report-guess.js';
 import { version } from '../../version.js';
 import { formatBytes } from '../terminal.js';
 
@@ -63,9 +65,43 @@ const checks: readonly Check[] = [
   },
 ];
 
-export async function doctorCommand({ json = false }: { json?: boolean }): Promise<void> {
+/** What the readings of a device say of how its streams report, where its configuration says another thing. */
+const reportingOf = (path: string): Check => ({
+  name: 'reporting',
+  async run() {
+    const { readDeviceConfig } = await import('../../runtime/index.js');
+    const { readStored } = await import('../../runtime/readings.js');
+    const { createRules } = await import('../../runtime/reporting.js');
+    const { guessReport } = await import('../../runtime/report-guess.js');
+    const config = await readDeviceConfig(path);
+    const database = join(config.stateDir, 'device.db');
+    if (!existsSync(database)) return 'no readings yet';
+    const stored = readStored(database);
+    try {
+      const rulesOf = createRules(config);
+      const findings = stored.streams().flatMap((stream) => {
+        const guess = guessReport(stored.readings(stream, 0).toSorted((a, b) => a.timeMs - b.timeMs));
+        const said = rulesOf(stream).report ?? 'periodic';
+        return guess === undefined || guess.report === said ? [] : [describe(stream, said, guess)];
+      });
+      return findings.join('; ') || 'as configured, by what is stored';
+    } finally {
+      stored.close();
+    }
+  },
+  mend: 'Correct the configuration; `nd config check` says more.',
+});
+
+/** "stream kitchen looks like on_change, not periodic (412 intervals of 9 s to 35 min, half of them below 2 min)" */
+function describe(stream: string, said: string, { report, heartbeatMs, ...seen }: ReportGuess): string {
+  const setting = heartbeatMs === undefined ? report : `${report} of ${duration(heartbeatMs)}`;
+  const range = `${duration(seen.shortMs)} to ${duration(seen.longMs)}, half of them below ${duration(seen.usualMs)}`;
+  return `stream ${stream} looks like ${setting}, not ${said} (${seen.intervals} intervals of ${range})`;
+}
+
+export async function doctorCommand({ json = false, config }: { json?: boolean; config?: string }): Promise<void> {
   const results: { name: string; ok: boolean; detail: string; mend?: string }[] = [];
-  for (const { name, run, mend } of checks) {
+  for (const { name, run, mend } of [...checks, ...(config === undefined ? [] : [reportingOf(config)])]) {
     try {
       results.push({ name, ok: true, detail: await run() });
     } catch (error) {

@@ -1,5 +1,5 @@
 /** `nd repo`: the signed repository that devices take models from. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assign } from '../../bundle/assign.js';
 import {
@@ -13,6 +13,7 @@ import { verifyBundle } from '../../bundle/verify.js';
 import { createTopics } from '../../contracts/topic.js';
 import { errorKinds, exitCode, NeuroDivergentError } from '../../errors.js';
 import { serveFiles } from '../../transport/http.js';
+import { notTaken, openBroker, type BrokerFlags } from '../broker.js';
 import { printResult, type OutputFlags } from '../terminal.js';
 
 export async function initCommand(dir: string, flags: OutputFlags): Promise<void> {
@@ -50,7 +51,7 @@ export async function verifyCommand(dir: string, flags: OutputFlags): Promise<vo
   if (first !== undefined) process.exitCode = exitCode[errorKinds[first.code]];
 }
 
-export interface AssignFlags extends OutputFlags {
+export interface AssignFlags extends OutputFlags, BrokerFlags {
   readonly line: string;
   readonly release?: number;
   readonly stream?: readonly string[];
@@ -61,13 +62,8 @@ export interface AssignFlags extends OutputFlags {
   readonly days: number;
   readonly base: string;
   readonly broker?: string;
-  readonly username?: string;
-  readonly passwordFile?: string;
-  readonly caFile?: string;
   readonly out?: string;
 }
-
-const PATIENCE_MS = 15_000;
 
 /** What a device should run, signed: into a file, or to the broker, which keeps it for the device. */
 export async function assignCommand(dir: string, name: string, flags: AssignFlags): Promise<void> {
@@ -104,41 +100,13 @@ export async function assignCommand(dir: string, name: string, flags: AssignFlag
   );
 }
 
-async function tell(
-  url: string,
-  topic: string,
-  payload: Uint8Array,
-  { username, passwordFile, caFile }: AssignFlags,
-): Promise<void> {
-  const { connectMqtt } = await import('../../transport/mqtt.js');
-  let reason = 'it did not answer';
-  const link = connectMqtt({
-    url,
-    clientId: `nd-assign-${process.pid}`,
-    ...(username !== undefined && { username }),
-    ...(passwordFile !== undefined && { password: readFileSync(passwordFile, 'utf8').trimEnd() }),
-    ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
-    allowInsecure: 'private',
-    subscriptions: [],
-    onMessage: () => undefined,
-    onLink: (event) => {
-      if (event.state !== 'online') reason = event.reason;
-    },
-  });
+async function tell(url: string, topic: string, payload: Uint8Array, flags: AssignFlags): Promise<void> {
+  const link = await openBroker(url, flags, 'nd-assign');
   try {
-    const began = performance.now();
-    while (performance.now() - began < PATIENCE_MS) {
-      if (link.online && (await link.publish(topic, payload, { qos: 1, retain: true }))) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    if (!(await link.publish(topic, payload, { retain: true }))) throw notTaken(url, 'the connection was lost');
   } finally {
     await link.close();
   }
-  throw new NeuroDivergentError('ND_BUNDLE_UNREACHABLE', {
-    where: url,
-    what: `The broker did not take it: ${reason}.`,
-    mend: 'Start the broker, or correct its address, user, password and access list.',
-  });
 }
 
 export interface ServeFlags extends OutputFlags {

@@ -12,6 +12,10 @@ import {
 } from '../../contracts/payload.js';
 import { limits } from '../../contracts/limit.js';
 import { parseWire } from '../../contracts/wire.js';
+import { shapes } from '../../simulate/message.js';
+import { play } from '../../simulate/play.js';
+import { createRecording } from '../../simulate/recording.js';
+import { simulate } from '../../simulate/sensors.js';
 import { connectMqtt, type MqttLink, type MqttMessage } from '../../transport/mqtt.js';
 
 export interface Heard {
@@ -88,7 +92,6 @@ export interface Series {
   readonly value: ArrayLike<number>;
 }
 
-const inFlight = 64;
 /** The device keeps what it has to say until it is heard, but not without limit: the publisher waits for one that lags. */
 const mostAhead = 2000;
 const longestWaitMs = 2000;
@@ -101,21 +104,20 @@ export async function replay(
   { time, value }: Series,
   { signal, onProgress }: { signal: AbortSignal; onProgress: (sent: number) => void },
 ): Promise<number> {
-  const topic = createTopics(device).in(stream);
-  let batch: Promise<boolean>[] = [];
-  for (let i = 0; i < time.length; i++) {
-    signal.throwIfAborted();
-    batch.push(link.publish(topic, JSON.stringify({ ts: time[i], value: value[i], seq: i })));
-    if (batch.length < inFlight) continue;
-    await Promise.all(batch);
-    batch = [];
-    onProgress(i + 1);
-    const lags = (): boolean =>
-      i - mostAhead >= 0 && (heard.forecasts.at(-1)?.start ?? Number.NEGATIVE_INFINITY) < time[i - mostAhead]!;
-    for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs;)
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
-  await Promise.all(batch);
-  onProgress(time.length);
+  const { topic, payload } = shapes['native']!({ ...device, stream });
+  const recordings = [createRecording(time, value)];
+  await play(simulate({ recordings, devices: 1, sensors: 1, rates: {}, seed: 0 }), {
+    speed: Infinity,
+    signal,
+    send: (reading) => link.publish(topic, payload(reading)),
+    onSent: ({ seq }) => onProgress(seq + 1),
+    async ready({ seq }) {
+      const before = time[seq - mostAhead] ?? Number.NEGATIVE_INFINITY;
+      const lags = (): boolean => (heard.forecasts.at(-1)?.start ?? Number.NEGATIVE_INFINITY) < before;
+      for (const since = performance.now(); lags() && performance.now() - since < longestWaitMs;)
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
+    },
+  });
+  signal.throwIfAborted();
   return time.length;
 }
