@@ -63,7 +63,8 @@ const packageOf = (id) => id?.match(/.*node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1]
 const packageWarnings = ['THIS_IS_UNDEFINED', 'INVALID_ANNOTATION', 'CIRCULAR_DEPENDENCY', 'EVAL'];
 
 export default {
-  input: { 'nd-device': entry },
+  // The second is a process of its own, which must not load the device for what the two share.
+  input: { 'nd-device': entry, 'tune-process': 'dist/runtime/tune-process.js' },
   external: ['onnxruntime-node', 'better-sqlite3'],
   plugins: [
     replaced,

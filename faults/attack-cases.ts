@@ -56,13 +56,14 @@ export interface World {
 
 /** Gives the envelope, where it is not the desired state signed by the fleet. */
 type Attack = (world: World) => Uint8Array | void;
-type Case = readonly [name: string, outcome: UpdateReason | 'taken', attack: Attack];
+/** By server and by update file, or by a server alone: a file cannot be slow or without end. */
+type Case = readonly [name: string, outcome: UpdateReason | 'taken', attack: Attack, by?: 'server'];
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 export const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 const bytesOf = ({ files }: World, path: string): Buffer => Buffer.from(files.get(path) as Buffer);
 export const parse = <T>(bytes: Buffer): T => JSON.parse(bytes.toString()) as T;
-const signedOf = (world: World, name: string): Signed =>
+export const signedOf = (world: World, name: string): Signed =>
   parse<{ signed: Signed }>(bytesOf(world, `/metadata/${name}.json`)).signed;
 
 export const seal = (signed: unknown, signers: readonly SigningKey[]): Buffer =>
@@ -109,13 +110,13 @@ function vouch(world: World, path: string, bytes: Buffer): void {
 }
 
 /** The server's path of a target that is published. */
-function served(world: World, path: string): string {
+export function served(world: World, path: string): string {
   const { targets } = signedOf(world, `${signedOf(world, 'timestamp').version}.targets`);
   const cut = path.lastIndexOf('/') + 1;
   return `/targets/${path.slice(0, cut)}${targets[path]!.hashes['sha256']}.${path.slice(cut)}`;
 }
 
-const at = (file: string, release = OFFERED): string => `${stream}/${release}/${file}`;
+export const at = (file: string, release = OFFERED): string => `${stream}/${release}/${file}`;
 const manifestOf = (world: World): Manifest => parse(bytesOf(world, served(world, at('manifest.json'))));
 
 /** The whole way: a manifest that repository and fleet name. */
@@ -281,7 +282,7 @@ export const cases: readonly Case[] = [
   ['a new root that is too large', 'too_large', forged({ root: (root) => (root['x'] = 'x'.repeat(limits.rootBytes)) })],
   ['a new root that is no JSON', 'malformed', ({ files }) => void files.set('/metadata/2.root.json', Buffer.from('{'))],
   ['a new root that is a timestamp', 'wrong_role', (world) => void world.files.set('/metadata/2.root.json', bytesOf(world, '/metadata/timestamp.json'))],
-  ['a new root without end', 'too_large', ({ files }) => void files.set('/metadata/2.root.json', endless)],
+  ['a new root without end', 'too_large', ({ files }) => void files.set('/metadata/2.root.json', endless), 'server'],
 
   // Rollback.
   ['an older timestamp', 'rollback_refused', metadata('timestamp', (_, world) => bytesOf(world, `/old/timestamp.json`))],
@@ -310,22 +311,22 @@ export const cases: readonly Case[] = [
 
   // Endless data and cut data.
   ['a timestamp that is too large', 'too_large', metadata('timestamp', (bytes) => Buffer.concat([bytes, Buffer.alloc(20_000, ' ')]))],
-  ['a timestamp without end', 'too_large', metadata('timestamp', () => endless)],
+  ['a timestamp without end', 'too_large', metadata('timestamp', () => endless), 'server'],
   ['a snapshot that is longer', 'too_large', metadata(`${OFFERED + 1}.snapshot`, longer)],
   ['targets that are longer', 'too_large', metadata(`${OFFERED + 1}.targets`, longer)],
-  ['targets without end', 'too_large', metadata(`${OFFERED + 1}.targets`, () => endless)],
-  ['a manifest without end', 'endless_data', swapped(at('manifest.json'), () => endless)],
-  ['a model without end', 'endless_data', swapped(at('model.fp32.onnx'), () => endless)],
+  ['targets without end', 'too_large', metadata(`${OFFERED + 1}.targets`, () => endless), 'server'],
+  ['a manifest without end', 'endless_data', swapped(at('manifest.json'), () => endless), 'server'],
+  ['a model without end', 'endless_data', swapped(at('model.fp32.onnx'), () => endless), 'server'],
   ['a model with one byte more', 'endless_data', swapped(at('model.fp32.onnx'), longer)],
-  ['keys of the fleet without end', 'endless_data', swapped('keys/fleet.json', () => endless)],
+  ['keys of the fleet without end', 'endless_data', swapped('keys/fleet.json', () => endless), 'server'],
   ['keys of the fleet that are too large', 'too_large', (world) => vouch(world, 'keys/fleet.json', Buffer.alloc(limits.desiredBytes + 1, ' '))],
   ['a manifest that is too large', 'too_large', manifest((draft) => (draft['notes'] = 'x'.repeat(limits.manifestBytes)))],
   ['a bundle that is too large', 'too_large', manifest(({ files }) => (files[0]!.length = limits.bundleBytes + 1))],
-  ['a model that trickles', 'slow_retrieval', swapped(at('model.fp32.onnx'), () => (response) => { const timer = setInterval(() => response.write('.'), 20); response.on('close', () => clearInterval(timer)); })],
-  ['a model that never comes', 'timed_out', swapped(at('model.fp32.onnx'), () => () => undefined)],
-  ['a timestamp that never comes', 'timed_out', metadata('timestamp', () => () => undefined)],
-  ['a timestamp that is withheld', 'unreachable', ({ files }) => void files.delete('/metadata/timestamp.json')],
-  ['a model that is withheld', 'unreachable', (world) => void world.files.delete(served(world, at('model.fp32.onnx')))],
+  ['a model that trickles', 'slow_retrieval', swapped(at('model.fp32.onnx'), () => (response) => { const timer = setInterval(() => response.write('.'), 20); response.on('close', () => clearInterval(timer)); }), 'server'],
+  ['a model that never comes', 'timed_out', swapped(at('model.fp32.onnx'), () => () => undefined), 'server'],
+  ['a timestamp that never comes', 'timed_out', metadata('timestamp', () => () => undefined), 'server'],
+  ['a timestamp that is withheld', 'unreachable', ({ files }) => void files.delete('/metadata/timestamp.json'), 'server'],
+  ['a model that is withheld', 'unreachable', (world) => void world.files.delete(served(world, at('model.fp32.onnx'))), 'server'],
 
   // Content of targets.
   ['a timestamp that is no JSON', 'malformed', metadata('timestamp', () => Buffer.from('{'))],

@@ -7,6 +7,7 @@ import { openSlots } from '../src/runtime/slots.js';
 import { openStore } from '../src/runtime/store.js';
 import { createUpdater } from '../src/runtime/update.js';
 import { createUpdateClient } from '../src/transport/update-client.js';
+import { openUpdateFile } from '../src/transport/update-file.js';
 import type { FakeClock } from '../test/runtime/fakes.js';
 import { stream } from './device.js';
 import { until } from './process.js';
@@ -14,6 +15,8 @@ import { until } from './process.js';
 export interface AttackedDevice {
   /** Resolves with what came of it. */
   offer(desired: Uint8Array): Promise<UpdateReason | 'taken'>;
+  /** The same for an update file. */
+  install(path: string): Promise<UpdateReason | 'taken'>;
   /** Ends probation. */
   prove(): void;
   /** The release that runs, when its slot holds it whole. */
@@ -32,6 +35,13 @@ export async function openAttackedDevice(
   const stop = new AbortController();
   let release: number | undefined;
   let outcome: UpdateReason | 'taken' | undefined;
+  const trust = {
+    trustDir: join(stateDir, 'trust'),
+    pinnedRoot,
+    now: () => clock.now(),
+    clockSynced: () => clock.synced(),
+    transfer: { attempts: 2, retryMs: 1, idleMs: 200, slowWindowMs: 100 },
+  };
   const updater = createUpdater({
     site: 'plant1',
     device: 'pi7',
@@ -44,15 +54,8 @@ export async function openAttackedDevice(
     slots,
     clock,
     metrics: createMetrics(),
-    openRepository: async () =>
-      createUpdateClient({
-        trustDir: join(stateDir, 'trust'),
-        url,
-        pinnedRoot,
-        now: () => clock.now(),
-        clockSynced: () => clock.synced(),
-        transfer: { attempts: 2, retryMs: 1, idleMs: 200, slowWindowMs: 100 },
-      }),
+    openRepository: async () => createUpdateClient({ ...trust, url }),
+    openUpdateFile: (path) => openUpdateFile(path, trust),
     selfTest: () => Promise.resolve(accept({ deviation: 0, p95Ms: 1 })),
     activate: ({ pointer }) => Promise.resolve(void (release = pointer.release)),
     deactivate: () => (release = undefined),
@@ -71,6 +74,11 @@ export async function openAttackedDevice(
       updater.offer(desired);
       await until('the offer is decided', () => outcome !== undefined);
       return outcome!;
+    },
+    async install(path) {
+      outcome = undefined;
+      await updater.install(path);
+      return outcome ?? 'taken';
     },
     prove: () => updater.observe(stream, release!, { forecasts: 1 }),
     running() {

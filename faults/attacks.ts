@@ -1,16 +1,19 @@
 /**
- * S1: attacks on updates. A repository as ours are, one thing in it wrong, served to the part of a device that takes updates. Each must be
- * refused with its own reason while the old model runs on; what is in order must be taken, also after the attack.
+ * S1: attacks on updates. A repository as ours are, one thing in it wrong, served to the part of a device that takes updates, or in an
+ * update file. Each must be refused with its own reason while the old model runs on; what is in order must be taken, also after the attack.
  */
-import { cpSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { loadKey } from '../src/bundle/key.js';
+import type { UpdateReason } from '../src/contracts/reason.js';
 import { initRepository, publish } from '../src/bundle/repository.js';
 import { fakeClock } from '../test/runtime/fakes.js';
+import { archiveCases, piecesOf, tar } from './archive-cases.js';
 import { OFFERED, RUNNING, cases, envelope, forgeAhead, json, parse, roles, seal } from './attack-cases.js';
 import type { Answer, Desired, Keys, Signed, World } from './attack-cases.js';
+import type { AttackedDevice } from './attacked-device.js';
 import { openAttackedDevice } from './attacked-device.js';
 import { inFolder, memoryFolder, packModel, stream } from './device.js';
 import { eachTrial } from './row.js';
@@ -18,11 +21,39 @@ import type { FaultRow, Failures } from './row.js';
 
 const dayMs = 86_400_000;
 
+/** What comes of it; the device takes what is there by server, or by the file at `path`. */
+type Way = (world: World, device: AttackedDevice, path: string) => Promise<UpdateReason | 'taken'>;
+
+const signed = ({ desired, keys }: World): Uint8Array => envelope(json(desired), keys.fleet);
+const byFile =
+  (attack: (world: World, path: string) => Buffer | undefined): Way =>
+  (world, device, path) => {
+    const bytes = attack(world, path);
+    if (bytes !== undefined) writeFileSync(path, bytes);
+    return device.install(path);
+  };
+const fileOf = (world: World, desired = signed(world)): Buffer => tar(piecesOf(world, desired));
+
+const all: readonly (readonly [name: string, expected: UpdateReason | 'taken', way: Way, by: 'server' | 'file'])[] = [
+  ...cases.map(([name, expected, attack]) => {
+    const way: Way = (world, device) => device.offer(attack(world) ?? signed(world));
+    return [name, expected, way, 'server'] as const;
+  }),
+  ...cases.flatMap(([name, expected, attack, by]) => {
+    const way = byFile((world) => fileOf(world, attack(world) ?? signed(world)));
+    return by === 'server' ? [] : [[`by file, ${name}`, expected, way, 'file'] as const];
+  }),
+  ...archiveCases.map(([name, expected, attack]) => {
+    const way = byFile((world, path) => attack(piecesOf(world, signed(world)), world, path));
+    return [`a file, ${name}`, expected, way, 'file'] as const;
+  }),
+];
+
 export const updateAttacks: FaultRow = {
   id: 'S1',
-  what: `${cases.length} named attacks on updates, from a repository over HTTP and in desired states`,
+  what: `${all.length} named attacks on updates, from a repository over HTTP, in desired states and in update files`,
   counts: 'taken, refused for another reason, old model disturbed, or sound update refused afterwards',
-  trials: { C: cases.length, N: 20 * cases.length },
+  trials: { C: all.length, N: 20 * all.length },
   run: (trials, seed) => inFolder((dir) => attackInTurn(dir, trials, seed), memoryFolder),
 };
 
@@ -78,16 +109,17 @@ async function attackInTurn(dir: string, trials: number, seed: number): Promise<
   const sound = filesServed().set('/old/timestamp.json', seal({ ...parse<{ signed: Signed }>(oldTimestamp).signed, version: 2 }, [keys.timestamp])); // prettier-ignore
 
   const failures = await eachTrial('S1', async (random, index) => {
-    const [name, expected, attack] = cases[index % cases.length]!;
+    const [name, expected, way, by] = all[index % all.length]!;
     const stateDir = join(dir, 'device');
     rmSync(stateDir, { recursive: true, force: true });
     cpSync(before, stateDir, { recursive: true });
     const world: World = { files: new Map(sound), keys, desired: wanted(100, OFFERED), random };
     const attacked = await open(stateDir);
     try {
-      const bytes = attack(world) ?? envelope(json(world.desired), keys.fleet);
       files = world.files;
-      const outcome = await attacked.offer(bytes);
+      const path = join(dir, 'update.ndb');
+      rmSync(path, { force: true });
+      const outcome = await way(world, attacked, path);
       if (outcome !== expected) return `${name}: ${outcome}, not ${expected}`;
       if (expected === 'taken') return undefined;
       if (attacked.running() !== RUNNING) return `${name}: refused, but ${attacked.running()} runs`;
@@ -95,8 +127,11 @@ async function attackInTurn(dir: string, trials: number, seed: number): Promise<
       // Whoever has the root key may lock out the others; nobody else may.
       if (parse<{ signed: Signed }>(readFileSync(join(stateDir, 'trust', 'root.json'))).signed.version > 1) return;
       files = new Map(sound);
-      forgeAhead({ ...world, files });
-      const after = await attacked.offer(envelope(json(wanted(1000, OFFERED)), keys.fleet));
+      const mended: World = { ...world, files, desired: wanted(1000, OFFERED) };
+      forgeAhead(mended);
+      rmSync(path, { force: true });
+      if (by === 'file') writeFileSync(path, fileOf(mended));
+      const after = await (by === 'file' ? attacked.install(path) : attacked.offer(signed(mended)));
       return after === 'taken' ? undefined : `${name}: then the sound one: ${after}`;
     } catch (error) {
       return `${name}: ${String(error)}`;

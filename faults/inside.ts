@@ -37,7 +37,9 @@ export async function runInside(
           return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
         },
         openRepository: () => Promise.reject(new Error('there is no repository')),
+        openUpdateFile: () => Promise.reject(new Error('there is no update file')),
         selfTest: () => Promise.reject(new Error('there is no candidate')),
+        tune: () => Promise.reject(new Error('there is no schedule')),
         machine: fakeMachine,
         newId: () => createId(clock.now()),
         supervisor: { aliveEveryMs: undefined, say: () => undefined },

@@ -115,6 +115,7 @@ async function onStage(
     lives.push({ device: process, bornMs: performance.now(), samples: [] });
   };
   start();
+  process.once('exit', () => void Promise.all([lives.at(-1)!.device.kill(), broker.kill()])); // also when it is interrupted
 
   const stop = new AbortController();
   const sensors = connectMqtt({

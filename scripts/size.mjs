@@ -4,21 +4,21 @@ import { join } from 'node:path';
 
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
-  bundle: 1150,
-  cli: 5500,
-  contracts: 1850,
+  bundle: 1230,
+  cli: 6000,
+  contracts: 1900,
   data: 2150,
   distill: 1000,
-  engine: 1180,
+  engine: 1240,
   evaluate: 1750,
-  forecaster: 960,
+  forecaster: 970,
   graph: 5100,
   import: 920,
   losses: 1150,
   language: 280,
   models: 7550,
   quantize: 1500,
-  runtime: 8700,
+  runtime: 9300,
   simulate: 520,
   stats: 300,
   time: 350,
@@ -26,7 +26,7 @@ const lineBudgets = {
   transport: 1410,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 390_000, all: 1_850_000 };
+const deviceBudgets = { start: 380_000, all: 1_950_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>

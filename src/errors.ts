@@ -111,6 +111,15 @@ export const errorKinds = {
   ND_BUNDLE_WRONG_ROLE: 'data',
   ND_BUNDLE_WRONG_TARGET: 'data',
 
+  // One for each reason a model is not tuned for.
+  ND_TUNE_NO_MODEL: 'data',
+  ND_TUNE_NOT_FINITE: 'diverged',
+  ND_TUNE_NOT_TUNABLE: 'model',
+  ND_TUNE_OUT_OF_MEMORY: 'model',
+  ND_TUNE_OUT_OF_TIME: 'model',
+  ND_TUNE_STOPPED: 'internal',
+  ND_TUNE_TOO_FEW_WINDOWS: 'data',
+
   ND_CLI_USAGE: 'usage',
 } as const satisfies Record<string, Kind>;
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { rejectionReasons, updateReasons } from '../src/contracts/reason.js';
+import { rejectionReasons, tuneReasons, updateReasons } from '../src/contracts/reason.js';
 import { findingKinds } from '../src/data/validate.js';
 import { errorKinds, exitCode, NeuroDivergentError, type ErrorCode } from '../src/errors.js';
 
@@ -18,7 +18,9 @@ const tableRows = [...manual.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[
 const spellings = (code: string): string[] => [
   `'${code}'`,
   ...(code === 'ND_SHAPE_MISMATCH' ? ['new ShapeError('] : []),
-  ...(code.startsWith('ND_BUNDLE_') ? [`'${code.slice('ND_BUNDLE_'.length).toLowerCase()}'`] : []),
+  ...['ND_BUNDLE_', 'ND_TUNE_']
+    .filter((family) => code.startsWith(family))
+    .map((family) => `'${code.slice(family.length).toLowerCase()}'`),
 ];
 
 test('every error code has its section in docs/errors.md', () => {
@@ -50,10 +52,12 @@ test('every finding and every rejection reason has its row in docs/errors.md, an
   expect(tableRows.toSorted(), 'tables of docs/errors.md').toEqual(closed.toSorted());
 });
 
-test('every update reason has an error code', () => {
-  expect(
-    updateReasons.map((reason) => `ND_BUNDLE_${reason.toUpperCase()}`).filter((code) => !codes.includes(code)),
-  ).toEqual([]);
+test('every reason of an update and of tuning has an error code', () => {
+  const wanted = [
+    ...updateReasons.map((reason) => `ND_BUNDLE_${reason.toUpperCase()}`),
+    ...tuneReasons.map((reason) => `ND_TUNE_${reason.toUpperCase()}`),
+  ];
+  expect(wanted.filter((code) => !codes.includes(code))).toEqual([]);
 });
 
 test('an error says where, what and how to mend it, and ends with its code', () => {

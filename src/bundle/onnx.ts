@@ -17,6 +17,7 @@ export interface OnnxSummary {
   readonly externalData: boolean;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 const allowedDomains = new Set(['com.microsoft']);
@@ -26,7 +27,8 @@ const subgraphsMax = 16;
 
 /** Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; only those read here. */
 const field = {
-  model: { graph: 7, opsetImport: 8, functions: 25 },
+  model: { graph: 7, opsetImport: 8, metadata: 14, functions: 25 },
+  metadata: { key: 1, value: 2 },
   opset: { domain: 1, version: 2 },
   graph: { node: 1, initializer: 5, input: 11, output: 12, sparseInitializer: 15 },
   function: { node: 7, opsetImport: 9 },
@@ -76,6 +78,7 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
   let nodes = 0;
   let initializers = 0;
   let externalData = false;
+  const metadata: Record<string, string> = Object.create(null) as Record<string, string>; // so that no key is special
 
   const readTensor = (message: Uint8Array): void => {
     for (const { number, value } of fields(message)) {
@@ -136,7 +139,18 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
     }
   };
 
+  const readMetadata = (message: Uint8Array): void => {
+    let key = '';
+    let content = '';
+    for (const { number, value } of fields(message)) {
+      if (number === field.metadata.key) key = asText(value);
+      if (number === field.metadata.value) content = asText(value);
+    }
+    metadata[key] = content;
+  };
+
   for (const { number, value } of fields(bytes)) {
+    if (number === field.model.metadata) readMetadata(asBytes(value));
     if (number === field.model.graph) readGraph(asBytes(value), 0);
     if (number === field.model.opsetImport) readOpset(asBytes(value));
     if (number === field.model.functions) readFunction(asBytes(value));
@@ -152,6 +166,7 @@ function readModel(bytes: Uint8Array): Outcome<OnnxSummary> {
     externalData,
     inputs,
     outputs,
+    metadata,
   });
 }
 

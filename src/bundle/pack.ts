@@ -14,6 +14,9 @@ import { orThrow } from './refusal.js';
 
 export const manifestFile = 'manifest.json';
 
+/** Files that an engine parses: they keep to the manifest's opset and ops, and to the caps of onnx.ts. */
+export const onnxRoles: ReadonlySet<BundleFile['role']> = new Set(['model', 'train', 'template']);
+
 /** What the packer is told; it adds the schema, the files with hash and length, and opset and ops as the models have them. */
 export type ManifestParts = Omit<Manifest, 'schema' | 'files' | 'opset' | 'ops'>;
 
@@ -43,7 +46,7 @@ export async function packBundle({ dir, manifest: parts, files }: PackOptions): 
     return { path, role, bytes: Buffer.from(content as Uint8Array) };
   });
   const models = contents
-    .filter(({ role }) => role === 'model' || role === 'train')
+    .filter(({ role }) => onnxRoles.has(role))
     .map(({ path, bytes }) => orThrow(inspectOnnx(bytes), join(dir, path)));
   const opsets = [...new Set(models.map(({ opset }) => opset))];
   if (opsets.length !== 1)

@@ -4,42 +4,27 @@
  * `<dir>/public/metadata` and `<dir>/public/targets` are served, `<dir>/keys` never. Snapshots are consistent (TUF 6.2):
  * files carry their version or hash in their name and never change, only timestamp.json does, last.
  */
-import { sign } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import {
-  Key,
-  MetaFile,
-  Metadata,
-  MetadataKind,
-  Root,
-  Signature,
-  Snapshot,
-  TargetFile,
-  Targets,
-  Timestamp,
-} from '@tufjs/models';
+import type { TargetFile } from '@tufjs/models';
+import { Metadata, MetadataKind, Root, Targets } from '@tufjs/models';
 import type { FleetKeys } from '../contracts/desired.js';
 import { fleetKeysSchema } from '../contracts/desired.js';
 import { limits } from '../contracts/limit.js';
-import { refuse } from '../contracts/reason.js';
 import { manifestSchema, type Manifest } from '../contracts/manifest.js';
+import { refuse } from '../contracts/reason.js';
 import { parseWire, wireText } from '../contracts/wire.js';
 import { NeuroDivergentError } from '../errors.js';
-import { sha256, writeWhole } from './folder.js';
+import { sha256 } from './folder.js';
 import type { SigningKey } from './key.js';
 import { createKey, loadKey, saveKey } from './key.js';
+import type { RepositoryOptions, RoleName } from './metadata.js';
+import { addTarget, keyFile, places, readMetadata, readState, roleNames, sealSnapshot, signWith, stamp, tufKey, writeMetadata, writeRelease, writeSnapshot } from './metadata.js'; // prettier-ignore
 import { manifestFile, readBundle } from './pack.js';
 import { orThrow } from './refusal.js';
 import { finding, verifyBundle, type Finding } from './verify.js';
 
-export interface RepositoryOptions {
-  readonly dir: string;
-  /** Private keys, outside the served folder; `<dir>/keys` when not given. */
-  readonly keysDir?: string;
-  /** Milliseconds UTC of the signatures, now when not given. */
-  readonly nowMs?: number;
-}
+export type { RepositoryOptions } from './metadata.js';
 
 export interface Repository {
   /** Serve this folder: it holds `metadata/` and `targets/`. */
@@ -58,13 +43,6 @@ export interface Published {
 }
 
 export const fleetKeysTarget = 'keys/fleet.json';
-
-const specVersion = '1.0.31';
-const dayMs = 86_400_000;
-/** Days until a role must be signed again. */
-const lifetimeDays = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
-type RoleName = keyof typeof lifetimeDays;
-const roleNames = Object.keys(lifetimeDays) as RoleName[];
 
 /** Makes keys and first metadata. Throws `ND_FILE_EXISTS` where a repository already is. */
 export async function initRepository(options: RepositoryOptions): Promise<Repository> {
@@ -170,6 +148,37 @@ export async function refreshRepository(options: RepositoryOptions): Promise<voi
   await writeSnapshot(options, root, targets, snapshot.signed.version + 1, timestamp.signed.version + 1);
 }
 
+/** Files of the repository as it is served: by path, bytes, or where they lie. */
+export type ServedFiles = ReadonlyMap<string, Uint8Array | string>;
+
+/**
+ * The metadata of now, signed for so many days, and the targets at these paths. What is served is signed anew with a higher number, so
+ * that nobody can serve the long signatures in its place.
+ */
+export async function takeAlong(
+  options: RepositoryOptions & { readonly lifetimeDays: number },
+  wanted: (path: string) => boolean,
+): Promise<ServedFiles> {
+  const { servedDir } = places(options);
+  const { root, targets, snapshot, timestamp } = await readState(servedDir);
+  const versions = (later: number): [number, number] => [
+    snapshot.signed.version + later,
+    timestamp.signed.version + later,
+  ];
+  const sealed = await sealSnapshot(options, root, targets, ...versions(1));
+  await writeSnapshot({ ...options, lifetimeDays: undefined }, root, targets, ...versions(2));
+  const files = new Map<string, Uint8Array | string>();
+  const roots = (await readdir(join(servedDir, 'metadata'))).filter((name) => /^\d+\.root\.json$/.test(name));
+  for (const name of [...roots, `${targets.signed.version}.targets.json`])
+    files.set(`metadata/${name}`, join(servedDir, 'metadata', name));
+  for (const [name, bytes] of sealed) files.set(`metadata/${name}`, bytes);
+  for (const { path, hashes } of Object.values(targets.signed.targets)) {
+    const served = `targets/${dirname(path)}/${hashes['sha256']}.${basename(path)}`;
+    if (wanted(path)) files.set(served, join(servedDir, served));
+  }
+  return files;
+}
+
 /** The release number the next bundle of a line should carry. */
 export async function nextRelease(options: RepositoryOptions & { readonly line: string }): Promise<number> {
   const { targets } = await readState(places(options).servedDir);
@@ -202,13 +211,6 @@ export async function publishedBundle({
   return { line, release: wanted, manifestSha256: hash, inputs: manifest.inputs };
 }
 
-const places = ({ dir, keysDir = join(dir, 'keys') }: RepositoryOptions) => ({
-  servedDir: join(dir, 'public'),
-  keysDir,
-});
-
-const keyFile = (keysDir: string, name: string): string => join(keysDir, `${name}.pem`);
-
 const newestRelease = (targets: Readonly<Record<string, unknown>>, line: string): number =>
   Math.max(
     0,
@@ -216,134 +218,3 @@ const newestRelease = (targets: Readonly<Record<string, unknown>>, line: string)
       .filter((path) => path.startsWith(`${line}/`))
       .map((path) => Number(path.split('/')[1])),
   );
-
-const tufKey = ({ keyId, publicHex }: SigningKey): Key =>
-  new Key({ keyID: keyId, keyType: 'ed25519', scheme: 'ed25519', keyVal: { public: publicHex } });
-
-/** The fields each role has: version and expiry (whole seconds, as TUF writes dates). */
-function stamp(role: RoleName, version: number, { nowMs = Date.now() }: RepositoryOptions) {
-  const expires = new Date(nowMs + lifetimeDays[role] * dayMs).toISOString().replace(/\.\d+Z$/, 'Z');
-  return { version, specVersion, expires };
-}
-
-/** Copies a target to its consistent name, `<dir>/<sha256>.<name>`. */
-async function addTarget(servedDir: string, path: string, content: Uint8Array): Promise<TargetFile> {
-  const hash = sha256(content);
-  await writeWhole(join(servedDir, 'targets', dirname(path), `${hash}.${basename(path)}`), content);
-  return new TargetFile({ path, length: content.byteLength, hashes: { sha256: hash } });
-}
-
-type AnyMetadata = Metadata<Root> | Metadata<Targets> | Metadata<Snapshot> | Metadata<Timestamp>;
-
-/** Signs and makes sure that the root names this key, so that nothing is published that no device can verify. */
-function signWith(metadata: AnyMetadata, { privateKey, keyId }: SigningKey, root: Metadata<Root>): void {
-  metadata.sign((data) => new Signature({ keyID: keyId, sig: sign(null, data, privateKey).toString('hex') }));
-  requireSignature(metadata, root, 'the key in hand is not the one the root names');
-}
-
-function requireSignature(metadata: AnyMetadata, root: Metadata<Root>, what: string): void {
-  try {
-    root.verifyDelegate(metadata.signed.type, metadata);
-  } catch (error) {
-    orThrow(refuse('bad_signature', `${what}: ${(error as Error).message}`), metadata.signed.type);
-  }
-}
-
-async function writeMetadata(servedDir: string, name: string, metadata: AnyMetadata): Promise<MetaFile> {
-  const bytes = Buffer.from(JSON.stringify(metadata.toJSON()));
-  await writeWhole(join(servedDir, 'metadata', `${name}.json`), bytes);
-  return new MetaFile({
-    version: metadata.signed.version,
-    length: bytes.byteLength,
-    hashes: { sha256: sha256(bytes) },
-  });
-}
-
-async function writeRelease(
-  options: RepositoryOptions,
-  root: Metadata<Root>,
-  signed: Targets,
-  snapshotVersion: number,
-  timestampVersion: number,
-): Promise<void> {
-  const { keysDir, servedDir } = places(options);
-  const targets = new Metadata(signed);
-  signWith(targets, await loadKey(keyFile(keysDir, 'targets')), root);
-  await writeMetadata(servedDir, `${signed.version}.targets`, targets);
-  await writeSnapshot(options, root, targets, snapshotVersion, timestampVersion);
-}
-
-async function writeSnapshot(
-  options: RepositoryOptions,
-  root: Metadata<Root>,
-  targets: Metadata<Targets>,
-  snapshotVersion: number,
-  timestampVersion: number,
-): Promise<void> {
-  const { keysDir, servedDir } = places(options);
-  const targetsBytes = await readFile(join(servedDir, 'metadata', `${targets.signed.version}.targets.json`));
-  const targetsMeta = new MetaFile({
-    version: targets.signed.version,
-    length: targetsBytes.byteLength,
-    hashes: { sha256: sha256(targetsBytes) },
-  });
-  const snapshot = new Metadata(
-    new Snapshot({ ...stamp('snapshot', snapshotVersion, options), meta: { 'targets.json': targetsMeta } }),
-  );
-  signWith(snapshot, await loadKey(keyFile(keysDir, 'snapshot')), root);
-  const snapshotMeta = await writeMetadata(servedDir, `${snapshotVersion}.snapshot`, snapshot);
-
-  const timestamp = new Metadata(new Timestamp({ ...stamp('timestamp', timestampVersion, options), snapshotMeta }));
-  signWith(timestamp, await loadKey(keyFile(keysDir, 'timestamp')), root);
-  await writeMetadata(servedDir, 'timestamp', timestamp);
-}
-
-/**
- * The state devices see, found from timestamp.json down: half-written files of a crashed run are not part of it. What
- * somebody else has written there is refused (`ND_BUNDLE_BAD_SIGNATURE`), or the next publishing would sign it.
- */
-async function readState(servedDir: string) {
-  const root = await readMetadata(servedDir, 'root', MetadataKind.Root);
-  const timestamp = await readMetadata(servedDir, 'timestamp', MetadataKind.Timestamp);
-  const snapshot = await readMetadata(
-    servedDir,
-    `${timestamp.signed.snapshotMeta.version}.snapshot`,
-    MetadataKind.Snapshot,
-  );
-  const targets = await readMetadata(
-    servedDir,
-    `${snapshot.signed.meta['targets.json']?.version}.targets`,
-    MetadataKind.Targets,
-  );
-  for (const metadata of [root, timestamp, snapshot, targets])
-    requireSignature(metadata, root, 'the file is not signed by whom the root names');
-  return { root, timestamp, snapshot, targets };
-}
-
-interface SignedOf {
-  readonly [MetadataKind.Root]: Root;
-  readonly [MetadataKind.Targets]: Targets;
-  readonly [MetadataKind.Snapshot]: Snapshot;
-  readonly [MetadataKind.Timestamp]: Timestamp;
-}
-
-async function readMetadata<K extends MetadataKind>(
-  servedDir: string,
-  name: string,
-  kind: K,
-): Promise<Metadata<SignedOf[K]>> {
-  const path = join(servedDir, 'metadata', `${name}.json`);
-  try {
-    return Metadata.fromJSON(
-      kind as MetadataKind.Root,
-      JSON.parse(await readFile(path, 'utf8')) as never,
-    ) as unknown as Metadata<SignedOf[K]>;
-  } catch (cause) {
-    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
-      where: path,
-      what: `The metadata cannot be read: ${(cause as Error).message}.`,
-      mend: 'Make a repository with `nd repo init`, or name its folder.',
-      cause,
-    });
-  }
-}

@@ -8,11 +8,12 @@ import { manifestSchema } from '../contracts/manifest.js';
 import type { Outcome, UpdateReason } from '../contracts/reason.js';
 import { accept, refuse } from '../contracts/reason.js';
 import { readSafetensors } from '../contracts/safetensors.js';
+import { readTuningPlan } from '../contracts/tuning.js';
 import { parseWire } from '../contracts/wire.js';
 import type { ErrorCode } from '../errors.js';
 import { listFolder, sha256 } from './folder.js';
 import { checkModel } from './onnx.js';
-import { manifestFile } from './pack.js';
+import { manifestFile, onnxRoles } from './pack.js';
 import { bundleCode } from './refusal.js';
 
 export interface Finding {
@@ -63,7 +64,8 @@ async function checkFile(dir: string, { path, role, ...declared }: BundleFile, m
 
 /** What a file of this role must hold. */
 function checkContent(role: BundleFile['role'], bytes: Uint8Array, manifest: Manifest): Outcome<unknown> {
-  if (role === 'model' || role === 'train') return checkModel(bytes, manifest);
+  const model = onnxRoles.has(role) ? checkModel(bytes, manifest) : undefined;
+  if (model !== undefined) return model.ok && role === 'train' ? readTuningPlan(model.value.metadata) : model;
   return role === 'golden' ? checkGolden(bytes, manifest) : accept(undefined);
 }
 

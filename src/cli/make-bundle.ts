@@ -1,5 +1,5 @@
 /** From a model that has been trained and measured to the folder a device runs. Used by `nd pack` and the demo. */
-import { packBundle, type Bundle } from '../bundle/pack.js';
+import { packBundle, type Bundle, type PackOptions } from '../bundle/pack.js';
 import type { Precision } from '../contracts/manifest.js';
 import { writeSafetensors, type StoredTensor } from '../contracts/safetensors.js';
 import type { Provider } from '../contracts/provider.js';
@@ -30,6 +30,8 @@ export interface BundleParts {
   readonly metrics: { readonly dataset: string; readonly mae: number; readonly coverage: number | null };
   readonly createdMs: number;
   readonly notes?: string;
+  /** What a device tunes it with, see `tuningFiles`. */
+  readonly tuning?: PackOptions['files'];
 }
 
 /** Largest |difference| to the golden output, relative to its largest value: float rounding, or one INT8 step between CPUs. */
@@ -106,6 +108,7 @@ export async function makeBundle(parts: BundleParts, engine: Engine): Promise<Bu
     },
     files: {
       ...files,
+      ...parts.tuning,
       'golden.safetensors': { role: 'golden', content: writeSafetensors(golden) },
       'card.md': { role: 'card', content: card(parts, precisions) },
     },

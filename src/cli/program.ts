@@ -136,6 +136,7 @@ export function createProgram(): Command {
     .option('--validation <rows>', 'last rows of each series it is measured on (those of training)', wholeNumber)
     .option('--max-loss <share>', 'largest relative growth of the error (0.01)', realNumber)
     .option('--unit <unit>', 'unit of the readings, such as °C')
+    .option('--tunable', 'add what a device needs to train it further on its own readings')
     .action(async (folder: string, _: object, command: Command) =>
       (await import('./commands/pack.js')).packCommand(folder, command.optsWithGlobals()),
     );
@@ -222,6 +223,18 @@ export function createProgram(): Command {
       (await import('./commands/repo.js')).assignCommand(folder, device, command.optsWithGlobals()),
     );
   repo
+    .command('export')
+    .argument('<folder>', 'the repository')
+    .description('write an update file for a USB stick')
+    .requiredOption('--out <file>', 'where it goes, such as boiler.ndb')
+    .option('--desired <file>', 'what a device shall run, with all models it names')
+    .option('--line <name>', 'a model to take along')
+    .option('--release <n>', 'release of the line; the newest when not given', wholeNumber)
+    .option('--days <n>', 'how long it may be taken', wholeNumber, 7)
+    .action(async (folder: string, _: object, command: Command) =>
+      (await import('./commands/repo.js')).exportCommand(folder, command.optsWithGlobals()),
+    );
+  repo
     .command('serve')
     .argument('<folder>', 'the repository')
     .description('serve what devices fetch, over HTTP')
@@ -265,6 +278,28 @@ export function createProgram(): Command {
     .option('--ca-file <file>', 'certificates for mqtts, PEM')
     .action(async (_: object, command: Command) =>
       (await import('./commands/simulate.js')).simulateCommand(command.optsWithGlobals()),
+    );
+
+  nd.command('install')
+    .argument('<file>', 'what `nd repo export` wrote')
+    .description('hand an update file to the device of this machine')
+    .requiredOption('--state <folder>', 'state_dir of the device')
+    .action(async (file: string, _: object, command: Command) =>
+      (await import('./commands/install.js')).installCommand(file, command.optsWithGlobals()),
+    );
+
+  nd.command('tune-local')
+    .description("train a device's model further on what the device has stored")
+    .requiredOption('--config <file>', 'configuration of the device')
+    .option('--line <name>', 'which of its models (the only one)')
+    .option('--stream <name>', 'the only stream to learn from (all that the model serves)')
+    .option('--steps <n>', 'training steps (those of the configuration)', wholeNumber)
+    .option('--minutes <n>', 'it ends without a result after so many', realNumber)
+    .option('--memory <mb>', 'the same for the memory of its process', wholeNumber)
+    .option('--dry-run', 'measure, and leave the device as it is')
+    .option('--undo', 'go back to the release that the tuned model was made from')
+    .action(async (_: object, command: Command) =>
+      (await import('./commands/tune-local.js')).tuneLocalCommand(command.optsWithGlobals()),
     );
 
   const config = nd.command('config').description('what a device makes of its configuration');

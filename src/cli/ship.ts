@@ -154,7 +154,7 @@ const coverage = 0.9;
 
 export interface PackOptions extends Pick<
   BundleParts,
-  'dir' | 'line' | 'release' | 'models' | 'providers' | 'unit' | 'createdMs' | 'notes'
+  'dir' | 'line' | 'release' | 'models' | 'providers' | 'unit' | 'createdMs' | 'notes' | 'tuning'
 > {
   readonly model: TrainedModel;
   /** Rows the model was not fitted to: they give the interval, the golden windows and the figures on the card. */

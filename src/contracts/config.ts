@@ -157,6 +157,20 @@ const mqttSettings = wireObject(
 );
 export type MqttSettings = z.output<typeof mqttSettings>;
 
+/** Training a model further on the device's own readings, in a process that gives way to all others. */
+export const tuningSettings = wireObject(
+  {
+    everyMs: z._default(duration.check(z.gte(60_000)), 604_800_000),
+    steps: z._default(z.int().check(z.gte(1), z.lte(100_000)), 500),
+    /** It ends without a result after so many. */
+    minutes: z._default(positive, 15),
+    /** The same for the memory of its process, its own 90 MB included. */
+    memoryMb: z._default(z.int().check(z.gte(128)), 256),
+  },
+  { strict: true, names: { everyMs: 'every' } },
+);
+export type TuningSettings = z.output<typeof tuningSettings>;
+
 export const deviceConfigSchema = wireObject(
   {
     base: z._default(segment, 'neuro-divergent'),
@@ -197,12 +211,13 @@ export const deviceConfigSchema = wireObject(
       ),
       {},
     ),
-    /** Where models come from; null for a device that only runs what is already in its slots. */
+    /** Where models come from, and what vouches for them; null for a device that only runs what is already in its slots. */
     repository: z._default(
       z.nullable(
         wireObject(
           {
-            url: url(/^https?:\/\//, 'https://models.example.org'),
+            /** Null for a device that takes update files alone. */
+            url: z._default(z.nullable(url(/^https?:\/\//, 'https://models.example.org')), null),
             rootFile: z.string(),
             /** `asked` waits for the command `model-install` before it fetches what is desired. */
             install: z._default(z.enum(['at_once', 'asked']), 'at_once'),
@@ -212,6 +227,8 @@ export const deviceConfigSchema = wireObject(
       ),
       null,
     ),
+    /** Where update files (`.ndb`) are looked for, such as a USB stick, beside `offline` in `stateDir`. */
+    offlineDir: z._default(z.nullable(z.string().check(z.minLength(1))), null),
     /** `{}` makes entities in Home Assistant of what the device says; null for none. */
     homeAssistant: z._default(
       z.nullable(
@@ -263,6 +280,8 @@ export const deviceConfigSchema = wireObject(
     ),
     /** `system` waits for time synchronisation, `trusted` believes the wall clock at once. */
     clock: z._default(z.enum(['system', 'trusted']), 'system'),
+    /** `{}` tunes every model that was packed for it, once a week; null for none. */
+    tuning: z._default(z.nullable(tuningSettings), null),
     retentionDays: z._default(positive, 30),
     databaseBytes: z._default(count, 256 * 1024 * 1024),
     healthMs: z._default(duration, 60_000),

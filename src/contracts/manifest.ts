@@ -11,22 +11,17 @@ const name = z.string().check(z.regex(segmentPattern));
 export const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'));
 
 /** Relative, forward slashes, no `.` or `..` part: safe below any folder. */
-export const bundlePath = z
-  .string()
-  .check(
-    z.maxLength(200),
-    z.regex(
-      /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/,
-      'expected a plain relative path',
-    ),
-  );
+export const plainPath = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)*$/;
+
+export const bundlePath = z.string().check(z.maxLength(200), z.regex(plainPath, 'expected a plain relative path'));
 
 export const precision = z.enum(['fp32', 'fp16', 'int8', 'int4']);
 export type Precision = z.output<typeof precision>;
 
 export const bundleFile = wireObject({
   path: bundlePath,
-  role: z.enum(['model', 'golden', 'train', 'card', 'other']),
+  /** `train` and `template` come together: what a device tunes its model with (contracts/tuning.ts). */
+  role: z.enum(['model', 'golden', 'train', 'template', 'card', 'other']),
   sha256,
   /** Bytes. */
   length: z.int().check(z.nonnegative()),
@@ -83,6 +78,8 @@ const manifestObject = wireObject({
   metrics: wireObject({ dataset: z.string(), mae: finite, coverage: z.nullable(finite) }),
   /** `line/release` this one was made from, if any. */
   parent: z.nullable(z.string()),
+  /** Of a model that a device has tuned for itself: the release it was made from. */
+  tuned: z.optional(wireObject({ manifestSha256: sha256 })),
   notes: z.string(),
 });
 export type Manifest = z.output<typeof manifestObject>;
@@ -104,6 +101,13 @@ const agreements: readonly (readonly [what: string, holds: (manifest: Manifest) 
           manifest.files.some((file) => file.role === role && target.files.includes(file.path)),
         ),
       ),
+  ],
+  [
+    'train and template come together, once',
+    ({ files }) => {
+      const [train, template] = ['train', 'template'].map((role) => files.filter((file) => file.role === role).length);
+      return train === template && train! <= 1;
+    },
   ],
   [
     'each precision has a tolerance',

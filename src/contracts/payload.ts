@@ -170,6 +170,8 @@ export const reportedPayload = wireObject({
       code: z.nullable(z.enum(updateReasons)),
       detail: z.nullable(z.string().check(z.maxLength(500))),
       metrics: z.record(z.string(), finite),
+      /** Of a model that the device has tuned: the manifest of the release it was made from. */
+      tunedFrom: z.optional(z.string()),
       attack: z.optional(z.boolean()),
     }),
   ),

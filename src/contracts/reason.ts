@@ -45,6 +45,18 @@ export const updateReasons = [
 ] as const;
 export type UpdateReason = (typeof updateReasons)[number];
 
+/** Why a model was not tuned on the device; a result that is no better is no such reason. */
+export const tuneReasons = [
+  'no_model', // the line has no model, or its slot is damaged
+  'not_tunable', // the bundle was packed without what training takes
+  'too_few_windows', // too little was stored without long gaps
+  'not_finite', // a loss or a gradient is not a number
+  'out_of_time',
+  'out_of_memory',
+  'stopped', // the process ended before it had a result
+] as const;
+export type TuneReason = (typeof tuneReasons)[number];
+
 /** A typed refusal: the reason is counted, the detail is for people (at most 500 characters are reported). */
 export interface Refusal<R extends string = UpdateReason> {
   readonly ok: false;

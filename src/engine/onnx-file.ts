@@ -32,6 +32,39 @@ export function modelName(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** The bytes of every initializer that is stored raw, by name: views of the model's. Throws `Unreadable`. */
+function rawInitializers(model: Uint8Array): Map<string, Uint8Array> {
+  const [graph] = readMessage(model).children(field.model.graph);
+  const tensors = graph?.children(field.graph.initializer) ?? [];
+  const raw = tensors.map((tensor) => [tensor.text(field.tensor.name), tensor.bytes(field.tensor.rawData)[0]] as const);
+  return new Map(raw.flatMap(([name, bytes]) => (bytes === undefined ? [] : [[name, bytes] as const])));
+}
+
+/** The float32 initializers of these names, as far as the model has them. Throws `Unreadable`. */
+export function readInitializers(model: Uint8Array, names: readonly string[]): Record<string, Float32Array> {
+  const raw = rawInitializers(model);
+  const values = names.flatMap((name) => {
+    const bytes = raw.get(name);
+    return bytes === undefined ? [] : [[name, new Float32Array(new Uint8Array(bytes).buffer)] as const];
+  });
+  return Object.fromEntries(values);
+}
+
+/**
+ * The model with other values in its initializers of these names. Throws `Unreadable` for a name that is missing and for a
+ * value of another size.
+ */
+export function withInitializers(model: Uint8Array, values: Readonly<Record<string, Float32Array>>): Uint8Array {
+  const changed = new Uint8Array(model); // `slice` of a Buffer copies nothing
+  const raw = rawInitializers(changed);
+  for (const [name, { buffer, byteOffset, byteLength }] of Object.entries(values)) {
+    const bytes = raw.get(name);
+    if (bytes?.byteLength !== byteLength) refuse(`${name} is no initializer of ${byteLength} bytes`);
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return changed;
+}
+
 /** One protobuf message, its fields by number. */
 export interface Message {
   readonly numbers: (field: number) => number[];

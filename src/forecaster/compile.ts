@@ -56,6 +56,16 @@ export function exportOnnx(trained: Trained, { metadata = {}, operators = 'onnx'
   return toOnnx(graph, { name: trained.spec.model.id, metadata });
 }
 
+/**
+ * The same forecast with every parameter and state under its own name, so that other values can be put in: more nodes than
+ * `shippedGraph` has, since nothing is folded into them.
+ */
+export function templateOnnx({ spec, values }: Trained): Uint8Array {
+  const graph = inferenceGraph(spec);
+  const passes = [simplify, foldConstants, mergeEqual, fuseBias, fuseRecurrent, foldConstants, simplify];
+  return toOnnx(runPasses({ ...graph, updates: {} }, passes), { name: spec.model.id, weights: values });
+}
+
 /** One window at a time, as fast as it goes: no frame, no batch, no memory taken per call. */
 export interface CompiledForecast {
   /** Names and shapes `[1, …]` of what `run` wants. */

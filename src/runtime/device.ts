@@ -176,6 +176,7 @@ export async function runDevice(
       : (await import('./sparkplug-out.js')).createEdgeNode(config.sparkplug, ports, { lanes, detectors, conditions });
 
   const meter = { monotonicMs: () => clock.monotonicMs(), peakBytes: () => machine.peakBytes() };
+  const slots = openSlots(config.stateDir);
   const updater = createUpdater({
     ...config,
     store,
@@ -185,13 +186,14 @@ export async function runDevice(
     activate,
     deactivate,
     shadows: { start: shadow, end: (line) => shadows?.end(line) },
-    slots: openSlots(config.stateDir),
+    slots,
     able: { arch: machine.arch, providers: await ports.providers() },
     runtimeVersion: machine.runtime,
-    repositoryUrl: config.repository?.url,
+    repositoryUrl: config.repository?.url ?? undefined,
     asks: config.repository?.install === 'asked',
     safe,
     openRepository: ports.openRepository,
+    openUpdateFile: ports.openUpdateFile,
     selfTest: ports.selfTest,
     report(reported) {
       outbox.put('model', { topic: topics.reported, payload: wireText(reportedPayload, reported), retain: true });
@@ -209,7 +211,7 @@ export async function runDevice(
       return accept({ key, until: untilMs });
     },
     snapshot: ({ stream, readings }) =>
-      snapshotOf({ lanes, detectors, conditions, pauses, metrics, store }, stream, readings),
+      snapshotOf({ lanes, detectors, conditions, pauses, metrics, quarantine, store }, stream, readings),
     pause({ stream, minutes, by }) {
       const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
       pauses.begin(stream, { until, by });
@@ -218,7 +220,7 @@ export async function runDevice(
     },
     resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
     rollback: ({ line, by }) => updater.rollBack(line, `asked for by ${by}`),
-    'model-install': () => updater.install(),
+    'model-install': () => updater.installWaiting(),
     reload: ports.reload,
     'log-level'({ level }) {
       ports.setLogLevel(level);
@@ -270,9 +272,12 @@ export async function runDevice(
   if (store.start === 'full') noteDisk(DISK_FULL);
   store.reserve();
 
+  const { createTuning } = await import('./tuning.js');
+  const tuning = createTuning({ ...ports, config, slots, adopt: (line) => updater.adopt(line), signal });
   const loops = [
     outbox.drain(link, signal),
     updater.run(signal),
+    import('./offline.js').then((it) => it.watchOffline({ ...config, store, clock, install: updater.install }, signal)),
     every(config.healthMs, sendHealth),
     every(SYNC_MS, sync),
     every(TICK_MS, () => {
@@ -285,6 +290,7 @@ export async function runDevice(
       conditions.overload(clock.now(), metrics.rejected.overload ?? 0, overloadFact());
       endStale();
       findSilent();
+      tuning();
     }),
     every(PRUNE_MS, tidy),
     every(RESERVE_MS, store.reserve),

@@ -153,7 +153,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const next = found.find(({ lead }) => lead === 1);
-      if (next !== undefined) {
+      if (next !== undefined && !bucket.held) {
         const promised = expectations.get(bucket.startMs)!.coverage !== null;
         quality.add(bucket.value - next.expected, promised ? next.score <= calibration.stretch(1) : undefined);
       }

@@ -16,6 +16,7 @@ const eventLevels: Readonly<Record<string, LogLevel>> = {
   'database-set-aside': 'warning',
   'safe-mode': 'warning',
   'no-watchdog': 'warning',
+  rejected: 'warning',
   'reload-refused': 'error',
   'update-refused': 'warning',
   'first-forecast': 'debug',

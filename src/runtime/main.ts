@@ -60,6 +60,7 @@ export async function readDeviceConfig(path: string): Promise<DeviceConfig> {
     ...config,
     stateDir: from(config.stateDir),
     http: { ...http, ...(http.tokenFile !== undefined && { tokenFile: from(http.tokenFile) }) },
+    offlineDir: config.offlineDir && from(config.offlineDir),
     repository: repository && { ...repository, rootFile: from(repository.rootFile) },
     mqtt: filesFrom(config.mqtt),
     sparkplug: sparkplug && { ...sparkplug, mqtt: sparkplug.mqtt && filesFrom(sparkplug.mqtt) },
@@ -197,6 +198,12 @@ function realPorts(
   const engine: Ports['engine'] = async () => (await import('../engine/ort.js')).createOrtEngine();
   const { repository } = config;
   const { providers, requireGpu } = config.engine;
+  const trust = () => ({
+    trustDir: join(config.stateDir, 'trust'),
+    pinnedRoot: readFileSync(repository!.rootFile),
+    now: () => clock.now(),
+    clockSynced: () => clock.synced(),
+  });
   return {
     clock,
     async providers() {
@@ -225,16 +232,15 @@ function realPorts(
     },
     openRepository: async (url) => {
       const { createUpdateClient } = await import('../transport/update-client.js');
-      const pinnedRoot = readFileSync(repository!.rootFile);
-      return createUpdateClient({
-        trustDir: join(config.stateDir, 'trust'),
-        url,
-        pinnedRoot,
-        now: () => clock.now(),
-        clockSynced: () => clock.synced(),
-      });
+      return createUpdateClient({ ...trust(), url });
+    },
+    openUpdateFile: async (path) => {
+      if (repository === null) return refuse('unsupported', 'repository.root_file is not configured');
+      const { openUpdateFile } = await import('../transport/update-file.js');
+      return openUpdateFile(path, trust());
     },
     selfTest: async (job) => (await import('./self-test-process.js')).selfTestInChild(job),
+    tune: async (job, limits) => (await import('./tune-process.js')).tuneInChild(job, limits),
   };
 }
 

@@ -6,10 +6,12 @@ import type { Outcome } from '../contracts/reason.js';
 import type { Engine } from '../engine/port.js';
 import type { MqttLink, MqttOptions } from '../transport/mqtt.js';
 import type { UpdateClient } from '../transport/update-client.js';
+import type { UpdateFile } from '../transport/update-file.js';
 import type { Clock } from './clock.js';
 import type { SelfTest } from './self-test.js';
 import type { Store } from './store.js';
 import type { Supervisor } from './supervisor.js';
+import type { Tune } from './tune-process.js';
 
 /** What a device needs to know of the link; names, credentials and certificates are the port's affair. */
 export type LinkOptions = Pick<MqttOptions, 'will' | 'clean' | 'subscriptions' | 'onMessage' | 'commit' | 'onLink'>;
@@ -24,7 +26,9 @@ export interface Ports {
   /** As the device, or as the edge node of Sparkplug that it also is. */
   readonly connect: (options: LinkOptions, as?: 'device' | 'edge-node') => Promise<MqttLink>;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
+  readonly tune: Tune;
   readonly machine: Machine;
   /** A name no other boot, forecast or alert has. */
   readonly newId: () => string;

@@ -79,7 +79,7 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
     const series = createSeries(seriesSettings(manifest, admit(name).settings));
     const { cadenceMs, latenessMs, maxGap, inputLength } = series.settings;
     const newestMs = store.newest(name, 1)[0]?.timeMs ?? 0;
-    const spanMs = (2 * inputLength + maxGap) * cadenceMs + latenessMs;
+    const spanMs = (2 * inputLength + maxGap) * cadenceMs + latenessMs + (series.settings.holdMs ?? 0);
     for (const { timeMs, value } of store.readings(name, newestMs - spanMs)) {
       series.add(timeMs, value ?? undefined);
       while (series.close() !== undefined);
@@ -151,7 +151,8 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
         const beside = new Map(steps.flatMap(({ forecast }) => (forecast ? [[forecast.startMs, forecast]] : [])));
         const seen: Evidence[] = beside.size > 0 ? [{ activeForecasts: beside.size }] : [];
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
-          if (!bucket.imputed) seen.push(compare(bucket, pairs, cadenceMs, active.manifest.horizon, lane));
+          if (!bucket.imputed && !bucket.held)
+            seen.push(compare(bucket, pairs, cadenceMs, active.manifest.horizon, lane));
           const window = series.window();
           if (window === undefined || rests) continue;
           if (follower.waiting !== undefined) seen.push({ skipped: 1 });

@@ -20,6 +20,8 @@ export interface Pointer {
   /** Streams the model serves. */
   readonly streams: readonly string[];
   readonly arm: string | null;
+  /** Of a model that was tuned here: the manifest of the release it was made from. */
+  readonly tunedFrom?: string | undefined;
   /** What ran before, to go back to. */
   readonly previous: Omit<Pointer, 'previous'> | null;
 }
@@ -31,11 +33,16 @@ export interface Slots {
   point(line: string, pointer: Pointer | null): void;
   dir(line: string, slot: Slot): string;
   stagingDir(line: string): string;
+  /** Where a model that was tuned here waits to be taken up; see tuned.ts. */
+  tunedDir(line: string): string;
   /** Moves the staged bundle into a slot, safe against power loss. */
   install(line: string, slot: Slot): void;
   /** The manifest of a slot, when it and the files it names are what was installed; undefined otherwise. */
   read(line: string, pointer: Omit<Pointer, 'previous'>): Manifest | undefined;
 }
+
+export const tunedWaits = (slots: Slots, line: string): boolean =>
+  existsSync(join(slots.tunedDir(line), 'manifest.json'));
 
 export const otherSlot = (slot: Slot | undefined): Slot => (slot === 'a' ? 'b' : 'a');
 
@@ -47,6 +54,7 @@ export function openSlots(stateDir: string): Slots {
   return {
     dir,
     stagingDir,
+    tunedDir: (line) => join(stateDir, 'tuned', line),
     lines: () => (existsSync(root) ? readdirSync(root) : []),
     pointer: (line) =>
       existsSync(pointerFile(line)) ? parsePointer(readFileSync(pointerFile(line), 'utf8')) : undefined,

@@ -10,6 +10,7 @@ import type { Detector } from './detector.js';
 import type { Lane } from './lane.js';
 import type { Metrics } from './metrics.js';
 import type { Pauses } from './pause.js';
+import type { Quarantine } from './quarantine.js';
 import type { Readings } from './readings.js';
 
 export interface Seen {
@@ -18,12 +19,16 @@ export interface Seen {
   readonly conditions: Conditions;
   readonly pauses: Pauses;
   readonly metrics: Metrics;
+  readonly quarantine: Quarantine;
   readonly store: Readings;
 }
 
+/** Messages of each reason, the newest: all of them may be more than a broker takes. */
+const REFUSED = 10;
+
 /** Of one stream with its newest `count` readings, or of all without. Fields as on the wire. */
 export function snapshotOf(
-  { lanes, detectors, conditions, pauses, metrics, store }: Seen,
+  { lanes, detectors, conditions, pauses, metrics, quarantine, store }: Seen,
   stream: string | undefined,
   count: number,
 ): Outcome<object, CommandReason> {
@@ -51,6 +56,14 @@ export function snapshotOf(
     alerts: watches.flatMap(({ alert }) => (alert === undefined ? [] : [toWire(alertPayload, alert)])),
     paused: pauses.all(),
     rejected: metrics.rejected,
+    refused: Object.fromEntries(
+      Object.entries(quarantine.samples()).map(([reason, samples]) => [
+        reason,
+        samples
+          .slice(-REFUSED)
+          .map(({ timeMs, topic, head, sizeBytes }) => ({ ts: timeMs, topic, head, bytes: sizeBytes })),
+      ]),
+    ),
     ...(readings !== undefined && { readings: readings.map(({ timeMs, value }) => [timeMs, value]) }),
   });
 }

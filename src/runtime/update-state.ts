@@ -16,6 +16,7 @@ export type UpdateEvent =
   | 'refuse'
   | 'disproven'
   | 'restored'
+  | 'tuned'
   | 'restart'
   | 'resume'
   | 'stop';
@@ -39,6 +40,12 @@ export const updateTable: readonly (readonly [state: UpdateState, event: UpdateE
   // It ends, and what ran beside it goes on.
   ['shadow', 'dismissed', 'committed'],
   ['activating', 'activated', 'probation'],
+  // Tuned and tested on this machine, in the place of the release it was made from.
+  ['idle', 'tuned', 'activating'],
+  ['committed', 'tuned', 'activating'],
+  ['probation', 'tuned', 'activating'],
+  ['failed', 'tuned', 'activating'],
+  ['rolled_back', 'tuned', 'activating'],
   ['probation', 'proven', 'committed'],
 
   ['offered', 'refuse', 'failed'],

@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Desired, DesiredModel } from '../contracts/desired.js';
 import type { Manifest } from '../contracts/manifest.js';
 import type { ReportedPayload, UpdateState } from '../contracts/payload.js';
 import { accept, refuse } from '../contracts/reason.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import type { UpdateClient } from '../transport/update-client.js';
+import type { UpdateFile } from '../transport/update-file.js';
 import type { Clock } from './clock.js';
 import { chooseTarget } from './forecaster.js';
 import type { Able, Choice } from './forecaster.js';
@@ -35,6 +36,7 @@ const passing: ReadonlySet<UpdateReason> = new Set([
   'no_space',
   'endless_data',
 ]);
+const isPassing = (outcome: Outcome<unknown>): boolean => !outcome.ok && passing.has(outcome.reason);
 const RETRY_MS = [5000, 30_000, 300_000] as const;
 
 /** What is known of a line; one JSON value in `kv`. */
@@ -100,6 +102,7 @@ export interface UpdaterOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly openRepository: (url: string) => Promise<UpdateClient>;
+  readonly openUpdateFile: (path: string) => Promise<Outcome<UpdateFile>>;
   readonly selfTest: SelfTest;
   /** Swaps the running model between two buckets. Throws when the model does not load. */
   readonly activate: (active: Active) => Promise<void>;
@@ -115,12 +118,16 @@ export interface Updater {
   start(): Promise<void>;
   /** A message on `model/desired`; returns at once. The newest one wins. */
   offer(bytes: Uint8Array): void;
+  /** Applies an update file: the desired state in it, or the newest message, with the repository in it. True when it may be mended by time. */
+  readonly install: (path: string) => Promise<boolean>;
+  /** What was tuned for this line waits (tuned.ts); returns at once. Offers go first. */
+  adopt(line: string): void;
   /** Works off offers until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** What a release has shown, as long as it is a candidate or a shadow; a failure ends that. */
   observe(line: string, release: number, evidence: Evidence, failure?: string): void;
   /** Takes what waits to be asked for. */
-  install(): Outcome<object, 'not_possible'>;
+  installWaiting(): Outcome<object, 'not_possible'>;
   /** The model before serves again. */
   rollBack(line: string, detail: string): Outcome<object, 'not_possible'>;
   reported(): ReportedPayload;
@@ -135,8 +142,13 @@ export function createUpdater(options: UpdaterOptions): Updater {
   let offered: Uint8Array | undefined;
   let waiting: Uint8Array | undefined;
   let installing = false;
+  /** The newest message, which an update file without a desired state fulfils. */
+  let newest: Uint8Array | undefined;
+  /** One offer is worked off after the other. */
+  let turn: Promise<unknown> = Promise.resolve();
   let rolling = Promise.resolve();
   const unsaved = new Map<string, { steps: number; sinceMs: number }>();
+  const tuned = new Set<string>();
   let wake = (): void => undefined;
 
   const recordOf = (line: string): LineRecord =>
@@ -172,6 +184,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
         metrics: { ...metrics, ...(tally !== null && isOfRelease && reportedMetrics(tally, shadow !== null)) },
         arm: pointer?.arm ?? null,
         slot: pointer?.slot ?? null,
+        tunedFrom: pointer?.tunedFrom,
         previous:
           pointer === undefined
             ? null
@@ -355,7 +368,11 @@ export function createUpdater(options: UpdaterOptions): Updater {
     const running = slots.pointer(line);
     const { shadow, candidate: onProbation } = recordOf(line);
     const known = [running, shadow].find(
-      (one) => one?.manifestSha256 === wanted.manifestSha256 && one.release === release,
+      (one) =>
+        one !== undefined &&
+        one !== null &&
+        (one.tunedFrom ?? one.manifestSha256) === wanted.manifestSha256 &&
+        one.release === release,
     );
     const streams = boundStreams(wanted, known ? slots.read(line, known) : undefined);
     if (known && mode === 'shadow' && known === running)
@@ -459,9 +476,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
   }
 
   /** The whole desired state, whose signature is checked first. */
-  async function apply(bytes: Uint8Array): Promise<Outcome<'done' | 'waits'>> {
-    if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
-    const client = await options.openRepository(options.repositoryUrl);
+  async function apply(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
     const fresh = await client.refresh();
     if (!fresh.ok) return fresh;
     const desired = await verify(bytes, client);
@@ -482,7 +497,34 @@ export function createUpdater(options: UpdaterOptions): Updater {
       const outcome = await applyModel(model, client, desired.value.models);
       if (outcome.ok ? worst.ok && outcome.value === 'waits' : worst.ok || passing.has(outcome.reason)) worst = outcome;
     }
+    waiting = worst.ok && worst.value === 'waits' ? bytes : undefined;
+    if (worst.ok && waiting === undefined) appliedText = textOf(bytes);
     return worst;
+  }
+
+  async function applyFromServer(bytes: Uint8Array): Promise<Outcome<'done' | 'waits'>> {
+    if (options.repositoryUrl === undefined) return refuse('unsupported', 'no repository is configured');
+    return apply(bytes, await options.openRepository(options.repositoryUrl));
+  }
+
+  async function applyFile(path: string): Promise<Outcome<'done' | 'waits'>> {
+    const named = <T>(outcome: Outcome<T>): Outcome<T> =>
+      outcome.ok ? outcome : refuse(outcome.reason, `${basename(path)}: ${outcome.detail}`);
+    const opened = named(await options.openUpdateFile(path));
+    if (!opened.ok) return opened;
+    const { client, desired = newest, close } = opened.value;
+    const asked = installing;
+    installing = true; // by whoever brought the file
+    try {
+      return named(
+        desired === undefined
+          ? refuse('unsupported', 'it says not what to run, and no message has')
+          : await apply(desired, client),
+      );
+    } finally {
+      installing = asked;
+      await close();
+    }
   }
 
   async function verify(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<Desired>> {
@@ -529,30 +571,64 @@ export function createUpdater(options: UpdaterOptions): Updater {
     options.tell('degraded', { line, detail: 'no slot holds a usable model' });
   }
 
-  /** Applies one offer; true when it should be tried again later. */
-  async function work(bytes: Uint8Array): Promise<boolean> {
-    const text = Buffer.from(bytes).toString('latin1');
-    if (text === appliedText) return false; // the broker repeats the retained message on each connect
-    const attempt = await apply(bytes).catch((error: unknown) => {
+  /** Puts what was tuned here in the place of what it was made from. It waits while an update of the fleet is not proven. */
+  async function takeUp(line: string): Promise<void> {
+    const running = slots.pointer(line);
+    const { state, candidate: unproven } = recordOf(line);
+    const busy = nextState(state, 'tuned') === undefined || (unproven !== null && unproven.tunedFrom === undefined);
+    if (running === undefined || busy) return;
+    const { takeTuned } = await import('./tuned.js');
+    let found = await takeTuned(line, running, options);
+    await rolling; // a probation may have ended badly while it was tested
+    if (found.ok && slots.pointer(line)?.manifestSha256 !== running.manifestSha256)
+      found = refuse('mix_and_match', 'the model it was made from was taken back');
+    if (!found.ok) return options.tell('tuned-refused', { line, code: found.reason, detail: found.detail });
+    const { metrics, ...made } = found.value;
+    const slot = unproven?.slot ?? otherSlot(running.slot); // what is not proven makes room
+    slots.install(line, slot);
+    const previous = unproven === null ? withoutPrevious(running) : unproven.previous;
+    const candidate: Pointer = { ...running, ...made, slot, previous };
+    const probation = { ...DEFAULT_PROBATION, untilMs: 0 };
+    move(line, 'tuned', { candidate, release: running.release, metrics, probation, tally: null, code: null, detail: null }); // prettier-ignore
+    await activate(line, candidate);
+  }
+
+  /** Makes an attempt; counts, writes down and tells what came of it. */
+  async function conclude(
+    attempt: Promise<Outcome<'done' | 'waits'>>,
+    text?: string,
+  ): Promise<Outcome<'done' | 'waits'>> {
+    const outcome = await attempt.catch((error: unknown) => {
       if (isDamage(error)) throw error;
       return refuse('unreachable', (error as Error).message);
     });
-    const refusal = attempt.ok ? null : { code: attempt.reason, detail: attempt.detail.slice(0, 500) };
+    const refusal = outcome.ok ? null : { code: outcome.reason, detail: outcome.detail.slice(0, 500) };
     const told =
       refusal !== null && [...records.values()].some(({ state, code }) => state === 'failed' && code === refusal.code);
     if (refusal !== null && !told) count(options.metrics.updates.failed, refusal.code);
     refused = told ? null : refusal;
-    const again = refusal !== null && passing.has(refusal.code);
-    waiting = attempt.ok && attempt.value === 'waits' ? bytes : undefined;
-    const ended = !again && waiting === undefined;
-    if (!again) installing = false;
-    if (ended) appliedText = text;
+    if (text !== undefined && refusal !== null && !passing.has(refusal.code)) appliedText = text;
     store.write(() => {
-      if (ended) store.put('desired/applied', text);
+      if (appliedText !== undefined) store.put('desired/applied', appliedText);
       options.report(reported());
     }, 'full');
     if (refusal !== null) options.tell('update-refused', { code: refusal.code, detail: refusal.detail });
+    return outcome;
+  }
+
+  /** Applies a message; true when it should be tried again later. */
+  async function work(bytes: Uint8Array): Promise<boolean> {
+    const text = textOf(bytes);
+    if (text === appliedText) return false; // the broker repeats the retained message on each connect
+    const again = isPassing(await conclude(applyFromServer(bytes), text));
+    if (!again) installing = false;
     return again;
+  }
+
+  function inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const done = turn.then(job);
+    turn = done.catch(() => undefined);
+    return done;
   }
 
   return {
@@ -569,10 +645,15 @@ export function createUpdater(options: UpdaterOptions): Updater {
       }
     },
     offer(bytes) {
-      offered = bytes;
+      offered = newest = bytes;
       wake();
     },
-    install() {
+    adopt(line) {
+      tuned.add(line);
+      wake();
+    },
+    install: (path) => inTurn(async () => isPassing(await conclude(applyFile(path)))),
+    installWaiting() {
       if (waiting === undefined) return refuse('not_possible', 'no model waits to be installed');
       installing = true;
       offered = waiting;
@@ -596,20 +677,26 @@ export function createUpdater(options: UpdaterOptions): Updater {
         const bytes = offered;
         offered = undefined;
         if (bytes !== undefined) {
-          const again = await work(bytes);
+          const again = await inTurn(() => work(bytes));
           if (!again) attempt = 0;
           else {
-            retry = new AbortController();
+            const superseded = new AbortController();
+            retry = superseded;
             void clock
-              .sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, retry.signal]))
+              .sleep(RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)]!, AbortSignal.any([signal, superseded.signal]))
               .then(() => {
+                if (superseded.signal.aborted) return; // a newer message came, after which this one would be a replay
                 offered ??= bytes;
                 wake();
               });
           }
         }
-        if (offered === undefined) await woken;
-        retry?.abort();
+        const [line] = tuned;
+        if (offered === undefined && line !== undefined) {
+          tuned.delete(line);
+          await inTurn(() => takeUp(line));
+        } else if (offered === undefined) await woken;
+        if (offered !== undefined || signal.aborted) retry?.abort();
       }
       await rolling;
       for (const line of [...unsaved.keys()]) orFull(() => save(recordOf(line), 'normal'));
@@ -635,6 +722,8 @@ export function createUpdater(options: UpdaterOptions): Updater {
     },
   };
 }
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
 const withoutPrevious = ({ previous: _, ...pointer }: Pointer): Omit<Pointer, 'previous'> => pointer;
 

@@ -52,20 +52,23 @@ interface PlanOptions {
   readonly validated?: boolean;
   readonly precision?: TrainSettings['precision'];
   readonly checkpointing?: boolean;
+  /** Written into the training graph's file, see `toOnnx`. */
+  readonly metadata?: (layout: TrainingLayout) => Readonly<Record<string, string>>;
 }
 
 /** Builds the graphs for `batch` windows per step. */
 export function planTraining(
   spec: ForecastSpec,
-  { batch, seed, precision = 'fp32', validated = false, checkpointing = false }: PlanOptions,
+  { batch, seed, precision = 'fp32', validated = false, checkpointing = false, metadata }: PlanOptions,
 ): TrainingPlan {
   const graph = runPasses(trainingGraph(spec, { batch, mixed: precision === 'mixed', checkpointing }), forBatches);
+  const layout = layoutOf(graph);
   return {
-    model: toOnnx(graph, { name: `${spec.model.id} training` }),
+    model: toOnnx(graph, { name: `${spec.model.id} training`, ...(metadata && { metadata: metadata(layout) }) }),
     ...(validated && {
       validationModel: toOnnx(runPasses(validationGraph(spec), forBatches), { name: `${spec.model.id} validation` }),
     }),
-    layout: layoutOf(graph),
+    layout,
     batch,
     neededBytes: peakBytes(graph) + 2 * totalBytes(graph.parameters),
     starts: Object.fromEntries(

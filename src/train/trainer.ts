@@ -1,6 +1,7 @@
 /** The training loop: draw windows, take a step, look at the validation part now and then, keep what was best. */
 import { createBatch, gatherWindows, batchShapes, type WindowBatch, type Windows } from '../data/windows.js';
 import type { Engine, FloatTensor, Session } from '../engine/port.js';
+import { createSampler } from '../engine/sample.js';
 import { createTrainingStep, type TrainingStep } from '../engine/training-step.js';
 import { NeuroDivergentError } from '../errors.js';
 import { createPrompter, type PromptSettings } from '../language/prompter.js';
@@ -10,7 +11,6 @@ import type { Origin } from './diagnose.js';
 import { refuseShortage, shortage } from './memory.js';
 import { notFinite } from './not-finite.js';
 import type { TrainingPlan } from './plan.js';
-import { createSampler } from './sample.js';
 import { rateAt } from './schedule.js';
 import { drawStart, fingerprint } from './start.js';
 

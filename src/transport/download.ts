@@ -1,12 +1,13 @@
-/** HTTP downloads of the update client: capped, watched, resumed, checked. Plain node:http, which is loaded anyway. */
+/** Downloads of the update client: capped, watched, resumed, checked. Plain node:http, which is loaded anyway. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Outcome, Refusal } from '../contracts/reason.js';
+import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import { accept, refuse } from '../contracts/reason.js';
 
 /** When a transfer is given up; the defaults are those of EDGE.md §11. */
@@ -29,13 +30,31 @@ export const transferDefaults: TransferLimits = {
   retryMs: 500,
 };
 
+/** What a server answers, or whatever stands in its place. */
+export type Answer = Readable & Pick<IncomingMessage, 'statusCode' | 'headers'>;
+export type Get = (
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  limits: TransferLimits,
+  signal?: AbortSignal,
+) => Promise<Answer>;
+
+export interface Transfer {
+  readonly limits: TransferLimits;
+  readonly signal?: AbortSignal | undefined;
+  /** HTTP when not given. */
+  readonly get?: Get | undefined;
+}
+
 /** A status other than the one hoped for; the update client tells 404 from the rest. */
 export class HttpStatusError extends Error {
   constructor(
     readonly status: number,
     url: string,
+    readonly reason: UpdateReason = 'unreachable',
+    what = `answered ${status}`,
   ) {
-    super(`${shown(url)} answered ${status}`);
+    super(`${shown(url)} ${what}`);
   }
 }
 
@@ -49,8 +68,7 @@ function shown(url: string): string {
 export async function downloadBytes(
   url: string,
   maxBytes: number,
-  limits: TransferLimits,
-  signal?: AbortSignal,
+  { limits, signal, get = getOverHttp }: Transfer,
 ): Promise<Outcome<Buffer>> {
   const response = await get(url, {}, limits, signal);
   if (response.statusCode !== 200) {
@@ -102,16 +120,9 @@ export async function downloadFile(
   url: string,
   path: string,
   expected: ExpectedFile,
-  {
-    limits,
-    signal,
-    onBytes,
-  }: {
-    readonly limits: TransferLimits;
-    readonly signal?: AbortSignal | undefined;
-    readonly onBytes?: ((bytes: number) => void) | undefined;
-  },
+  transfer: Transfer & { readonly onBytes?: ((bytes: number) => void) | undefined },
 ): Promise<Outcome<undefined>> {
+  const { limits, signal } = transfer;
   const part = `${path}.part`;
   await mkdir(dirname(path), { recursive: true });
   let last: Refusal = refuse('unreachable', `${shown(url)} was not tried`);
@@ -121,13 +132,14 @@ export async function downloadFile(
         () => undefined,
       );
     if (signal?.aborted) return refuse('unreachable', 'the download was stopped');
-    const outcome = await fetchRest(url, part, expected, limits, signal, onBytes).catch((error: unknown) =>
-      refuseBroken(error),
-    );
-    if (outcome.ok) return finish(part, path, expected);
+    const resumed = existsSync(part);
+    const fetched = await fetchRest(url, part, expected, transfer).catch((error: unknown) => refuseBroken(error));
+    const outcome = fetched.ok ? await finish(part, path, expected) : fetched;
+    if (outcome.ok) return outcome;
+    last = outcome;
+    if (outcome.reason === 'hash_mismatch' && resumed) continue; // what was there before may have come from elsewhere
     if (outcome.reason === 'endless_data') await rm(part, { force: true });
     if (outcome.reason !== 'unreachable') return outcome; // trying again would only repeat it
-    last = outcome;
   }
   return last;
 }
@@ -137,9 +149,7 @@ async function fetchRest(
   url: string,
   part: string,
   { length, hashes }: ExpectedFile,
-  limits: TransferLimits,
-  signal?: AbortSignal,
-  onBytes?: (bytes: number) => void,
+  { limits, signal, get = getOverHttp, onBytes }: Parameters<typeof downloadFile>[3],
 ): Promise<Outcome<undefined>> {
   const kept = (await stat(part).catch(() => undefined))?.size ?? 0;
   if (kept === length && kept > 0) return accept(undefined);
@@ -189,12 +199,7 @@ async function finish(part: string, path: string, expected: ExpectedFile): Promi
 }
 
 /** Sends GET; resolves with the response once its head is there. */
-async function get(
-  url: string,
-  headers: Record<string, string>,
-  { idleMs }: TransferLimits,
-  signal?: AbortSignal,
-): Promise<IncomingMessage> {
+const getOverHttp: Get = async (url, headers, { idleMs }, signal) => {
   // node:https costs start-up time and is needed only for such a URL.
   const request = url.startsWith('https:') ? (await import('node:https')).request : httpRequest;
   return new Promise((resolve, reject) => {
@@ -203,11 +208,11 @@ async function get(
     sent.on('timeout', () => sent.destroy(new TransferError('timed_out', `${shown(url)} was silent for ${idleMs} ms`)));
     sent.end();
   });
-}
+};
 
 /** Passes chunks on and fails a transfer that trickles. */
 async function* watched(
-  response: IncomingMessage,
+  response: Answer,
   { slowBytesPerSecond, slowWindowMs }: TransferLimits,
 ): AsyncGenerator<Buffer> {
   let bytes = 0;
@@ -238,7 +243,7 @@ class TransferError extends Error {
 
 /** The refusal a broken transfer is. A full disk is `no_space`; everything else may pass by itself. */
 export function refuseBroken(error: unknown): Refusal {
-  if (error instanceof TransferError) return refuse(error.reason, error.message);
+  if (error instanceof TransferError || error instanceof HttpStatusError) return refuse(error.reason, error.message);
   const { code, message } = error as NodeJS.ErrnoException;
   return refuse(code === 'ENOSPC' ? 'no_space' : 'unreachable', message);
 }

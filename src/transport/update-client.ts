@@ -15,14 +15,18 @@ import { manifestSchema } from '../contracts/manifest.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
 import { accept, refuse } from '../contracts/reason.js';
 import { parseJson, parseWire } from '../contracts/wire.js';
+import { desiredEntry } from './archive.js';
+import type { Archive } from './archive.js';
 import { HttpStatusError, downloadBytes, downloadFile, mismatch, refuseBroken, transferDefaults } from './download.js';
-import type { ExpectedFile, TransferLimits } from './download.js';
+import type { ExpectedFile, Transfer, TransferLimits } from './download.js';
 
 export interface UpdateClientOptions {
   /** Trust state of this device: the newest verified metadata. Created on first use from `pinnedRoot`. */
   readonly trustDir: string;
   /** Base URL of the repository: `<url>/metadata`, `<url>/targets`; or each of the two. */
   readonly url: string | { readonly metadata: string; readonly targets: string };
+  /** Instead of a server: its `url`, and nothing in it that the metadata does not name. */
+  readonly archive?: Archive;
   /** The first `root.json`, handed over at enrolment. */
   readonly pinnedRoot: Uint8Array;
   /** Milliseconds UTC. */
@@ -84,7 +88,10 @@ const verdicts: readonly (readonly [RegExp, UpdateReason])[] = [
 /** The things of tuf-js that its types keep private: its notion of now, the root it trusts, and the roles it has verified. */
 interface TrustedSet {
   referenceTime: Date;
-  readonly root: { readonly signed: { readonly consistentSnapshot: boolean } };
+  readonly root: { readonly signed: { readonly consistentSnapshot: boolean; readonly version: number } };
+  readonly snapshot?: {
+    readonly signed: { readonly version: number; readonly meta: Record<string, { readonly version: number }> };
+  };
   readonly trustedSet: Record<string, unknown>;
 }
 const inside = (updater: Updater): TrustedSet => (updater as unknown as { readonly trustedSet: TrustedSet }).trustedSet;
@@ -94,13 +101,14 @@ const topRoles = ['root', 'timestamp', 'snapshot', 'targets'];
 export function createUpdateClient({
   trustDir,
   url,
+  archive,
   pinnedRoot,
   now,
   clockSynced,
   signal,
   transfer,
 }: UpdateClientOptions): UpdateClient {
-  const transferLimits: TransferLimits = { ...transferDefaults, ...transfer };
+  const means: Transfer = { limits: { ...transferDefaults, ...transfer }, signal, get: archive?.get };
   const workDir = `${trustDir}.work`;
   const base = typeof url === 'string' ? { metadata: `${url}/metadata`, targets: `${url}/targets` } : url;
   let updater: Updater | undefined;
@@ -127,7 +135,7 @@ export function createUpdateClient({
     await prepareWork(workDir, trustDir, pinnedRoot);
     const fetchMetadata = async (from: string, maxBytes: number): Promise<Buffer> => {
       fetchFailure = undefined;
-      const outcome = await downloadBytes(from, maxBytes, transferLimits, signal).catch((error: unknown) => {
+      const outcome = await downloadBytes(from, maxBytes, means).catch((error: unknown) => {
         fetchFailure = refuseBroken(error);
         throw error instanceof HttpStatusError ? new DownloadHTTPError(error.message, error.status) : error;
       });
@@ -175,7 +183,31 @@ export function createUpdateClient({
     });
     if (!refreshed.ok) return refreshed;
     updater = refreshed.value;
+    for (const entry of archive?.entries ?? [])
+      if (!(await isNamed(entry))) {
+        updater = undefined;
+        return refuse('unsafe_path', `the metadata does not name ${entry}`);
+      }
     return accept(undefined);
+  };
+
+  /** Is this entry of the archive what the verified metadata names, or the desired state, which has a signature of its own? */
+  const isNamed = async (entry: string): Promise<boolean> => {
+    if (entry === desiredEntry) return true;
+    const { root, snapshot } = inside(updater!);
+    const { consistentSnapshot, version } = root.signed;
+    const numbered = (name: string, number: number): string => (consistentSnapshot ? `${number}.${name}` : name);
+    const [, rootVersion] = /^metadata\/(\d+)\.root\.json$/.exec(entry) ?? [];
+    if (rootVersion !== undefined) return Number(rootVersion) <= version;
+    if (entry.startsWith('metadata/')) {
+      const { signed } = snapshot!;
+      const roles = Object.entries(signed.meta).map(([name, role]) => numbered(name, role.version));
+      return ['timestamp.json', numbered('snapshot.json', signed.version), ...roles].includes(basename(entry));
+    }
+    const name = basename(entry);
+    const path = posix.join(posix.dirname(entry), consistentSnapshot ? name.slice(name.indexOf('.') + 1) : name);
+    const target = await findTarget(path.slice('targets/'.length));
+    return target.ok && target.value.from === `${archive!.url}/${entry}`;
   };
 
   /** Length, hash and URL of a target the metadata vouches for. */
@@ -204,9 +236,7 @@ export function createUpdateClient({
     if (!target.ok) return target;
     const { length, from } = target.value;
     if (length > maxBytes) return refuse('too_large', `${path} has ${length} bytes, at most ${maxBytes} are taken`);
-    const read = await downloadBytes(from, length, transferLimits, signal).catch((error: unknown) =>
-      refuseBroken(error),
-    );
+    const read = await downloadBytes(from, length, means).catch((error: unknown) => refuseBroken(error));
     if (!read.ok) return read.reason === 'too_large' ? refuse('endless_data', read.detail) : read;
     const wrong = await mismatch([read.value], target.value);
     return wrong === undefined ? read : refuse('hash_mismatch', `${path}: ${wrong}`);
@@ -217,9 +247,7 @@ export function createUpdateClient({
     if (!target.ok) return target;
     const there =
       existsSync(to) && (await mismatch(createReadStream(to) as AsyncIterable<Buffer>, target.value)) === undefined;
-    return there
-      ? accept(undefined)
-      : downloadFile(target.value.from, to, target.value, { limits: transferLimits, signal });
+    return there ? accept(undefined) : downloadFile(target.value.from, to, target.value, means);
   };
 
   const downloadBundle = async ({
@@ -263,8 +291,7 @@ export function createUpdateClient({
       if (target.value.hashes['sha256'] !== file.sha256 || target.value.length !== file.length)
         return refuse('mix_and_match', `repository and manifest disagree about ${file.path}`);
       const fetched = await downloadFile(target.value.from, join(stagingDir, file.path), target.value, {
-        limits: transferLimits,
-        signal,
+        ...means,
         onBytes: onProgress && ((bytes) => onProgress(doneBytes + bytes, totalBytes)),
       });
       if (!fetched.ok) return refuse(fetched.reason, `${file.path}: ${fetched.detail}`);

@@ -18,6 +18,7 @@ test('a model is summed up', () => {
       nodes: 1,
       initializers: 1,
       externalData: false,
+      metadata: {},
       inputs: ['past'],
       outputs: ['forecast'],
     },

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createKey, loadKey, saveKey } from '../../src/bundle/key.js';
 import { packBundle, readBundle } from '../../src/bundle/pack.js';
+import type { PackOptions } from '../../src/bundle/pack.js';
 import { verifyBundle } from '../../src/bundle/verify.js';
-import { packSample, sampleFiles, sampleManifest } from './sample.js';
+import { encodeModel, identityModel, packSample, sampleFiles, sampleManifest } from './sample.js';
 
 let dir: string;
 beforeEach(async () => {
@@ -39,6 +40,21 @@ describe('packing', () => {
     await expect(packBundle({ dir: bundle(), manifest, files: sampleFiles() })).rejects.toThrow(
       /scores are one per step of the horizon.*ND_BUNDLE_MALFORMED/,
     );
+  });
+
+  test('takes what tuning needs as a whole: a training graph with its plan, and a template', async () => {
+    const pack = (files: PackOptions['files']) =>
+      packBundle({ dir: bundle(), manifest: sampleManifest(1), files: { ...sampleFiles(), ...files } });
+    const template = { role: 'template', content: encodeModel(identityModel) } as const;
+    const train = { ...template, role: 'train' } as const; // without a plan
+    const halves: PackOptions['files'][] = [
+      { 'a.onnx': train },
+      { 'a.onnx': template },
+      { 'a.onnx': train, 'b.onnx': train, 'c.onnx': template },
+    ];
+    for (const half of halves) await expect(pack(half)).rejects.toThrow(/train and template come together/);
+    await pack({ 'a.onnx': train, 'b.onnx': template });
+    expect(await verifyBundle(bundle())).toMatchObject([{ where: 'a.onnx', reason: 'malformed' }]);
   });
 
   test('refuses to empty a folder that holds no bundle', async () => {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -153,6 +153,71 @@ describe('what a new user does, one command after the other', () => {
     expect(stderr).toContain(code);
     expect(exit).not.toBe(0);
   });
+
+  test('nd repo export and install: a device without a network takes the model from a file', async () => {
+    const exported = await run('repo', 'export', 'repo', '--desired', 'desired.json', '--out', 'office.ndb', '--json');
+    expect(jsonOf(exported)).toMatchObject({
+      site: 'plant1',
+      device: 'pi7',
+      bundles: [{ line: 'office', release: 1 }],
+    });
+    expect(jsonOf(await run('repo', 'verify', 'repo', '--json'))).toEqual({ kind: 'repository', findings: [] });
+    for (const [args, code] of [
+      [['--desired', 'desired.json', '--out', 'office.ndb'], 'ND_FILE_EXISTS'],
+      [['--line', 'none', '--out', 'none.ndb'], 'ND_FILE_NOT_FOUND'],
+      [['--desired', 'none.json', '--out', 'none.ndb'], 'ND_FILE_NOT_FOUND'],
+      [['--desired', 'device.yaml', '--out', 'none.ndb'], 'ND_BUNDLE_MALFORMED'],
+      [['--out', 'none.ndb'], 'ND_CLI_USAGE'],
+    ] as const)
+      expect(await run('repo', 'export', 'repo', ...args)).toMatchObject({ stderr: expect.stringContaining(code) as string }); // prettier-ignore
+    expect(existsSync(join(dir, 'none.ndb'))).toBe(false);
+    expect(await run('repo', 'export', 'repo', '--line', 'office', '--days', '30', '--out', 'only.ndb')).toMatchObject({
+      stdout: expect.stringMatching(
+        /^only\.ndb \(\d+ kB\) holds office, release 1\. It is taken for 30 days\.$/m,
+      ) as string,
+    });
+
+    await mkdir(join(dir, 'far'));
+    expect(jsonOf(await run('install', 'office.ndb', '--state', 'far', '--json'))).toMatchObject({
+      bundles: ['office/1'],
+    });
+    expect(await run('install', 'device.yaml', '--state', 'far')).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('ND_BUNDLE_MALFORMED') as string,
+    });
+    expect(await run('install', 'office.ndb', '--state', 'nowhere')).toMatchObject({
+      code: 7,
+      stderr: expect.stringContaining('ND_FILE_NOT_FOUND') as string,
+    });
+    await writeFile(
+      join(dir, 'far.yaml'),
+      [
+        'site: plant1',
+        'device: pi7',
+        'state_dir: far',
+        'clock: trusted',
+        'mqtt: { url: "mqtt://127.0.0.1:1" }',
+        'http: { port: null }',
+        'repository: { root_file: repo/public/metadata/1.root.json }',
+        'streams: { office: { unit: °F } }',
+      ].join('\n'),
+    );
+    let events = '';
+    let stopDevice = (): void => undefined;
+    const device = nd(['run', '--config', 'far.yaml', '--events'], {
+      cwd: dir,
+      watch: (child) => {
+        child.stdout!.on('data', (chunk: Buffer) => (events += chunk.toString()));
+        stopDevice = () => void child.kill('SIGINT');
+      },
+    });
+    await expect
+      .poll(() => events, { timeout: 40_000 })
+      .toContain('{"event":"model-active","line":"office","release":1}');
+    await expect.poll(() => readdirSync(join(dir, 'far/offline'))).toEqual([]);
+    stopDevice();
+    expect(await device).toMatchObject({ code: 0 });
+  }, 90_000);
 
   test('a tampered bundle and an unsigned repository are refused with their code', async () => {
     await cp(join(dir, 'bundle'), join(dir, 'tampered'), { recursive: true });

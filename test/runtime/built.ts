@@ -8,7 +8,9 @@ const folders = ['contracts', 'bundle', 'transport', 'engine', 'stats', 'time', 
 /** Translates (without checking) into a folder where packages resolve; returns the path of a module of `src/`. */
 export function buildDevice(): (module: string) => string {
   const out = join('node_modules', '.cache', `nd-device-${process.pid}`);
-  const sources = folders.flatMap((folder) => readdirSync(join('src', folder)).map((file) => join(folder, file)));
+  const sources = folders.flatMap((folder) =>
+    readdirSync(join('src', folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)),
+  );
   for (const source of [...sources, 'errors.ts', 'version.ts']) {
     if (!source.endsWith('.ts')) continue;
     const { outputText } = ts.transpileModule(readFileSync(join('src', source), 'utf8'), {

@@ -1,10 +1,11 @@
 /** The device with real parts: broker, repository over HTTP, database, ONNX Runtime. Only the machine's facts are fixed. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { refuse } from '../../src/contracts/reason.js';
 import { signDesired } from '../../src/bundle/desired.js';
+import { exportUpdate } from '../../src/bundle/export.js';
 import { packBundle } from '../../src/bundle/pack.js';
 import { initRepository, publish } from '../../src/bundle/repository.js';
 import type { Repository } from '../../src/bundle/repository.js';
@@ -31,7 +32,10 @@ import type { FileServer } from '../../src/transport/http.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
 import type { MqttLink } from '../../src/transport/mqtt.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
+import { tuneLine } from '../../src/runtime/tune.js';
+import { openUpdateFile } from '../../src/transport/update-file.js';
 import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
+import { tunableBundle } from './tunable.js';
 
 const minute = 60_000;
 const length = 4;
@@ -204,6 +208,12 @@ async function world(
     'test',
   );
   const prefix = `${name}/plant1/pi7`;
+  const trust = {
+    trustDir: join(stateDir, 'trust'),
+    pinnedRoot: readFileSync(repository.rootFile),
+    now: () => clock.now(),
+    clockSynced: () => true,
+  };
   const start = () => {
     const stop = new AbortController();
     const store: Store = openStore({ path: join(stateDir, 'device.db'), clock });
@@ -219,15 +229,10 @@ async function world(
         engine: async () => createOrtEngine(),
         connect: async (options) =>
           connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}`, backoffMs: { first: 20, last: 50 } }),
-        openRepository: async (url) =>
-          createUpdateClient({
-            trustDir: join(stateDir, 'trust'),
-            url,
-            pinnedRoot: readFileSync(repository.rootFile),
-            now: () => clock.now(),
-            clockSynced: () => true,
-          }),
+        openRepository: async (url) => createUpdateClient({ ...trust, url }),
+        openUpdateFile: (path) => openUpdateFile(path, trust),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
+        tune: () => Promise.reject(new Error('there is no schedule')),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
         supervisor: { aliveEveryMs: undefined, say: () => undefined },
@@ -872,6 +877,64 @@ describe('a refused update leaves the running model alone and says why', () => {
   });
 });
 
+test('update files: a device without a server takes a model from one and forecasts; a bad one changes nothing', async () => {
+  const w = await world('stick', {
+    ports: {
+      clock: { ...clock, sleep: soon },
+      openRepository: async () => {
+        throw new Error('no such server');
+      },
+    },
+  });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  const refused = (): unknown => w.last('model/reported')?.['refused'];
+  let number = 0;
+  const lay = async (
+    content: Omit<Parameters<typeof exportUpdate>[0], 'dir' | 'out' | 'lifetimeDays'>,
+    wrong?: (bytes: Buffer) => number,
+  ) => {
+    const out = join(dir, `update-${++number}.ndb`);
+    await exportUpdate({ ...content, dir: join(dir, 'repository'), out, lifetimeDays: 7 });
+    const bytes = readFileSync(out);
+    if (wrong !== undefined) bytes[wrong(bytes)]! ^= 1;
+    writeFileSync(join(w.stateDir, 'offline', `${number}.part`), bytes);
+    renameSync(join(w.stateDir, 'offline', `${number}.part`), join(w.stateDir, 'offline', `${number}.ndb`));
+  };
+
+  await expect.poll(() => existsSync(join(w.stateDir, 'offline'))).toBe(true);
+  await lay({ desired: desired([{ release: 2 }]) });
+  await expect.poll(() => w.reported()?.models[0]?.state, { timeout: 15_000 }).toBe('probation');
+  await w.feed(8);
+  await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-naive@2' });
+  await expect.poll(() => w.reported()?.models[0]?.state).toBe('committed');
+
+  await lay({ desired: desired([{ release: 5 }], { device: 'pi8' }) });
+  await expect
+    .poll(refused)
+    .toMatchObject({ code: 'wrong_target', detail: expect.stringMatching(/^2\.ndb: /) as string });
+  const year = (bytes: Buffer): number => bytes.indexOf('"expires":"20', bytes.indexOf('metadata/timestamp.json')) + 11;
+  await lay({ desired: desired([{ release: 5 }]) }, year);
+  await expect.poll(refused).toMatchObject({ code: 'bad_signature' });
+  await lay({ desired: desired([{ release: 5 }]) }, () => 0);
+  await expect.poll(refused).toMatchObject({ code: 'malformed' });
+  await expect.poll(() => readdirSync(join(w.stateDir, 'offline'))).toEqual([]);
+  const { issued } = device.probe.metrics.forecasts;
+  await w.feed(3);
+  await expect.poll(() => device.probe.metrics.forecasts.issued).toBe(issued + 3);
+  expect(device.probe.metrics.updates.failed).toMatchObject({ wrong_target: 1, bad_signature: 1, malformed: 1 });
+
+  // A message that no server can fulfil is fulfilled by a file that brings the model alone.
+  await w.send('model/desired', desired([{ release: 5 }]), true);
+  await expect.poll(refused).toMatchObject({ code: 'unreachable' });
+  await lay({ line: 'boiler', release: 5 });
+  await expect
+    .poll(() => w.reported()?.models[0], { timeout: 15_000 })
+    .toMatchObject({ state: 'probation', release: 5 });
+  expect(refused()).toBeNull();
+  await device.stop();
+}, 60_000);
+
 test('forecast-now forecasts at once; a silenced alert tells nobody, but its state is there', async () => {
   const w = await world('orders');
   onTestFinished(() => w.close());
@@ -1006,5 +1069,40 @@ test('malformed messages are counted and the next reading is taken; commands ans
   await w.send('in/boiler', { ts: startMs + minute, value: 2 });
   await expect.poll(() => device.probe.metrics.samples).toMatchObject({ stored: 2 });
   expect(device.probe.metrics.reconnects).toEqual({}); // there was one link all the time
+  await device.stop();
+});
+
+test('a tuned model stays when the fleet says the same release again, and makes room for another', async () => {
+  await tunableBundle(join(dir, 'bundle-11'), { release: 11 });
+  const published = await publish({ dir: join(dir, 'repository'), bundleDir: join(dir, 'bundle-11') });
+  releases.set(11, published.manifestSha256);
+  const tune: Ports['tune'] = (job) => tuneLine(job, { engine: createOrtEngine(), clock });
+  const w = await world('tuned', { ports: { clock: { ...clock, sleep: soon }, tune } });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  await w.push([{ release: 11 }], 'probation');
+  await w.feed(400);
+  await expect.poll(() => w.reported()?.models[0]?.state, { timeout: 15_000 }).toBe('committed');
+
+  const config = parseConfig({ site: 'plant1', device: 'pi7', state_dir: w.stateDir, mqtt: { url: broker.url }, streams: { boiler: { lateness: 0 } } }, 'test'); // prettier-ignore
+  const job = { config, line: 'boiler', stream: null, steps: 60, dryRun: false };
+  expect(await tune(job, { minutes: 1, memoryMb: 256 })).toMatchObject({ ok: true, value: { kept: true } });
+  const tunedFrom = () => (w.reported()?.models[0] as { tuned_from?: string } | undefined)?.tuned_from;
+  await expect.poll(tunedFrom, { timeout: 15_000 }).toBe(releases.get(11));
+  await expect.poll(() => w.reported()?.models[0]).toMatchObject({ state: 'probation', release: 11 });
+  await w.feed(2);
+  await expect.poll(() => w.last('forecast/boiler')).toMatchObject({ model: 'boiler-nhits-tuned@11' });
+
+  const seen = seq + 1;
+  await w.send('model/desired', desired([{ release: 11 }]), true);
+  await expect.poll(() => w.last('model/reported')?.['seq_seen']).toBe(seen);
+  expect(tunedFrom()).toBe(releases.get(11));
+
+  await w.send('model/desired', desired([{ release: 2, allowRollbackTo: 2 }]), true);
+  await expect
+    .poll(() => w.reported()?.models[0], { timeout: 15_000 })
+    .toMatchObject({ release: 2, state: 'probation' });
+  expect(tunedFrom()).toBeUndefined();
   await device.stop();
 });

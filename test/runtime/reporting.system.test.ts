@@ -81,6 +81,8 @@ describe.skipIf(findProgram('mosquitto') === undefined)('a device on a mosquitto
           engine: async () => naiveEngine(4),
           connect: async (options) => connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}` }),
           openRepository: () => Promise.reject(new Error('there is no repository')),
+          openUpdateFile: () => Promise.reject(new Error('there is no file')),
+          tune: () => Promise.reject(new Error('there is no schedule')),
           selfTest: () => Promise.reject(new Error('there is no candidate')),
           newId: () => createId(clock.now()),
           tell: (event, facts) => void told.push([event, facts]),

@@ -324,6 +324,14 @@ describe('what a network does', () => {
     expect(await readFile(join(staging(), 'card.md'), 'utf8')).toBe('release 1');
   });
 
+  test('what was there from elsewhere and does not fit is fetched anew', async () => {
+    const published = await release(1);
+    await mkdir(staging());
+    await writeFile(join(staging(), 'card.md.part'), 'other');
+    expect(await (await client()).downloadBundle(wanted(published))).toMatchObject({ ok: true });
+    expect(await readFile(join(staging(), 'card.md'), 'utf8')).toBe('release 1');
+  });
+
   test('a body that is too short is no whole file', async () => {
     const published = await release(1);
     const base = await card((_, response) => response.end('relea'));

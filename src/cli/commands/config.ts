@@ -42,6 +42,7 @@ export async function checkConfigCommand(path: string, flags: OutputFlags): Prom
 /** Everything, defaults too, as a configuration again; passwords in addresses are masked. */
 export async function showConfigCommand(path: string, flags: OutputFlags): Promise<void> {
   const config = await readDeviceConfig(path);
+  const { repository } = config;
   const masked = {
     ...config,
     mqtt: maskUrl(config.mqtt),
@@ -49,13 +50,14 @@ export async function showConfigCommand(path: string, flags: OutputFlags): Promi
       ...config.sparkplug,
       mqtt: config.sparkplug.mqtt && maskUrl(config.sparkplug.mqtt),
     },
-    repository: config.repository && maskUrl(config.repository),
+    repository: repository && maskUrl(repository),
   };
   const shown = toWire(deviceConfigSchema, masked) as object;
   printResult(flags, shown, stringify(shown).trimEnd());
 }
 
-function maskUrl<T extends { readonly url: string }>(settings: T): T {
+function maskUrl<T extends { readonly url: string | null }>(settings: T): T {
+  if (settings.url === null) return settings;
   const url = new URL(settings.url);
   if (url.password === '') return settings;
   url.password = '***';

@@ -5,6 +5,7 @@ import { createOrtEngine } from '../../engine/ort.js';
 import { exportOnnx } from '../../forecaster/compile.js';
 import { Forecaster } from '../../forecaster/forecaster.js';
 import { targets, type TargetName } from '../../quantize/index.js';
+import { tuningFiles } from '../tuning-files.js';
 import { readData, shellWord, type DataFlags } from '../table.js';
 import { chosenModel, compress, deviceTask, heldOutRows, holdOut, packModel } from '../ship.js';
 import { createTerminal, formatBytes, formatFigure, formatPercent, formatTable, printResult } from '../terminal.js';
@@ -21,6 +22,8 @@ export interface PackFlags extends DataFlags, OutputFlags {
   readonly validation?: number;
   readonly maxLoss?: number;
   readonly unit?: string;
+  /** With what a device trains it further. */
+  readonly tunable?: boolean;
 }
 
 export async function packCommand(folder: string, flags: PackFlags): Promise<void> {
@@ -31,6 +34,7 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
   const { inputLength, horizon } = forecaster;
   const model = chosenModel(forecaster, flags.model);
   deviceTask(model); // refuses before minutes of work
+  const tuning = flags.tunable === true ? tuningFiles(model) : undefined;
   const frame = await readData(flags, { terminal, minLength: inputLength + horizon + (flags.validation ?? 0) });
   const rows = flags.validation ?? heldOutRows(model, frame);
   const { rest: calibration, held: heldOut } = holdOut(frame, rows, inputLength);
@@ -44,7 +48,10 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
         : (await compress(model, { engine, to, target: targets[flags.device], calibration, validation: heldOut, maxLoss })).model; // prettier-ignore
   }
   const dataset = data === '-' ? 'standard input' : basename(data);
-  const parts: Pick<BundleParts, 'dir' | 'line' | 'release' | 'models' | 'providers' | 'unit' | 'createdMs'> = {
+  const parts: Pick<
+    BundleParts,
+    'dir' | 'line' | 'release' | 'models' | 'providers' | 'unit' | 'createdMs' | 'tuning'
+  > = {
     dir: out,
     line,
     release,
@@ -52,6 +59,7 @@ export async function packCommand(folder: string, flags: PackFlags): Promise<voi
     providers: targets[flags.device].half ? ['cuda', 'cpu'] : ['cpu'],
     unit,
     createdMs: Date.now(),
+    ...(tuning && { tuning }),
   };
   const { bundle } = await packModel({ ...parts, model, heldOut, dataset, engine });
 

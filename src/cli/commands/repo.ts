@@ -1,7 +1,8 @@
 /** `nd repo`: the signed repository that devices take models from. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assign } from '../../bundle/assign.js';
+import { exportUpdate } from '../../bundle/export.js';
 import {
   initRepository,
   openRepository,
@@ -100,6 +101,19 @@ export async function assignCommand(dir: string, name: string, flags: AssignFlag
   );
 }
 
+function readGiven(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new NeuroDivergentError('ND_FILE_NOT_FOUND', {
+      where: path,
+      what: 'The file cannot be read.',
+      mend: 'Correct its name.',
+      cause,
+    });
+  }
+}
+
 async function tell(url: string, topic: string, payload: Uint8Array, flags: AssignFlags): Promise<void> {
   const link = await openBroker(url, flags, 'nd-assign');
   try {
@@ -107,6 +121,36 @@ async function tell(url: string, topic: string, payload: Uint8Array, flags: Assi
   } finally {
     await link.close();
   }
+}
+
+export interface ExportFlags extends OutputFlags {
+  readonly desired?: string;
+  readonly line?: string;
+  readonly release?: number;
+  readonly days: number;
+  readonly out: string;
+}
+
+/** An update file for a USB stick. */
+export async function exportCommand(
+  dir: string,
+  { desired, line, release, days, out, ...flags }: ExportFlags,
+): Promise<void> {
+  if (desired === undefined && line === undefined)
+    throw new NeuroDivergentError('ND_CLI_USAGE', {
+      where: 'repo export',
+      what: 'It is not said what to take along.',
+      mend: 'Pass --desired FILE (of `nd repo assign --out`), or --line NAME.',
+    });
+  const exported = await exportUpdate({ dir, desired: desired === undefined ? undefined : readGiven(desired), line, release, lifetimeDays: days, out }); // prettier-ignore
+  const { bundles, desired: told, bytes } = exported;
+  const held = bundles.map((one) => `${one.line}, release ${one.release}`).join('; ');
+  const whom = told === undefined ? '' : ` for ${told.site}/${told.device === '*' ? 'every device' : told.device}`;
+  printResult(
+    flags,
+    { out, bytes, bundles, site: told?.site, device: told?.device, seq: told?.seq },
+    `${out} (${Math.ceil(bytes / 1024)} kB) holds ${held || 'no model'}${whom}. It is taken for ${days} days.`,
+  );
 }
 
 export interface ServeFlags extends OutputFlags {

@@ -64,11 +64,20 @@ const bytesOf = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffe
 
 /**
  * The model's bytes. Nodes carry their place in the model and the op they are part of (`model/trend/matmul`). Inputs are the graph's inputs and whatever is still a parameter, a state or a draw, in that
- * order; outputs are the graph's outputs by name, then the updates of states under the state's name + `/next`.
+ * order; outputs are the graph's outputs by name, then the updates of states under the state's name + `/next`. Parameters and
+ * states with a value in `weights` are initializers of their own name instead of inputs, so that others can be put in later.
  */
 export function toOnnx(
   graph: Graph,
-  { name = 'graph', metadata = {} }: { name?: string; metadata?: Readonly<Record<string, string>> } = {},
+  {
+    name = 'graph',
+    metadata = {},
+    weights = {},
+  }: {
+    name?: string;
+    metadata?: Readonly<Record<string, string>>;
+    weights?: Readonly<Record<string, ArrayLike<number>>>;
+  } = {},
 ): Uint8Array {
   const nodes: NodeProto[] = [];
   const initializers: TensorProto[] = [];
@@ -77,8 +86,15 @@ export function toOnnx(
     ...Object.entries(graph.outputs),
     ...Object.entries(graph.updates).map(([state, value]) => [nextName(state), value] as const),
   ];
-  const inputs = [...graph.inputs, ...graph.parameters, ...graph.states, ...graph.draws];
-  for (const tensor of inputs) names.set(tensor, leafName(tensor));
+  const leaves = [...graph.inputs, ...graph.parameters, ...graph.states, ...graph.draws];
+  const learned = new Set([...graph.parameters, ...graph.states].filter((tensor) => leafName(tensor) in weights));
+  const inputs = leaves.filter((tensor) => !learned.has(tensor));
+  for (const tensor of leaves) names.set(tensor, leafName(tensor));
+  for (const tensor of learned) {
+    const rawData = bytesOf(encoders.float32(weights[leafName(tensor)]!));
+    const dims = (tensor.shape as readonly number[]).map(BigInt);
+    initializers.push(create(TensorProtoSchema, { name: leafName(tensor), dataType: DataType.FLOAT, dims, rawData }));
+  }
   for (const [output, tensor] of outputs)
     if (!names.has(tensor) && tensor.node.op !== constantOp) names.set(tensor, output);
 
@@ -127,7 +143,7 @@ export function toOnnx(
     const label = place === undefined ? node.op.name : `${place}/${node.op.name}`;
     for (const written of nodes.slice(from)) nameNode(written, label);
   }
-  copyOutputs([...inputs, ...order.filter(({ op }) => op === constantOp).flatMap(({ outputs: [value] }) => value!)]);
+  copyOutputs([...leaves, ...order.filter(({ op }) => op === constantOp).flatMap(({ outputs: [value] }) => value!)]);
 
   return toBinary(
     ModelProtoSchema,

@@ -1,5 +1,5 @@
 /** Which windows a step sees: every window once in a random order, then in another one, and so on. */
-import { createRandom } from '../engine/random.js';
+import { createRandom } from './random.js';
 
 /**
  * The windows of step `step` (from 0), written into `chosen`. A pure function of seed and step, so that a resumed run

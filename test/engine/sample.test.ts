@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createSampler } from '../../src/train/sample.js';
+import { createSampler } from '../../src/engine/sample.js';
 import { rateAt } from '../../src/train/schedule.js';
 import { trainSettings } from '../../src/train/defaults.js';
 
