@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /** Lines of TypeScript (generated files apart). */
 const lineBudgets = {
-  bundle: 1230,
+  bundle: 1250,
   cli: 6000,
   contracts: 1900,
   data: 2150,
@@ -18,15 +18,15 @@ const lineBudgets = {
   language: 280,
   models: 7800,
   quantize: 1500,
-  runtime: 9300,
+  runtime: 9950,
   simulate: 520,
   stats: 300,
   time: 350,
   train: 1150,
-  transport: 1410,
+  transport: 1600,
 };
 /** Bytes of JavaScript. `start` is what a restart loads to forecast; the rest loads to connect, or on an update. */
-const deviceBudgets = { start: 380_000, all: 1_950_000 };
+const deviceBudgets = { start: 408_000, all: 1_950_000 };
 
 const generated = (path) => path.endsWith('onnx_pb.ts') || path.endsWith('.wasm.ts');
 const filesUnder = (folder) =>
