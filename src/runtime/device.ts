@@ -4,16 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandReason } from '../contracts/command.js';
 import type { DeviceConfig } from '../contracts/config.js';
-import {
-  alertPayload,
-  forecastPayload,
-  healthPayload,
-  infoPayload,
-  reportedPayload,
-  scorePayload,
-  statusPayload,
-} from '../contracts/payload.js';
-import type { AlertPayload, HealthPayload } from '../contracts/payload.js';
+import { forecastPayload, healthPayload, reportedPayload } from '../contracts/payload.js';
 import { createTopics } from '../contracts/topic.js';
 import { accept, refuse } from '../contracts/reason.js';
 import type { Outcome } from '../contracts/reason.js';
@@ -27,6 +18,7 @@ import { createAlertCap } from './alert-cap.js';
 import { createCommands } from './commands.js';
 import { createConditions } from './conditions.js';
 import type { Conditions } from './conditions.js';
+import { createEndings } from './endings.js';
 import { createForecaster } from './forecaster.js';
 import type { Forecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
@@ -36,16 +28,18 @@ import type { NewReading } from './ingest.js';
 import type { StoredReading } from './intake.js';
 import type { Lane, Step } from './lane.js';
 import { bindLane, storeLane } from './lane-store.js';
-import { forecastMessage, healthMessage, infoMessage } from './messages.js';
-import { count, createMetrics, hearPublished, sqliteWord } from './metrics.js';
+import { forecastMessage } from './messages.js';
+import { count, createMetrics, hearPublished } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { createOutbox } from './outbox.js';
-import type { Outbox, OutboxMessage } from './outbox.js';
+import type { Outbox } from './outbox.js';
 import { createOverload } from './overload.js';
 import { createPauses } from './pause.js';
 import { createPresence } from './presence.js';
 import { createQuarantine } from './quarantine.js';
 import type { Quarantine } from './quarantine.js';
+import { createRecorder } from './recorder.js';
+import type { StreamAlert } from './recorder.js';
 import { createRules } from './reporting.js';
 import type { Ports } from './ports.js';
 import { stepEvidence } from './probation.js';
@@ -55,9 +49,10 @@ import { openSlots } from './slots.js';
 import type { Heard } from './sparkplug-in.js';
 import { readingFlag } from './readings.js';
 import { snapshotOf } from './snapshot.js';
-import { damaged, isDamage, isFull } from './store.js';
+import { isDamage } from './store.js';
 import { createUpdater } from './update.js';
 import type { Active, Updater } from './update.js';
+import { createVoice } from './voice.js';
 
 /** For those that look at a device from inside its process. */
 export interface Probe {
@@ -91,12 +86,6 @@ interface StreamMessage {
   readonly shape?: Shape | undefined;
 }
 
-interface StreamAlert {
-  readonly stream: string;
-  readonly alert: AlertPayload;
-  readonly kind: string;
-}
-
 /** Interactive work is small; what has not left by then stays in the outbox. */
 const STOP_WAIT_MS = 2000;
 const STALE_CHECK_MS = 5000;
@@ -104,13 +93,11 @@ const TICK_MS = 1000;
 /** Readings of no more than five seconds are lost with the power. */
 const SYNC_MS = 4000;
 const PRUNE_MS = 3_600_000;
-const CHECK_MS = 7 * 86_400_000;
 const RESERVE_MS = 60_000;
 const SPARKPLUG_MS = 1000;
 /** A loop that is later, or readings that nobody has stored for so long: the supervisor is to start the device anew. */
 const LATE_MS = 5000;
 const UNSTORED_MS = 30_000;
-const DISK_FULL = 'nothing can be stored: the disk is full';
 const HOME_SPREAD_MS = 10_000;
 /** Longest time that going through stored readings may hold the loop when a model is new. */
 const LEARN_BUDGET_MS = 2000;
@@ -161,14 +148,31 @@ export async function runDevice(
   let engine: Engine | undefined;
   let shadows: Shadows | undefined; // most devices have none, and load no code for it
   let link: MqttLink | undefined = undefined;
-  let diskFull = false;
-  let storedMs = clock.monotonicMs();
   let arrivedMs = -Infinity;
   let someHeld = true; // by the run before, maybe
   let pending: Pending[] = [];
   const breakdown = new AbortController();
   const signal = AbortSignal.any([stopSignal, breakdown.signal]);
   setMaxListeners(0, signal); // every loop below listens
+  const onDamage = (error: unknown): void => breakdown.abort(error);
+  const recorder = createRecorder({ ...ports, config, metrics, outbox, conditions, cap, onDamage });
+  const { commit, attempt, raiseFacts } = recorder;
+  const endings = createEndings({ lanes, detectors, conditions, presence, pauses, recorder, store, clock });
+  const voice = createVoice({
+    ...ports,
+    config,
+    boot,
+    metrics,
+    outbox,
+    home,
+    lanes,
+    detectors,
+    conditions,
+    models,
+    reported: () => updater.reported(),
+    link: () => link,
+    complain: recorder.complain,
+  });
 
   const edge =
     config.sparkplug === null
@@ -203,7 +207,7 @@ export async function runDevice(
 
   const commands = createCommands(topics.prefix, store, clock, {
     ping: () => accept({ boot, ts: clock.now() }),
-    status: () => accept(toWire(healthPayload, health()) as object),
+    status: () => accept(toWire(healthPayload, voice.health()) as object),
     'forecast-now': ({ stream }) => forecastNow(stream),
     silence({ key, minutes, by }) {
       const untilMs = clock.now() + minutes * 60_000;
@@ -215,7 +219,7 @@ export async function runDevice(
     pause({ stream, minutes, by }) {
       const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
       pauses.begin(stream, { until, by });
-      endPaused(`paused by ${by}`);
+      endings.paused(`paused by ${by}`);
       return accept({ until });
     },
     resume: ({ stream }) => (pauses.end(stream) ? accept({}) : refuse('not_possible', 'it is not paused')),
@@ -238,7 +242,7 @@ export async function runDevice(
       ? undefined
       : (await import('./sparkplug-in.js')).createSparkplugIn(mapper.sparkplug, clock, config.sparkplug);
   const bare = await ports.connect({
-    will: { topic: topics.status, payload: status('offline'), qos: 1, retain: true },
+    will: { topic: topics.status, payload: voice.status('offline'), qos: 1, retain: true },
     subscriptions: [
       { filter: topics.allInputs, qos: 1, skipRetained: true },
       { filter: topics.desired, qos: 1 },
@@ -269,7 +273,7 @@ export async function runDevice(
   onReady?.(probe);
   tell('running', { boot });
   supervisor.say('ready');
-  if (store.start === 'full') noteDisk(DISK_FULL);
+  if (store.start === 'full') recorder.noteFull();
   store.reserve();
 
   const { createTuning } = await import('./tuning.js');
@@ -278,21 +282,20 @@ export async function runDevice(
     outbox.drain(link, signal),
     updater.run(signal),
     import('./offline.js').then((it) => it.watchOffline({ ...config, store, clock, install: updater.install }, signal)),
-    every(config.healthMs, sendHealth),
-    every(SYNC_MS, sync),
+    every(config.healthMs, voice.tellHealth),
+    every(SYNC_MS, recorder.sync),
     every(TICK_MS, () => {
       overload.due().forEach(readMessage);
       passTime();
-      tellFolded();
+      recorder.tellFolded();
     }),
     every(STALE_CHECK_MS, () => {
       stampHeld();
       conditions.overload(clock.now(), metrics.rejected.overload ?? 0, overloadFact());
-      endStale();
-      findSilent();
+      endings.silent();
       tuning();
     }),
-    every(PRUNE_MS, tidy),
+    every(PRUNE_MS, recorder.tidy),
     every(RESERVE_MS, store.reserve),
     ...(edge === undefined ? [] : [every(SPARKPLUG_MS, edge.sync)]),
     measureLag(),
@@ -507,25 +510,6 @@ export async function runDevice(
     storeLane(store, lane, sinceRings >= RING_STEPS);
   }
 
-  function alertMessages({ stream, alert, kind }: StreamAlert): OutboxMessage[] {
-    const payload = wireText(alertPayload, alert);
-    const silence = JSON.parse(store.get(`silence/${alert.key}`)?.toString() ?? '{"untilMs":0}') as { untilMs: number };
-    return [
-      { topic: topics.alert(stream, kind), payload, retain: true },
-      ...(clock.now() < silence.untilMs || !cap.tells(alert)
-        ? []
-        : [{ topic: topics.event(stream), payload, expiresInMs: 86_400_000 }]),
-    ];
-  }
-
-  function storeAlert({ alert }: StreamAlert): void {
-    store.sql
-      .prepare(
-        'INSERT INTO alert(id, key, state, seq, body, updated) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, seq = excluded.seq, body = excluded.body, updated = excluded.updated',
-      )
-      .run(alert.id, alert.key, alert.state, alert.seq, wireText(alertPayload, alert), clock.now());
-  }
-
   function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
     const { subject, series } = lane.settings;
     const { slot, arm } = lane.settings.active.pointer;
@@ -568,86 +552,16 @@ export async function runDevice(
           stepEvidence(step, active.manifest.budget, isLate),
           failed,
         );
-      if (surprise !== undefined)
-        publishScore(subject.stream, subject.model, series.cadenceMs, bucket.startMs, surprise);
+      if (surprise !== undefined) voice.tellScore({ ...subject, ...series, ...surprise, timeMs: bucket.startMs });
     }
   }
 
   function reportVerdicts({ subject, settings }: Detector, steps: readonly DetectorStep[]): void {
     for (const { timeMs, verdict } of steps) {
+      const { stream, detector: model } = subject;
       if (verdict !== undefined && verdict.score !== null)
-        publishScore(subject.stream, subject.detector, settings.cadenceMs, timeMs, {
-          ...verdict,
-          score: verdict.score,
-        });
+        voice.tellScore({ stream, model, ...settings, ...verdict, score: verdict.score, timeMs });
     }
-  }
-
-  function publishScore(
-    stream: string,
-    model: string,
-    cadenceMs: number,
-    ts: number,
-    { score, p }: { readonly score: number; readonly p: number },
-  ): void {
-    if (link?.online !== true) return;
-    void link.publish(topics.score(stream), wireText(scorePayload, { v: 1, ts, score, p, model }), {
-      qos: 0,
-      expirySeconds: Math.ceil((2 * cadenceMs) / 1000),
-    });
-  }
-
-  /**
-   * One transaction, on disk for good when there are alerts in it. A full disk costs the record, never the service:
-   * forecasting goes on and alerts leave from memory. A damaged file is begun anew.
-   */
-  function commit(work: () => void, alerts: readonly StreamAlert[] = []): void {
-    const messages = alerts.flatMap(alertMessages);
-    outbox.hold(messages);
-    const transaction = (): void => {
-      alerts.forEach(storeAlert);
-      for (const message of messages) outbox.put('alert', message);
-      if (alerts.length > 0) cap.remember();
-      work();
-    };
-    if (attempt(() => store.write(transaction, alerts.length > 0 ? 'full' : 'normal')) && store.start !== 'full')
-      noteDisk(undefined);
-    for (const { stream, alert, kind } of alerts) {
-      const { event: change, severity, started, ended, reason } = alert;
-      count(metrics.alerts, `${kind} ${severity} ${change}`);
-      tell('alert', { stream, change, severity, started, ended, reason });
-    }
-  }
-
-  /** True when it was stored. */
-  function attempt(storing: () => void): boolean {
-    try {
-      storing();
-      storedMs = clock.monotonicMs();
-      return true;
-    } catch (error) {
-      count(metrics.databaseErrors, sqliteWord(error));
-      if (isDamage(error)) {
-        breakdown.abort(error);
-        throw error;
-      }
-      tell('database-error', { detail: (error as Error).message });
-      if (isFull(error)) noteDisk(DISK_FULL);
-      return false;
-    }
-  }
-
-  /** Readings survive the loss of power from now on; and a disk that was full is tried again. */
-  function sync(): void {
-    attempt(store.sync);
-    if (diskFull && attempt(store.seal) && store.start !== 'full') noteDisk(undefined);
-  }
-
-  function noteDisk(trouble: string | undefined): void {
-    if ((trouble === undefined) !== diskFull) return;
-    diskFull = !diskFull;
-    conditions.disk(clock.now(), machine.diskFreeBytes() ?? 0, trouble);
-    raiseFacts();
   }
 
   async function load(active: Active): Promise<Forecaster> {
@@ -698,7 +612,7 @@ export async function runDevice(
         storeLane(store, lane, true);
       });
     }
-    publishInfo();
+    voice.tellInfo();
   }
 
   function deactivate(line: string): void {
@@ -713,94 +627,28 @@ export async function runDevice(
     models.delete(line);
   }
 
-  /** After each connect, in this order, since brokers lose retained messages when they are killed. */
   function onLink(event: LinkEvent): void {
     tell('link', { ...event });
     if (event.state === 'offline') count(metrics.reconnects, event.fault);
     if (event.state !== 'online') return;
     if (!event.sessionPresent) nodes?.forget();
-    const say = (topic: string, payload: string): void => void link?.publish(topic, payload, { qos: 1, retain: true });
-    say(topics.status, status('online'));
-    publishInfo();
-    say(topics.reported, wireText(reportedPayload, updater.reported()));
-    home.report(link, updater.reported());
-    for (const [name, { watch }] of [...lanes, ...detectors])
-      if (watch.alert !== undefined) say(topics.alert(name, 'anomaly'), wireText(alertPayload, watch.alert));
-    for (const { subject, kind, watch } of conditions.all())
-      if (watch.alert !== undefined) say(topics.alert(subject.stream, kind), wireText(alertPayload, watch.alert));
+    voice.introduce();
     outbox.resume();
-  }
-
-  function publishInfo(): void {
-    const info = infoMessage(config, machine, [...lanes.keys()], [...models.values()]);
-    void link?.publish(topics.info, wireText(infoPayload, info), { qos: 1, retain: true });
-    announce();
-  }
-
-  /** For Home Assistant. */
-  function announce(): void {
-    const forecasts = [...lanes].map(([stream, { settings }]) => ({
-      stream,
-      unit: settings.unit,
-      cadenceMs: settings.series.cadenceMs,
-      horizon: settings.active.manifest.horizon,
-    }));
-    const watched = [...detectors].map(([name, { settings }]) => ({ name, cadenceMs: settings.cadenceMs }));
-    home.announce(link, { forecasts, detectors: watched }).catch((error: unknown) => {
-      if (isDamage(error)) breakdown.abort(error);
-      tell('database-error', { detail: (error as Error).message });
-    });
   }
 
   /** It asks all devices at once; they answer one after another. */
   async function homeStarted({ payload }: MqttMessage): Promise<void> {
     if (Buffer.from(payload).toString() !== 'online') return;
     await clock.sleep(Math.random() * HOME_SPREAD_MS, signal);
-    if (!signal.aborted) announce();
-  }
-
-  function status(state: 'online' | 'offline'): string {
-    const since = clock.now();
-    return wireText(
-      statusPayload,
-      state === 'offline'
-        ? { v: 1, state, boot }
-        : { v: 1, state, boot, since, clock: clock.synced() ? 'synced' : 'unsynced' },
-    );
-  }
-
-  function health(): HealthPayload {
-    return healthMessage(clock.now(), metrics, outbox, machine);
-  }
-
-  function sendHealth(): void {
-    void link?.publish(topics.health, wireText(healthPayload, health()), { qos: 0, expirySeconds: 120 });
+    if (!signal.aborted) voice.announce();
   }
 
   function command(message: MqttMessage): void {
-    commands(message).then(
-      (reply) => {
-        if (reply === undefined) return;
-        const { topic, payload, correlationData } = reply;
-        void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
-      },
-      (error: unknown) => {
-        if (isDamage(error)) breakdown.abort(error);
-        tell('database-error', { detail: (error as Error).message });
-      },
-    );
-  }
-
-  /** Nobody judges any more whether they last. */
-  function endPaused(reason: string): void {
-    for (const [name, lane] of lanes)
-      if (pauses.paused(name)) {
-        endAlert(name, lane, reason, () => storeLane(store, lane, true));
-        conditions.unforeseen(name, clock.now());
-      }
-    for (const [name, detector] of detectors)
-      if (pauses.paused(name)) endAlert(name, detector, reason, () => storeDetector(store, detector, 0, true));
-    raiseFacts();
+    commands(message).then((reply) => {
+      if (reply === undefined) return;
+      const { topic, payload, correlationData } = reply;
+      void link?.publish(topic, payload, { qos: 1, expirySeconds: 60, correlationData });
+    }, recorder.complain);
   }
 
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
@@ -814,81 +662,14 @@ export async function runDevice(
     return done.length > 0 ? accept({ streams: done }) : refuse('not_possible', 'no stream has a model and its window');
   }
 
-  /** An alert whose stream fell silent ends: nobody can say any more that it lasts. */
-  function endStale(): void {
-    for (const [name, lane] of lanes)
-      endIfSilent(name, lane, [name], lane.settings.series.cadenceMs, () => storeLane(store, lane, true));
-    for (const [name, detector] of detectors) {
-      const { streams, cadenceMs } = detector.settings;
-      endIfSilent(name, detector, streams, cadenceMs, () => storeDetector(store, detector, 0, true));
-    }
-  }
-
-  function findSilent(): void {
-    for (const { stream, silentMs } of presence.overdue()) conditions.silent(stream, clock.now(), silentMs);
-    raiseFacts();
-  }
-
   function overloadFact(): string | undefined {
     const stream = overload.excess();
     return stream && `${stream} sends more than ${config.maxMessageRate} messages a second: the newest are kept`;
   }
 
-  /** One message for the alerts that were too many. */
-  function tellFolded(): void {
-    const alert = cap.summary();
-    if (alert === undefined) return;
-    const payload = wireText(alertPayload, alert);
-    commit(() => {
-      outbox.put('alert', { topic: topics.event('device'), payload, expiresInMs: 86_400_000 });
-      cap.remember();
-    });
-  }
-
-  function raiseFacts(): void {
-    const facts = conditions.take();
-    if (facts.length > 0) commit(() => facts.forEach(conditions.remember), facts);
-  }
-
-  function endIfSilent(
-    name: string,
-    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
-    streams: readonly string[],
-    cadenceMs: number,
-    remember: () => void,
-  ): void {
-    const reason = streams.map((stream) => presence.lost(stream, cadenceMs)).find((lost) => lost !== undefined);
-    if (reason === undefined) return;
-    endAlert(name, watching, reason, remember);
-  }
-
-  function endAlert(
-    name: string,
-    watching: Pick<Lane | Detector, 'closedUntilMs'> & Pick<Lane, 'end'>,
-    reason: string,
-    remember: () => void,
-  ): void {
-    const alert = watching.end('stale', watching.closedUntilMs, reason);
-    if (alert !== undefined) commit(remember, [{ stream: name, alert, kind: 'anomaly' }]);
-  }
-
-  function tidy(): void {
-    prune();
-    if (!clock.synced()) return;
-    const checkedMs = Number(store.get('checked')?.toString() ?? 0);
-    if (clock.now() - checkedMs < CHECK_MS) return;
-    commit(() => store.put('checked', String(clock.now())));
-    if (checkedMs > 0)
-      void store.findDamage().then((damage) => damage !== undefined && breakdown.abort(damaged(damage)));
-  }
-
-  function prune(): void {
-    commit(() => void store.prune(clock.now() - config.retentionDays * 86_400_000));
-  }
-
   /** A disk that is full is said by an alert, and a restart would not mend it. */
   function sayAlive(): void {
-    const stores = diskFull || storedMs >= arrivedMs - UNSTORED_MS;
+    const stores = recorder.diskFull || recorder.storedMs >= arrivedMs - UNSTORED_MS;
     if (metrics.loopLagMs < LATE_MS && stores) supervisor.say('alive');
   }
 
@@ -911,7 +692,7 @@ export async function runDevice(
   async function stop(): Promise<void> {
     const timeout = new AbortController();
     await Promise.race([
-      link!.publish(topics.status, status('offline'), { qos: 1, retain: true }),
+      link!.publish(topics.status, voice.status('offline'), { qos: 1, retain: true }),
       clock.sleep(STOP_WAIT_MS, timeout.signal),
     ]);
     timeout.abort();
