@@ -3,10 +3,8 @@
  * to repeat; a refusal, whatever its reason, never disturbs what runs.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import type { Desired, DesiredModel } from '../contracts/desired.js';
-import type { Manifest } from '../contracts/manifest.js';
+import { basename } from 'node:path';
+import type { DesiredModel } from '../contracts/desired.js';
 import type { ReportedPayload, UpdateState } from '../contracts/payload.js';
 import { accept, refuse } from '../contracts/reason.js';
 import type { Outcome, Refusal, UpdateReason } from '../contracts/reason.js';
@@ -17,6 +15,7 @@ import { chooseTarget } from './forecaster.js';
 import type { Able, Choice } from './forecaster.js';
 import { count } from './metrics.js';
 import type { Metrics } from './metrics.js';
+import { boundStreams, fetchAndTest, verifyOffer } from './offer.js';
 import type { SelfTest } from './self-test.js';
 import { otherSlot } from './slots.js';
 import type { Pointer, Slots } from './slots.js';
@@ -397,7 +396,7 @@ export function createUpdater(options: UpdaterOptions): Updater {
       if (onProbation !== null) move(line, 'resume', { release: onProbation.release }); // it is proven first
       return accept('waits');
     }
-    const outcome = await fetchAndTest(wanted, client, running);
+    const outcome = await deliver(wanted, client, running);
     if (!outcome.ok) {
       refuseLine(line, outcome);
       return outcome;
@@ -432,54 +431,27 @@ export function createUpdater(options: UpdaterOptions): Updater {
     return accept('done');
   }
 
-  async function fetchAndTest(
+  function deliver(
     wanted: DesiredModel,
     client: UpdateClient,
     running: Pointer | undefined,
-  ): Promise<Outcome<{ manifest: Manifest; metrics: Record<string, number> }>> {
-    const { line, release } = wanted;
-    const { candidate: onProbation } = recordOf(line);
-    if (wanted.mode === 'shadow' && onProbation !== null)
-      return refuse('no_space', `both slots are taken while release ${onProbation.release} is on probation`);
-    const { checkRelease } = await import('../bundle/verify.js');
-    const checks = {
-      wanted,
-      floor: recordOf(line).floor,
-      previous: running?.previous?.release,
-      runtimeVersion: options.runtimeVersion,
-      arch: options.able.arch,
-    };
-
-    move(line, 'accept');
-    const download = await client.downloadBundle({
-      line,
-      release,
-      manifestSha256: wanted.manifestSha256,
-      stagingDir: slots.stagingDir(line),
-      accept: (manifest) => {
-        const checked = checkRelease(manifest, checks);
-        return checked.ok ? checkServable(manifest, wanted, options.able) : checked;
-      },
-    });
-    if (!download.ok) return download;
-    const { manifest, dir } = download.value;
-    move(line, 'fetched');
-
-    const choice = chooseTarget(manifest, options.able)!; // `checkServable` has seen it
-    const { checkModel } = await import('../bundle/onnx.js');
-    const model = checkModel(readFileSync(join(dir, choice.modelFile)), manifest);
-    if (!model.ok) return model;
-    move(line, 'verified');
-    move(line, 'test');
-    const tested = await options.selfTest({ dir, choice });
-    return tested.ok ? accept({ manifest, metrics: { ...tested.value } }) : tested;
+  ): ReturnType<typeof fetchAndTest> {
+    const { line } = wanted;
+    const { candidate, floor } = recordOf(line);
+    if (wanted.mode === 'shadow' && candidate !== null)
+      return Promise.resolve(
+        refuse('no_space', `both slots are taken while release ${candidate.release} is on probation`),
+      );
+    const stagingDir = slots.stagingDir(line);
+    const step = (event: UpdateEvent): void => move(line, event);
+    return fetchAndTest(wanted, client, { ...options, floor, previous: running?.previous?.release, stagingDir, step });
   }
 
   /** The whole desired state, whose signature is checked first. */
   async function apply(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<'done' | 'waits'>> {
     const fresh = await client.refresh();
     if (!fresh.ok) return fresh;
-    const desired = await verify(bytes, client);
+    const desired = await verifyOffer(bytes, client, { ...options, lastSeq: seqSeen });
     if (!desired.ok) return desired;
 
     const { seq } = desired.value;
@@ -525,26 +497,6 @@ export function createUpdater(options: UpdaterOptions): Updater {
       installing = asked;
       await close();
     }
-  }
-
-  async function verify(bytes: Uint8Array, client: UpdateClient): Promise<Outcome<Desired>> {
-    const { limits } = await import('../contracts/limit.js');
-    const { fleetKeysSchema } = await import('../contracts/desired.js');
-    const { parseWire } = await import('../contracts/wire.js');
-    const { verifyDesired } = await import('../bundle/desired.js');
-    const target = await client.readTarget('keys/fleet.json', limits.desiredBytes);
-    if (!target.ok) return target;
-    const keys = parseWire(fleetKeysSchema, target.value, limits.desiredBytes);
-    if (!keys.ok) return keys;
-    const { site, device } = options;
-    return verifyDesired(bytes, {
-      fleetKeys: keys.value,
-      site,
-      device,
-      lastSeq: seqSeen,
-      nowMs: clock.now(),
-      clockSynced: clock.synced(),
-    });
   }
 
   /** Brings up what the line ran before. */
@@ -726,22 +678,3 @@ export function createUpdater(options: UpdaterOptions): Updater {
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
 const withoutPrevious = ({ previous: _, ...pointer }: Pointer): Omit<Pointer, 'previous'> => pointer;
-
-/** The streams a model serves, from `bind`; undefined when a binding names other roles than the manifest's target. */
-export function boundStreams(wanted: DesiredModel, manifest: Manifest | undefined): string[] | undefined {
-  const role = manifest?.inputs.find(({ kind }) => kind === 'target')?.role;
-  const bindings = Array.isArray(wanted.bind) ? wanted.bind : [wanted.bind];
-  const streams = bindings.map((binding) => (role === undefined ? undefined : binding[role]));
-  return streams.every((stream) => stream !== undefined) && streams.length > 0 ? [...new Set(streams)] : undefined;
-}
-
-/** Is this a model for this machine, its streams and this runtime? */
-function checkServable(manifest: Manifest, wanted: DesiredModel, able: Able): Outcome<Manifest> {
-  if (manifest.inputs.length !== 1 || manifest.inputs[0]!.kind !== 'target')
-    return refuse('unsupported', 'this runtime serves models of one target input');
-  if (chooseTarget(manifest, able) === undefined)
-    return refuse('unsupported', `no target for ${able.providers.join(', ')} of ${able.arch}`);
-  if (boundStreams(wanted, manifest) === undefined)
-    return refuse('malformed', `bind must name a stream for “${manifest.inputs[0]!.role}”`);
-  return accept(manifest);
-}

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { chooseTarget, createForecaster } from '../../src/runtime/forecaster.js';
 import type { Able } from '../../src/runtime/forecaster.js';
 import { runSelfTest } from '../../src/runtime/self-test.js';
-import { boundStreams } from '../../src/runtime/update.js';
+import { boundStreams } from '../../src/runtime/offer.js';
 import { fakeClock, manifestOf, naiveEngine } from './fakes.js';
 
 const pc = { arch: 'x64', providers: ['cpu'] } as const;
