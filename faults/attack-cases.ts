@@ -1,7 +1,8 @@
 /** The attacks of S1 by name, each with its outcome, and the forge they are made in. */
-import { createHash, sign } from 'node:crypto';
+import { sign } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { sha256 } from '../src/bundle/folder.js';
 import { createKey } from '../src/bundle/key.js';
 import type { SigningKey } from '../src/bundle/key.js';
 import { canonicalJson } from '../src/contracts/canonical.js';
@@ -59,7 +60,6 @@ type Attack = (world: World) => Uint8Array | void;
 /** By server and by update file, or by a server alone: a file cannot be slow or without end. */
 type Case = readonly [name: string, outcome: UpdateReason | 'taken', attack: Attack, by?: 'server'];
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 export const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 const bytesOf = ({ files }: World, path: string): Buffer => Buffer.from(files.get(path) as Buffer);
 export const parse = <T>(bytes: Buffer): T => JSON.parse(bytes.toString()) as T;

@@ -1,9 +1,9 @@
 /** F2: bundles and ONNX files that are not what they should be. Each must be refused with a reason; none may throw or be taken. */
-import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { sha256 } from '../src/bundle/folder.js';
 import { verifyBundle } from '../src/bundle/verify.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/graph/onnx/onnx_pb.js';
 import type { ModelProto } from '../src/graph/onnx/onnx_pb.js';
@@ -15,8 +15,6 @@ import type { FaultRow, Random } from './row.js';
 const modelFile = 'model.fp32.onnx';
 const goldenFile = 'golden.safetensors';
 const files = [modelFile, goldenFile, 'card.md', 'manifest.json'];
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 export const malformedBundles: FaultRow = {
   id: 'F2',

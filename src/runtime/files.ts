@@ -1,4 +1,5 @@
 /** Files that are whole, and there, after a loss of power. */
+import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -29,3 +30,5 @@ export function syncPath(path: string): void {
     closeSync(file);
   }
 }
+
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

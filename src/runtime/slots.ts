@@ -2,14 +2,13 @@
  * Where models lie on the device: `slots/<line>/a` and `b`, and a pointer file that names the one in use. The pointer
  * holds all that is needed to run again, so a lost database does not silence a device.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Manifest } from '../contracts/manifest.js';
 import { manifestSchema } from '../contracts/manifest.js';
 import { limits } from '../contracts/limit.js';
 import { parseWire } from '../contracts/wire.js';
-import { replaceFile, syncTree } from './files.js';
+import { replaceFile, sha256, syncTree } from './files.js';
 
 export type Slot = 'a' | 'b';
 
@@ -94,5 +93,3 @@ function parsePointer(text: string): Pointer | undefined {
     return undefined; // the line starts without a model and takes the next offer
   }
 }
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,5 +1,4 @@
 /** What tuning begins with: the bundle as the fleet sent it, its files checked as they are read. */
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkModel } from '../bundle/onnx.js';
@@ -12,6 +11,7 @@ import { readTuningPlan } from '../contracts/tuning.js';
 import type { TuningPlan } from '../contracts/tuning.js';
 import { parseWire } from '../contracts/wire.js';
 import { readInitializers } from '../engine/onnx-file.js';
+import { sha256 } from './files.js';
 import type { Pointer } from './slots.js';
 import { releasedFolder } from './tuned.js';
 
@@ -70,6 +70,6 @@ export function readSource(slotDir: string, pointer: Pointer): Outcome<Source, T
 function readChecked(path: string, expected: string): Outcome<Uint8Array> {
   if (!existsSync(path)) return refuse('hash_mismatch', `${path} is missing`);
   const bytes = readFileSync(path);
-  if (createHash('sha256').update(bytes).digest('hex') === expected) return accept(bytes);
+  if (sha256(bytes) === expected) return accept(bytes);
   return refuse('hash_mismatch', `${path} is not the one that was installed`);
 }

@@ -2,7 +2,6 @@
  * A model that was tuned on this machine, as it waits to be taken up: a bundle of its own, with the release it was made
  * from in a folder inside, so that the way back to that release is always there.
  */
-import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { checkModel } from '../bundle/onnx.js';
@@ -20,7 +19,7 @@ import { chooseTarget } from './forecaster.js';
 import type { Able } from './forecaster.js';
 import type { SelfTest } from './self-test.js';
 import type { Pointer, Slots } from './slots.js';
-import { syncTree } from './files.js';
+import { sha256, syncTree } from './files.js';
 import type { Judged } from './tune-gate.js';
 
 /** Inside the folder of a tuned model: the bundle as the fleet sent it. */
@@ -190,5 +189,3 @@ function moveIn(from: string, to: string): void {
   mkdirSync(dirname(to), { recursive: true });
   renameSync(from, to);
 }
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
