@@ -86,11 +86,11 @@ export function createConditions(config: DeviceConfig, store: Store, newId: () =
       observe(name, 'sensor_range', timeMs, value, `${value} lies outside of ${min ?? '−∞'} to ${max ?? '∞'}`);
     },
     foresee({ settings: { subject, series, unit } }, steps) {
-      const { bucket, forecast } = steps.findLast((step) => step.forecast !== undefined) ?? {};
+      const step = steps.findLast(({ run }) => run().forecast !== undefined);
       const levels = config.streams[subject.stream]?.levels;
-      if (bucket === undefined || forecast === undefined || levels === undefined) return;
-      const fact = crossing(forecast, series.cadenceMs, levels, unit);
-      observe(subject.stream, 'level', bucket.startMs, bucket.value, fact);
+      if (step === undefined || levels === undefined) return;
+      const fact = crossing(step.run().forecast!, series.cadenceMs, levels, unit);
+      observe(subject.stream, 'level', step.bucket.startMs, step.bucket.value, fact);
     },
     unforeseen(stream, nowMs) {
       observe(stream, 'level', nowMs, last.get(stream)?.value ?? 0, undefined);

@@ -20,7 +20,7 @@ import { createConditions } from './conditions.js';
 import type { Conditions } from './conditions.js';
 import { createEndings } from './endings.js';
 import { createForecaster } from './forecaster.js';
-import type { Forecaster } from './forecaster.js';
+import type { Forecast, Forecaster } from './forecaster.js';
 import { createHome } from './home-assistant.js';
 import { createIngest } from './ingest.js';
 import { createMapper } from './mapper.js';
@@ -73,6 +73,8 @@ export interface Probe {
 interface Pending {
   readonly readings: readonly StoredReading[];
   readonly alerts: readonly StreamAlert[];
+  /** Asks for its forecasts, which are made with all others that are due, and looks at what they show. */
+  readonly foresee: () => void;
   /** For the database; most messages bring nothing but readings. */
   readonly work: readonly (() => void)[];
   /** What need not survive, after the commit. */
@@ -217,6 +219,7 @@ export async function runDevice(
     snapshot: ({ stream, readings }) =>
       snapshotOf({ lanes, detectors, conditions, pauses, metrics, quarantine, store }, stream, readings),
     pause({ stream, minutes, by }) {
+      flush(); // what came before is forecast and judged
       const until = minutes === undefined ? null : clock.now() + minutes * 60_000;
       pauses.begin(stream, { until, by });
       endings.paused(`paused by ${by}`);
@@ -377,7 +380,8 @@ export async function runDevice(
     const held = arrived.filter(({ timeSource }) => timeSource === 'held');
     if (held.length > 0) {
       someHeld = true;
-      pending.push({ readings: [], alerts: [], work: [() => held.forEach(hold)], report: () => undefined });
+      const nothing = { readings: [], alerts: [], foresee: () => undefined, report: () => undefined };
+      pending.push({ ...nothing, work: [() => held.forEach(hold)] });
     }
     take(held.length > 0 ? arrived.filter((reading) => !held.includes(reading)) : arrived, began);
   }
@@ -390,8 +394,10 @@ export async function runDevice(
     if (pending.length === 0) return;
     const taken = pending;
     pending = [];
-    const work = taken.flatMap((one) => one.work);
-    const alerts = taken.flatMap((one) => one.alerts);
+    for (const { foresee } of taken) foresee();
+    const foreseen = conditions.take();
+    const work = [...taken.flatMap((one) => one.work), ...foreseen.map((fact) => () => conditions.remember(fact))];
+    const alerts = [...foreseen, ...taken.flatMap((one) => one.alerts)];
     if (work.length > 0 || alerts.length > 0) commit(() => work.forEach((one) => one()), alerts);
     const readings = taken.flatMap((one) => one.readings);
     if (readings.length > 0) attempt(() => store.append(readings));
@@ -435,7 +441,6 @@ export async function runDevice(
       steps: stepAll(detector, pauses.paused(detector.subject.stream)),
     }));
     for (const reading of readings) conditions.inspect(reading);
-    for (const { lane, steps: done } of steps) if (lane !== undefined) conditions.foresee(lane, done);
     const facts = conditions.take();
     const anomalies = (stream: string, done: readonly (Step | DetectorStep)[]): StreamAlert[] =>
       done.flatMap(({ alert }) => (alert === undefined ? [] : [{ stream, alert, kind: 'anomaly' }]));
@@ -447,6 +452,12 @@ export async function runDevice(
     pending.push({
       readings: stored,
       alerts,
+      foresee() {
+        for (const { lane, steps: done } of steps) {
+          for (const { run } of done) run();
+          if (lane !== undefined) conditions.foresee(lane, done);
+        }
+      },
       work: [
         ...steps.flatMap(({ lane, steps: done }) => (done.length > 0 ? [() => putSteps(lane!, done)] : [])),
         ...watched.flatMap(({ detector, steps: done }) =>
@@ -503,14 +514,14 @@ export async function runDevice(
 
   /** Of the forecasts only the newest, since the others are about the past. */
   function putSteps(lane: Lane, steps: readonly Step[]): void {
-    const newest = steps.at(-1)?.forecast;
-    if (newest !== undefined) putForecast(lane, newest, steps.at(-1)!.inferenceMs);
+    const { forecast, inferenceMs = 0 } = steps.at(-1)?.run() ?? {};
+    if (forecast !== undefined) putForecast(lane, forecast, inferenceMs);
     const sinceRings = (stepsSinceRings.get(lane) ?? 0) + steps.length;
     stepsSinceRings.set(lane, sinceRings >= RING_STEPS ? 0 : sinceRings);
     storeLane(store, lane, sinceRings >= RING_STEPS);
   }
 
-  function putForecast(lane: Lane, forecast: Step['forecast'] & object, inferenceMs: number): void {
+  function putForecast(lane: Lane, forecast: Forecast, inferenceMs: number): void {
     const { subject, series } = lane.settings;
     const { slot, arm } = lane.settings.active.pointer;
     const message = forecastMessage(lane, forecast, {
@@ -541,7 +552,8 @@ export async function runDevice(
   function report(lane: Lane, steps: readonly Step[], tookMs: number): void {
     const { subject, series, active } = lane.settings;
     for (const step of steps) {
-      const { bucket, surprise, failed, forecast, inferenceMs } = step;
+      const { bucket, surprise, run } = step;
+      const { failed, forecast, inferenceMs } = run();
       const isLate = step === steps.at(-1) && tookMs > series.cadenceMs; // the others are about the past
       if (failed !== undefined) metrics.forecasts.failed++;
       if (forecast !== undefined) metrics.inference(active).add(inferenceMs);
@@ -566,7 +578,8 @@ export async function runDevice(
 
   async function load(active: Active): Promise<Forecaster> {
     engine ??= await ports.engine();
-    return createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)));
+    const ownMeter = active.isProven ? { ...meter, peakBytes: () => 0 } : meter; // to ask takes as long as a small model
+    return createForecaster(engine, active, readFileSync(join(active.dir, active.modelFile)), ownMeter);
   }
 
   async function shadow(active: Active): Promise<void> {
@@ -578,7 +591,7 @@ export async function runDevice(
         breakdown.abort(error);
       }
     };
-    shadows ??= createShadows({ store, clock, meter, load, flush, admit: (stream) => ingest.admit(stream), observe });
+    shadows ??= createShadows({ store, clock, load, flush, admit: (stream) => ingest.admit(stream), observe });
     await shadows.start(active);
   }
 
@@ -592,7 +605,7 @@ export async function runDevice(
       const { lane, readings, continued } = bindLane({
         config,
         store,
-        meter: active.isProven ? { ...meter, peakBytes: () => 0 } : meter, // to ask takes as long as a small model
+        monotonicMs: meter.monotonicMs,
         active,
         forecaster,
         stream,
@@ -653,8 +666,9 @@ export async function runDevice(
 
   function forecastNow(stream: string | undefined): Outcome<object, CommandReason> {
     const asked = [...lanes].filter(([name]) => stream === undefined || name === stream);
-    const done = asked.flatMap(([name, lane]) => {
-      const { forecast, inferenceMs } = lane.forecast();
+    const runs = asked.map(([name, lane]) => ({ name, lane, run: lane.forecast() }));
+    const done = runs.flatMap(({ name, lane, run }) => {
+      const { forecast, inferenceMs } = run();
       if (forecast === undefined) return [];
       commit(() => putForecast(lane, forecast, inferenceMs));
       return [name];

@@ -20,8 +20,11 @@ export interface Choice {
 }
 
 export interface Forecaster extends Choice {
-  /** Throws what `Session.run` throws; undefined when the model answered with something that is no number. */
-  forecast(window: Window): Forecast | undefined;
+  /**
+   * Takes a window. Its run is made when it is first asked for, together with all that were taken by then; it never throws: a
+   * model that fails has said so.
+   */
+  readonly forecast: (window: Window) => () => Run;
   close(): void;
 }
 
@@ -39,7 +42,7 @@ export interface Forecast {
   readonly held?: number;
 }
 
-/** What a forecast took, besides what it says. */
+/** What a forecast took, besides what it says. Of a run that streams share, each has its part of the time, and the first the memory. */
 export interface Run {
   /** Undefined when the model failed. */
   readonly forecast: Forecast | undefined;
@@ -54,6 +57,8 @@ export interface Meter {
   /** The most memory that the process ever had. */
   readonly peakBytes: () => number;
 }
+
+const unmeasured: Meter = { monotonicMs: () => 0, peakBytes: () => 0 };
 
 /** Did an interval hold the value, and what share should such intervals hold? */
 export interface Interval {
@@ -75,7 +80,12 @@ export function chooseTarget(manifest: Manifest, { arch, providers }: Able): Cho
 }
 
 /** Loads a model from its bytes. Throws what `Engine.load` throws, and `ND_ENGINE_FAILED` when the graph's inputs are none we can feed. */
-export async function createForecaster(engine: Engine, choice: Choice, model: Uint8Array): Promise<Forecaster> {
+export async function createForecaster(
+  engine: Engine,
+  choice: Choice,
+  model: Uint8Array,
+  meter: Meter = unmeasured,
+): Promise<Forecaster> {
   const session = await engine.load(model, { threads: 1, provider: choice.provider });
   const unknown = session.inputNames.filter((name) => name !== 'past' && name !== 'mask');
   if (unknown.length > 0 || !session.inputNames.includes('past') || !session.outputNames.includes('forecast')) {
@@ -88,23 +98,60 @@ export async function createForecaster(engine: Engine, choice: Choice, model: Ui
   }
   return {
     ...choice,
-    forecast: (window) => run(session, choice.manifest, window),
+    forecast: inBatches((windows) => forecastAll(session, choice.manifest, windows), mostAtOnce(choice), meter),
     close: () => session.close(),
   };
 }
 
-/** Runs the model and looks at the clock and the memory. Never throws: a model that fails has said so. */
-export function measure(forecaster: Forecaster, window: Window, { monotonicMs, peakBytes }: Meter): Run {
-  const peak = peakBytes();
-  const began = monotonicMs();
-  const spent = () => ({ inferenceMs: monotonicMs() - began, grownBytes: peakBytes() - peak });
-  try {
-    const forecast = forecaster.forecast(window);
-    const failed = forecast === undefined ? 'the model answered with something that is no number' : undefined;
-    return { forecast, failed, ...spent() };
-  } catch (error) {
-    return { forecast: undefined, failed: (error as Error).message, ...spent() }; // counted; the next bucket tries again
+/** More gain little, and convolutions and recurrent layers lose what they have in the processor's cache. */
+const MOST_AT_ONCE = 8;
+
+/** A bundle whose forecasts would depend on each other says that it has one at a time; TensorRT builds a model anew for another shape. */
+const mostAtOnce = ({ manifest: { outputs }, provider }: Choice): number =>
+  outputs[0]?.shape[0] === 'batch' && provider !== 'tensorrt' ? MOST_AT_ONCE : 1;
+
+type ForecastAll = (windows: readonly Window[]) => readonly (Forecast | undefined)[];
+
+/** Streams that are due at the same moment share a run. One that makes the model fail costs the others a run of their own, no more. */
+function inBatches(all: ForecastAll, most: number, { monotonicMs, peakBytes }: Meter): Forecaster['forecast'] {
+  interface Due {
+    readonly window: Window;
+    run?: Run;
   }
+  let waiting: Due[] = [];
+
+  function work(due: readonly Due[]): void {
+    const peak = peakBytes();
+    const began = monotonicMs();
+    let forecasts: ReturnType<ForecastAll> = [];
+    let failed = 'the model answered with something that is no number';
+    try {
+      forecasts = all(due.map(({ window }) => window));
+    } catch (error) {
+      if (due.length > 1) return due.forEach((one) => work([one]));
+      failed = (error as Error).message; // counted; the next bucket tries again
+    }
+    const inferenceMs = (monotonicMs() - began) / due.length;
+    const grownBytes = peakBytes() - peak;
+    for (const [i, one] of due.entries()) {
+      const taken = { inferenceMs, grownBytes: i === 0 ? grownBytes : 0 };
+      const forecast = forecasts[i];
+      one.run = { forecast, failed: forecast === undefined ? failed : undefined, ...taken };
+    }
+  }
+
+  return (window) => {
+    const due: Due = { window };
+    waiting.push(due);
+    return () => {
+      if (due.run === undefined) {
+        const taken = waiting;
+        waiting = [];
+        for (let from = 0; from < taken.length; from += most) work(taken.slice(from, from + most));
+      }
+      return due.run!;
+    };
+  };
 }
 
 /** Of the first step of a forecast, as the bundle has it; undefined when it gives none. */
@@ -113,16 +160,33 @@ export function firstInterval(forecast: Forecast | undefined, value: number): In
   return { inside: Math.abs(value - forecast.p50[0]!) <= forecast.halfWidth[0]!, coverage: forecast.coverage };
 }
 
-function run(session: Session, manifest: Manifest, window: Window): Forecast | undefined {
-  const { inputLength, horizon, quantiles, calibration } = manifest;
-  const past = { data: window.past, dims: [1, inputLength, 1] }; // [batch, time, series]
-  const mask = { data: window.mask, dims: [1, inputLength, 1] }; // [batch, time, series]
-  const output = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
-  const width = Math.max(1, quantiles.length); // [batch, horizon, quantile]
-  if (output.data.length < horizon * width || !output.data.every(Number.isFinite)) return undefined;
+/** In the order of the windows; undefined for what is no number. Throws what `Session.run` throws. */
+function forecastAll(session: Session, manifest: Manifest, windows: readonly Window[]): ReturnType<ForecastAll> {
+  const { inputLength, horizon, quantiles } = manifest;
+  const dims = [windows.length, inputLength, 1]; // [batch, time, series]
+  const past = { data: sideBySide(windows.map((window) => window.past)), dims };
+  const mask = { data: sideBySide(windows.map((window) => window.mask)), dims };
+  const { data } = session.run(session.inputNames.includes('mask') ? { past, mask } : { past })['forecast']!;
+  const width = horizon * Math.max(1, quantiles.length); // [batch, horizon, quantile]
+  return windows.map((window, i) => {
+    const own = data.subarray(i * width, (i + 1) * width);
+    return own.length === width && own.every(Number.isFinite) ? forecastOf(manifest, window, own) : undefined;
+  });
+}
 
+function sideBySide(rows: readonly Float32Array[]): Float32Array {
+  const [first] = rows as [Float32Array];
+  if (rows.length === 1) return first;
+  const all = new Float32Array(rows.length * first.length);
+  for (const [i, row] of rows.entries()) all.set(row, i * first.length);
+  return all;
+}
+
+/** `output [horizon, quantile]` */
+function forecastOf({ horizon, quantiles, calibration }: Manifest, window: Window, output: Float32Array): Forecast {
+  const width = Math.max(1, quantiles.length);
   const column = (index: number): Float32Array =>
-    Float32Array.from({ length: horizon }, (_, step) => output.data[step * width + index]!);
+    Float32Array.from({ length: horizon }, (_, step) => output[step * width + index]!);
   const p50 = column(Math.max(0, quantiles.indexOf(0.5)));
   const base = { startMs: window.nextMs, p50, imputed: window.imputed, ...(window.held && { held: window.held }) };
   if (calibration !== null && calibration.method === 'conformal' && calibration.scores.length === horizon) {

@@ -1,7 +1,7 @@
 /** A lane and its traces in the database: what was watched, what was learned, and the readings to begin from. */
 import type { DeviceConfig } from '../contracts/config.js';
 import type { Watch } from './anomaly.js';
-import type { Forecaster, Meter } from './forecaster.js';
+import type { Forecaster } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import { createLane } from './lane.js';
 import type { Lane } from './lane.js';
@@ -13,7 +13,7 @@ import type { Active } from './update.js';
 export interface Binding {
   readonly config: DeviceConfig;
   readonly store: Store;
-  readonly meter: Meter;
+  readonly monotonicMs: () => number;
   readonly active: Active;
   readonly forecaster: Forecaster;
   readonly stream: IngestStream;
@@ -39,7 +39,7 @@ interface StoredWatch {
 const POT_RISK = 1e-4;
 
 /** Puts a model on a stream, and continues where the same pair stopped. */
-export function bindLane({ config, store, meter, active, forecaster, stream, newId }: Binding): BoundLane {
+export function bindLane({ config, store, monotonicMs, active, forecaster, stream, newId }: Binding): BoundLane {
   const { manifest, pointer } = active;
   const { alerts } = config;
   const input = manifest.inputs[0]!;
@@ -51,7 +51,7 @@ export function bindLane({ config, store, meter, active, forecaster, stream, new
     {
       active,
       forecaster,
-      meter,
+      monotonicMs,
       series,
       calibration: {
         ringSize: alerts.ringSize,

@@ -4,8 +4,8 @@ import { endAlert, judge, newWatch } from './anomaly.js';
 import type { AlertRules, Subject, Watch } from './anomaly.js';
 import { createCalibration, deviations } from './calibration.js';
 import type { CalibrationSettings, Surprise } from './calibration.js';
-import { firstInterval, measure } from './forecaster.js';
-import type { Forecast, Forecaster, Interval, Meter, Run } from './forecaster.js';
+import { firstInterval } from './forecaster.js';
+import type { Forecast, Forecaster, Interval, Run } from './forecaster.js';
 import { createQuality } from './quality.js';
 import type { Quality } from './quality.js';
 import { createSeries } from './series.js';
@@ -18,8 +18,7 @@ export interface LaneSettings {
   /** The bundle that serves, and where it lies. */
   readonly active: Active;
   readonly forecaster: Forecaster;
-  /** For what an inference took. */
-  readonly meter: Meter;
+  readonly monotonicMs: () => number;
   readonly series: SeriesSettings;
   readonly calibration: CalibrationSettings;
   readonly rules: AlertRules;
@@ -27,13 +26,15 @@ export interface LaneSettings {
   readonly unit: string | null;
 }
 
-/** What one closed bucket led to. The forecast is also undefined while the window is short. */
-export interface Step extends Run {
+/** What one closed bucket led to. */
+export interface Step {
   readonly bucket: Bucket;
   readonly surprise: Surprise | undefined;
   readonly alert: AlertPayload | undefined;
   /** Did the bundle's own interval hold the value? Undefined when none was at hand, and during an alert, which says nothing of the model. */
   readonly interval: Interval | undefined;
+  /** The forecast, which is also undefined while the window is short. Ask late: all streams that are due by then share a run. */
+  readonly run: () => Run;
 }
 
 /** How far a rehearsal goes. */
@@ -65,8 +66,8 @@ export interface Lane {
    * Returns the newest forecast.
    */
   rehearse(readings: readonly PastReading[], limits: RehearsalLimits): Forecast | undefined;
-  /** From what is known now; undefined while the window is short, or when the model fails. */
-  forecast(): Pick<Step, 'forecast' | 'inferenceMs'>;
+  /** From what is known now; as the run of a step. */
+  forecast(): Step['run'];
   /** Ends an open alert; undefined when there is none. */
   end(event: 'stale' | 'superseded', timeMs: number, reason: string): AlertPayload | undefined;
   /** Interval of a forecast, as wide as the errors seen here ask for. */
@@ -83,9 +84,16 @@ export interface LaneMemory {
 }
 
 const noRun: Run = { forecast: undefined, failed: undefined, inferenceMs: 0, grownBytes: 0 };
+const rest: Step['run'] = () => noRun;
+
+/** Works once, when it is first asked. */
+function once<T extends object>(work: () => T): () => T {
+  let done: T | undefined;
+  return () => (done ??= work());
+}
 
 export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
-  const { forecaster, meter } = settings;
+  const { forecaster, monotonicMs } = settings;
   const { cadenceMs } = settings.series;
   const { horizon } = forecaster.manifest;
   const series = createSeries(settings.series);
@@ -99,29 +107,41 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
   /** What the rehearsal and commands have taken since the last step, which no step has told. */
   let grownBytes = 0;
 
-  function forecastNext(): Run {
+  /** The newest run: the bucket that comes next is judged by it, too. */
+  let newest = rest;
+
+  function forecastNext(): Step['run'] {
     const window = series.window();
-    if (window === undefined) return noRun;
-    const run = measure(forecaster, window, meter);
+    if (window === undefined) return rest;
+    const run = forecaster.forecast(window);
+    newest = once(() => expecting(run()));
+    return newest;
+  }
+
+  function expecting(run: Run): Run {
     const { forecast } = run;
     grownBytes += run.grownBytes;
     if (forecast === undefined) return run;
-    forecastMs = meter.monotonicMs();
+    forecastMs = monotonicMs();
     expectations.set(forecast.startMs, forecast);
     for (const startMs of expectations.keys())
       if (startMs <= forecast.startMs - horizon * cadenceMs) expectations.delete(startMs);
     return run;
   }
 
-  function forecastStep(): Run {
-    const run = forecastNext();
-    const grown = grownBytes;
-    grownBytes = 0;
-    return { ...run, grownBytes: grown };
+  function forecastStep(): Step['run'] {
+    const next = forecastNext();
+    return once(() => {
+      const run = next();
+      const grown = grownBytes;
+      grownBytes = 0;
+      return { ...run, grownBytes: grown };
+    });
   }
 
   /** Of a long time that a value held, only what is still to come is forecast. */
-  const stepAfter = (bucket: Bucket): Run => (bucket.held && series.waiting > horizon + 2 ? noRun : forecastStep());
+  const runAfter = (bucket: Bucket): Step['run'] =>
+    bucket.held && series.waiting > horizon + 2 ? rest : forecastStep();
 
   const deviationsOf = ({ value, startMs }: Bucket) =>
     deviations(value, startMs, cadenceMs, calibration.leads, expectations);
@@ -145,11 +165,12 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
     step(rests = false) {
       const bucket = series.close();
       if (bucket === undefined) return undefined;
-      if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...noRun };
+      if (rests) return { bucket, surprise: undefined, alert: undefined, interval: undefined, run: rest };
+      newest();
       // Silence alone begins nothing: that a value held only confirms, or ends, what a report began.
       const quiet = bucket.held && (watch.state === 'warming' || watch.state === 'normal');
       if (bucket.imputed || quiet || bucket.startMs < judgedUntilMs)
-        return { bucket, surprise: undefined, alert: undefined, interval: undefined, ...stepAfter(bucket) }; // a guess is not judged, and nothing twice
+        return { bucket, surprise: undefined, alert: undefined, interval: undefined, run: runAfter(bucket) }; // a guess is not judged, and nothing twice
       const found = deviationsOf(bucket);
       const surprise = calibration.surprise(found);
       const next = found.find(({ lead }) => lead === 1);
@@ -180,7 +201,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
           watch.state === 'firing' || bucket.held
             ? undefined
             : firstInterval(expectations.get(bucket.startMs), bucket.value),
-        ...stepAfter(bucket),
+        run: runAfter(bucket),
       };
     },
     rehearse(readings, { learnSteps, budgetMs, untilMs = -Infinity }) {
@@ -188,15 +209,15 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       for (const { timeMs } of readings) newestMs = Math.max(newestMs, timeMs);
       const learnFromMs = newestMs - learnSteps * cadenceMs;
       const expectFromMs = Math.min(learnFromMs, newestMs) - (horizon + 2) * cadenceMs - settings.series.latenessMs;
-      let newest: Forecast | undefined;
+      let found: Forecast | undefined;
       let spentMs = 0;
       const goThrough = (): void => {
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (bucket.startMs >= learnFromMs && learnSteps > 0 && !bucket.imputed && !bucket.held)
             calibration.learn(deviationsOf(bucket));
           if (bucket.startMs < expectFromMs || spentMs > budgetMs) continue;
-          const { forecast, inferenceMs } = forecastNext();
-          newest = forecast;
+          const { forecast, inferenceMs } = forecastNext()();
+          found = forecast;
           spentMs += inferenceMs;
         }
       };
@@ -206,7 +227,7 @@ export function createLane(settings: LaneSettings, memory?: LaneMemory): Lane {
       }
       series.advance(newestMs, -Infinity);
       goThrough();
-      return spentMs > budgetMs ? forecastNext().forecast : newest;
+      return spentMs > budgetMs ? forecastNext()().forecast : found;
     },
     forecast: forecastNext,
     end(event, timeMs, reason) {

@@ -66,9 +66,9 @@ export const intervalEvidence = (interval: Interval | undefined): Evidence =>
   interval === undefined ? {} : { judged: 1, inside: Number(interval.inside), promised: interval.coverage };
 
 /** What a bucket says of the model that serves: its forecast may have come too late. */
-export const stepEvidence = (step: Step, budget: Manifest['budget'], isLate: boolean): Evidence => ({
-  ...(step.forecast !== undefined && { ...runEvidence(step, budget), missed: Number(isLate) }),
-  ...intervalEvidence(step.interval),
+export const stepEvidence = ({ run, interval }: Step, budget: Manifest['budget'], isLate: boolean): Evidence => ({
+  ...(run().forecast !== undefined && { ...runEvidence(run(), budget), missed: Number(isLate) }),
+  ...intervalEvidence(interval),
 });
 
 export interface Rule {

@@ -4,8 +4,8 @@
  * values that come, beside the forecast of the running model from the same window, and nothing else is done with it.
  */
 import type { Clock } from './clock.js';
-import { firstInterval, measure } from './forecaster.js';
-import type { Forecast, Forecaster, Meter } from './forecaster.js';
+import { firstInterval } from './forecaster.js';
+import type { Forecast, Forecaster } from './forecaster.js';
 import type { IngestStream } from './ingest.js';
 import type { Lane, Step } from './lane.js';
 import { addEvidence, intervalEvidence, newTally, runEvidence } from './probation.js';
@@ -18,7 +18,6 @@ import type { Active } from './update.js';
 export interface ShadowOptions {
   readonly store: Pick<Store, 'newest' | 'readings'>;
   readonly clock: Pick<Clock, 'sleep'>;
-  readonly meter: Meter;
   readonly load: (active: Active) => Promise<Forecaster>;
   readonly admit: (stream: string) => Pick<IngestStream, 'settings'>;
   /** Brings to the store what has come. */
@@ -67,7 +66,7 @@ interface Shadow {
 /** It rests so many times as long as it has worked. */
 const REST = 4;
 
-export function createShadows({ store, clock, meter, load, admit, flush, observe }: ShadowOptions): Shadows {
+export function createShadows({ store, clock, load, admit, flush, observe }: ShadowOptions): Shadows {
   const shadows = new Map<string, Shadow>();
   const queue = new Map<Follower, Shadow>();
   const closed = new AbortController();
@@ -96,7 +95,7 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
   function forecast({ active: { line, pointer, manifest }, forecaster }: Shadow, follower: Follower): number {
     const { window, beside } = follower.waiting!;
     follower.waiting = undefined;
-    const run = measure(forecaster, window, meter);
+    const run = forecaster.forecast(window)();
     const { forecast: own, failed, inferenceMs } = run;
     if (own !== undefined) {
       follower.pairs.set(own.startMs, { own, active: beside });
@@ -148,7 +147,7 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
         if (follower === undefined) continue;
         const { series, pairs } = follower;
         const { cadenceMs } = series.settings;
-        const beside = new Map(steps.flatMap(({ forecast }) => (forecast ? [[forecast.startMs, forecast]] : [])));
+        const beside = new Map(forecastsOf(steps).map((forecast) => [forecast.startMs, forecast]));
         const seen: Evidence[] = beside.size > 0 ? [{ activeForecasts: beside.size }] : [];
         for (let bucket = series.close(); bucket !== undefined; bucket = series.close()) {
           if (!bucket.imputed && !bucket.held)
@@ -169,6 +168,8 @@ export function createShadows({ store, clock, meter, load, admit, flush, observe
     },
   };
 }
+
+const forecastsOf = (steps: readonly Step[]): Forecast[] => steps.flatMap(({ run }) => run().forecast ?? []);
 
 /** A value beside all that was forecast for it. */
 function compare(

@@ -89,7 +89,7 @@ function errorsOf(running: Forecaster, tuned: Forecaster, places: readonly Place
     const mask = stretch.mask.subarray(start, cut);
     const window = { past: stretch.values.subarray(start, cut), mask, imputed: 0, nextMs: 0 };
     for (const [name, forecaster] of Object.entries({ running, tuned })) {
-      const p50 = forecaster.forecast(window)?.p50;
+      const p50 = forecaster.forecast(window)().forecast?.p50;
       for (let h = 0; h < horizon; h++) {
         if (stretch.mask[cut + h] === 0) continue; // nobody knows what it was
         errors[name as keyof Errors][h]!.push(Math.abs((p50?.[h] ?? Infinity) - stretch.values[cut + h]!));

@@ -361,6 +361,40 @@ describe('detectors without a model', () => {
   });
 });
 
+test('streams that are due at the same moment share a run, and each gets its own forecast', async () => {
+  const batches: number[] = [];
+  const engine = async (): Promise<Engine> => {
+    const ort = createOrtEngine();
+    const load: Engine['load'] = async (...given) => {
+      const session = await ort.load(...given);
+      const run: typeof session.run = (feeds, outputs) => {
+        batches.push(feeds['past']!.dims[0]!);
+        return session.run(feeds, outputs);
+      };
+      return { ...session, run };
+    };
+    return { ...ort, load };
+  };
+  const w = await world('together', { ports: { engine } });
+  onTestFinished(() => w.close());
+  const device = w.start();
+  onTestFinished(() => device.stop());
+  const streams = ['boiler_in', 'boiler_out', 'boiler_top'];
+  await expect.poll(() => w.last('status')).toMatchObject({ state: 'online' });
+  await w.push([{ bind: streams.map((target) => ({ target })) }], 'probation');
+  for (let i = 0; i < length + 3; i++)
+    // two steps of lateness, and the reading that closes the last bucket
+    await w.send('in/boiler', { ts: startMs + i * minute, values: { in: i, out: 10 + i, top: 20 + i } });
+  await expect
+    .poll(() => streams.map((name) => w.last(`forecast/${name}`)?.['p50']))
+    .toEqual([
+      [0, 1, 2, 3],
+      [10, 11, 12, 13],
+      [20, 21, 22, 23],
+    ]);
+  expect(batches).toEqual([3]);
+});
+
 describe('conditions', () => {
   test('faults of a sensor and levels ahead are alerts of their own kinds, which end, and outlive a restart', async () => {
     const clock = fakeClock(startMs + 1000 * minute);

@@ -53,9 +53,15 @@ export function naiveEngine(
     load: async () => ({
       inputNames: ['past', 'mask'],
       outputNames: ['forecast'],
-      run: ({ past }: Readonly<Record<string, FloatTensor>>) => ({
-        forecast: { data: answer(new Float32Array(horizon).fill(past!.data.at(-1)!)), dims: [1, horizon, 1] },
-      }),
+      run: ({ past }: Readonly<Record<string, FloatTensor>>) => {
+        const [batch, time] = past!.dims as [number, number];
+        const rows = Array.from({ length: batch }, (_, i) =>
+          answer(new Float32Array(horizon).fill(past!.data[(i + 1) * time - 1]!)),
+        );
+        return {
+          forecast: { data: Float32Array.from(rows.flatMap((row) => [...row])), dims: [batch, horizon, 1] },
+        };
+      },
       close: () => undefined,
     }),
   };
@@ -89,7 +95,7 @@ export function manifestOf(change: Partial<Manifest> = {}): Manifest {
     inputs: [{ role: 'target', kind: 'target', unit: '°C', cadenceMs: 60_000, agg: 'mean', impute: 'linear' }],
     inputLength: 4,
     horizon: 4,
-    outputs: [],
+    outputs: [{ name: 'forecast', shape: ['batch', 4, 1] }],
     quantiles: [],
     calibration: { method: 'conformal', coverage: 0.9, scores: [1, 1, 1, 1] },
     thresholds: { anomalyP: 0.001 },

@@ -6,20 +6,22 @@ import { manifestOf } from './fakes.js';
 
 const minute = 60_000;
 const manifest = manifestOf();
+const level = {
+  p50: new Float32Array(manifest.horizon).fill(20),
+  halfWidth: new Float32Array(manifest.horizon).fill(1),
+  coverage: null,
+  imputed: 0,
+};
 const forecaster = {
   manifest,
-  forecast: ({ nextMs }) => ({
-    startMs: nextMs,
-    p50: new Float32Array(manifest.horizon).fill(20),
-    halfWidth: new Float32Array(manifest.horizon).fill(1),
-    coverage: null,
-    imputed: 0,
-  }),
+  forecast:
+    ({ nextMs: startMs }) =>
+    () => ({ forecast: { startMs, ...level }, failed: undefined, inferenceMs: 0, grownBytes: 10 }),
 } as Partial<Forecaster> as Forecaster;
 
 const settings = {
   forecaster,
-  meter: { monotonicMs: () => 0, peakBytes: () => 0 },
+  monotonicMs: () => 0,
   series: {
     cadenceMs: minute,
     aggregate: 'mean',
@@ -68,7 +70,7 @@ test('a bucket that was judged before the power went is not judged again, whatev
   );
   const steps = feed(again, 100, 103); // they come again
   expect(steps.map(({ surprise, alert }) => [surprise, alert])).toEqual(steps.map(() => [undefined, undefined]));
-  expect(steps.every(({ forecast }) => forecast !== undefined)).toBe(true);
+  expect(steps.every(({ run }) => run().forecast !== undefined)).toBe(true);
   expect(again.watch).toEqual(watch);
   expect(feed(again, 103, 105).every(({ surprise }) => surprise !== undefined)).toBe(true);
 });
@@ -90,7 +92,7 @@ test('silence begins no alert; that an unusual value holds confirms one, that th
   expect(quiet.map(({ bucket, surprise, alert }) => [bucket.held, surprise, alert])).toEqual(
     Array.from({ length: 5 }, () => [true, undefined, undefined]),
   );
-  expect(quiet.every(({ forecast }) => forecast !== undefined)).toBe(true);
+  expect(quiet.every(({ run }) => run().forecast !== undefined)).toBe(true);
   expect(lane.saveCalibration()).toEqual(rings);
 
   lane.add(110 * minute, 70);
@@ -116,8 +118,8 @@ test('after a long time in which a value held only what is still to come is fore
   const steps = [];
   for (let step = lane.step(); step !== undefined; step = lane.step()) steps.push(step);
   expect(steps).toHaveLength(491);
-  expect(steps.filter(({ forecast }) => forecast !== undefined)).toHaveLength(manifest.horizon + 4);
-  expect(steps.at(-1)!.forecast!.startMs).toBe(500 * minute);
+  expect(steps.filter(({ run }) => run().forecast !== undefined)).toHaveLength(manifest.horizon + 4);
+  expect(steps.at(-1)!.run().forecast!.startMs).toBe(500 * minute);
 
   const readings = Array.from({ length: 10 }, (_, i) => ({ timeMs: i * minute, value: value(i) }));
   expect(
@@ -126,4 +128,20 @@ test('after a long time in which a value held only what is still to come is fore
   expect(
     createLane(settings).rehearse(readings, { learnSteps: 0, budgetMs: 1000, untilMs: 500 * minute })!.startMs,
   ).toBe(9 * minute);
+});
+
+test('a value is judged by the forecast before it, though nobody has asked for that yet', () => {
+  const asked = feed(createLane(settings), 0, 103); // nothing but the next bucket asks
+  expect(asked.filter(({ surprise }) => surprise !== undefined).length).toBeGreaterThan(80);
+  expect(asked.flatMap(({ alert }) => alert ?? [])).toMatchObject([{ event: 'opened' }]);
+});
+
+test('the memory that a rehearsal and commands took is told once, by the next step', () => {
+  const lane = createLane(settings);
+  const readings = Array.from({ length: 10 }, (_, i) => ({ timeMs: i * minute, value: value(i) }));
+  lane.rehearse(readings, { learnSteps: 0, budgetMs: 1000 }); // the last bucket is open: six windows are full
+  lane.forecast()();
+  const steps = feed(lane, 10, 12);
+  const told = steps.map(({ run }) => run().grownBytes);
+  expect([...told, ...steps.map(({ run }) => run().grownBytes)]).toEqual([70 + 10, 10, 70 + 10, 10]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { StreamRules } from '../../src/runtime/reporting.js';
-import type { Forecast, Forecaster } from '../../src/runtime/forecaster.js';
+import type { Forecast, Forecaster, Run } from '../../src/runtime/forecaster.js';
 import type { Lane, Step } from '../../src/runtime/lane.js';
 import { addEvidence, newTally, reportedMetrics } from '../../src/runtime/probation.js';
 import type { PastReading } from '../../src/runtime/readings.js';
@@ -10,6 +10,13 @@ import { fakeClock, manifestOf } from './fakes.js';
 
 const minute = 60_000;
 const manifest = manifestOf();
+
+const runOf = (forecast: Forecast | undefined, inferenceMs = 0): Run => ({
+  forecast,
+  failed: forecast === undefined ? 'no number' : undefined,
+  inferenceMs,
+  grownBytes: 0,
+});
 
 /** A shadow that forecasts `value` on the stream `s`, beside a model that forecasts `beside`. */
 async function shadowed(value: number, beside: number, { past = [] as PastReading[], streams = ['s'] } = {}) {
@@ -27,14 +34,14 @@ async function shadowed(value: number, beside: number, { past = [] as PastReadin
     imputed: 0,
   });
   let answer = (startMs: number): Forecast | undefined => forecastOf(value, startMs);
-  let monotonicMs = 0;
   const shadows = createShadows({
     clock,
     store: { newest: () => past.slice(-1), readings: (_, sinceMs) => past.filter(({ timeMs }) => timeMs >= sinceMs) },
-    meter: { monotonicMs: () => (monotonicMs += tookMs), peakBytes: () => 0 },
     load: ({ line }) =>
       Promise.resolve({
-        forecast: ({ nextMs }) => (calls++, answer(nextMs)),
+        forecast:
+          ({ nextMs }) =>
+          () => (calls++, runOf(answer(nextMs), tookMs)),
         close: () => closed.push(line),
       } as Partial<Forecaster> as Forecaster),
     admit: () => ({ settings: { maxGap: 3, latenessMs: 0, holdMs: null } as Partial<StreamRules> as StreamRules }),
@@ -67,7 +74,7 @@ async function shadowed(value: number, beside: number, { past = [] as PastReadin
     async feed(from: number, to: number, { wait = true, watch = 'normal', level = 0, stream = 's' } = {}) {
       for (let i = from; i < to; i++) {
         shadows.add(stream, i * minute, level);
-        const steps = [{ forecast: forecastOf(beside, i * minute) }] as Partial<Step>[] as Step[];
+        const steps = [{ run: () => runOf(forecastOf(beside, i * minute)) }] as Partial<Step>[] as Step[];
         shadows.follow(stream, { watch: { state: watch } } as Partial<Lane> as Lane, steps);
         if (wait) await tick();
       }
@@ -94,7 +101,7 @@ test('stored readings fill its window, so that a restart forecasts at the next b
 
 test('windows that come faster than it may work are left out and counted', async () => {
   const one = await shadowed(2, 1);
-  one.takes(10); // the clock is read before and after: 10 ms
+  one.takes(10);
   await one.feed(0, 6);
   expect(one.calls).toBe(1); // it rests 40 ms now
   await one.feed(6, 20, { wait: false });

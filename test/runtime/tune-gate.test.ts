@@ -16,7 +16,11 @@ function places(level: number, count = 30): Place[] {
 /** Forecasts the last value, and is wrong by so much in each step. */
 const wrongBy = (errors: readonly number[]): Forecaster =>
   ({
-    forecast: ({ past }: { past: Float32Array }) => ({ p50: Float32Array.from(errors, (off) => past.at(-1)! + off) }),
+    forecast:
+      ({ past }: { past: Float32Array }) =>
+      () => ({
+        forecast: { p50: Float32Array.from(errors, (off) => past.at(-1)! + off) },
+      }),
   }) as unknown as Forecaster;
 
 const held = new Map([['boiler', places(20)]]);
@@ -49,9 +53,11 @@ test('streams count alike whatever their unit, and none may lose', () => {
   const twice = new Map([...held, ['kettle', places(2000)]]);
   const scaled = (near: number, far: number): Forecaster =>
     ({
-      forecast: ({ past }: { past: Float32Array }) => ({
-        p50: new Float32Array(6).fill(past.at(-1)! + (past.at(-1)! < 100 ? near : far)),
-      }),
+      forecast:
+        ({ past }: { past: Float32Array }) =>
+        () => ({
+          forecast: { p50: new Float32Array(6).fill(past.at(-1)! + (past.at(-1)! < 100 ? near : far)) },
+        }),
     }) as unknown as Forecaster;
   const { gate } = judgeTuned(scaled(1, 100), scaled(0.5, 80), twice, task);
   expect(gate).toMatchObject({ better: true, streams: { boiler: 0.5, kettle: 0.8 } });
@@ -67,7 +73,7 @@ test('a model that never misses stays, since nothing is better', () => {
 });
 
 test('a model that gives nothing has an error without end', () => {
-  const silent = { forecast: () => undefined } as unknown as Forecaster;
+  const silent = { forecast: () => () => ({ forecast: undefined }) } as unknown as Forecaster;
   expect(judgeTuned(wrongBy(even(1)), silent, held, task).gate).toMatchObject({
     better: false,
     why: 'it gave something that is no number',

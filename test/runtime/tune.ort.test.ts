@@ -125,7 +125,10 @@ test('the template holds the model of the workstation', async () => {
   const same = await createForecaster(engine, choice, template);
   const past = Float32Array.from({ length: task.inputLength }, (_, i) => 20 + Math.sin(i));
   const window = { past, mask: new Float32Array(task.inputLength).fill(1), imputed: 0, nextMs: 0 };
-  const [expected, found] = [shipped, same].map((one) => one.forecast(window)!.p50) as [Float32Array, Float32Array];
+  const [expected, found] = [shipped, same].map((one) => one.forecast(window)().forecast!.p50) as [
+    Float32Array,
+    Float32Array,
+  ];
   for (const [h, value] of expected.entries()) expect(found[h]).toBeCloseTo(value, 4);
   shipped.close();
   same.close();

@@ -56,7 +56,7 @@ describe('a forecaster', () => {
       choice({ calibration: { method: 'conformal', coverage: 0.8, scores: [1, 0, 2, 3] } }),
       new Uint8Array(),
     );
-    expect(forecaster.forecast(window)).toEqual({
+    expect(forecaster.forecast(window)().forecast).toEqual({
       startMs: 100,
       p50: Float32Array.of(4, 4, 4, 4),
       halfWidth: Float32Array.of(1, 1e-6, 2, 3),
@@ -72,7 +72,7 @@ describe('a forecaster', () => {
       choice({ quantiles: [0.5, 0.05, 0.95], calibration: null }),
       new Uint8Array(),
     );
-    expect(forecaster.forecast(window)).toMatchObject({
+    expect(forecaster.forecast(window)().forecast).toMatchObject({
       p50: Float32Array.of(5, 5, 5, 5),
       halfWidth: Float32Array.of(3, 3, 3, 3),
       coverage: expect.closeTo(0.9) as number,
@@ -81,7 +81,10 @@ describe('a forecaster', () => {
 
   test('without calibration and quantiles there is no interval', async () => {
     const forecaster = await createForecaster(naiveEngine(4), choice({ calibration: null }), new Uint8Array());
-    expect(forecaster.forecast(window)).toMatchObject({ coverage: null, halfWidth: Float32Array.of(1, 1, 1, 1) });
+    expect(forecaster.forecast(window)().forecast).toMatchObject({
+      coverage: null,
+      halfWidth: Float32Array.of(1, 1, 1, 1),
+    });
   });
 
   test.each([
@@ -93,7 +96,10 @@ describe('a forecaster', () => {
       choice(),
       new Uint8Array(),
     );
-    expect(forecaster.forecast(window)).toBeUndefined();
+    expect(forecaster.forecast(window)()).toMatchObject({
+      forecast: undefined,
+      failed: 'the model answered with something that is no number',
+    });
   });
 
   test('refuses a graph it cannot feed', async () => {
