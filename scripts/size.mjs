@@ -18,7 +18,7 @@ const lineBudgets = {
   language: 280,
   models: 7800,
   quantize: 1500,
-  runtime: 9950,
+  runtime: 10_000,
   simulate: 520,
   stats: 300,
   time: 350,
