@@ -55,6 +55,33 @@ export function readSkab(): TimeSeriesFrame {
   );
 }
 
+/** The seven recordings of NAB's realKnownCause, each by itself, on the grid of its first two rows. */
+export function readNab(): TimeSeriesFrame[] {
+  const files = Object.keys(JSON.parse(readFileSync(pathOf('nab/windows.json'), 'utf8')) as object);
+  return files.map((file) => {
+    const rows = linesOf(`nab/${file}`).slice(1).map((line) => line.trim().split(',')); // prettier-ignore
+    const [first, second] = rows.map(([time]) => Date.parse(`${time!.replace(' ', 'T')}Z`));
+    return onGrid([file], [rows.map((cells) => Number(cells[1]))], second! - first!);
+  });
+}
+
+/** Numbered rows as if a step of so long lay between them, for what needs a clock. */
+export function onGrid(
+  ids: readonly string[],
+  values: readonly (readonly number[])[],
+  stepMs: number,
+): TimeSeriesFrame {
+  return frameFromColumns(
+    {
+      ids,
+      series: values.flatMap((list, i) => list.map(() => i)),
+      time: values.flatMap((list) => list.map((_, row) => row * stepMs)),
+      columns: { target: values.flat() },
+    },
+    { frequency: `${stepMs / 60_000}min` },
+  ).frame;
+}
+
 /** Series by series; with hours as `times`, or else numbered rows. */
 function frameOf(
   ids: readonly string[],

@@ -3,6 +3,7 @@
  * `npm run bench -- cards --save`, which docs/models is made of,
  * `npm run bench -- compress [--models mlp,gru] [--save] [--again] [--peers]`, which goes on where it was stopped,
  * `npm run bench -- accuracy [--models nhits,mlp] [--data etth1,m4] [--horizons 96,192] [--save] [--again] [--seconds 240]`, in parts,
+ * `npm run bench -- coverage [--data NAB]`, of a device's intervals,
  * `npm run bench -- anomaly [--data DIR] [--mode forecast|reconstruction]`, DIR laid out as ../shared/data,
  * `npm run bench -- distill [--save] [--again]`, which goes on too,
  * `npm run bench -- memory [--only attention,training,checkpointing,rows] [--peers]`, and
@@ -14,6 +15,7 @@ import { benchAnomaly } from './anomaly.js';
 import { benchCards } from './cards.js';
 import { findRegressions, keepRatios } from './check.js';
 import { benchCompress } from './compress.js';
+import { benchCoverage } from './coverage.js';
 import { dataFolder } from './data.js';
 import { benchDevice } from './device.js';
 import { benchDistill } from './distill.js';
@@ -84,6 +86,7 @@ const others = {
       mode: values.mode === 'reconstruction' ? 'reconstruction' : 'forecast',
     }),
   cards: () => benchCards({ save: values.save, only: named }),
+  coverage: () => benchCoverage({ only: values.data?.split(',') }),
   compress: () => benchCompress({ only: named, save: values.save, again: values.again, peers }),
   device: benchDevice,
   distill: () => benchDistill({ save: values.save, again: values.again }),

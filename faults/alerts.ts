@@ -141,11 +141,15 @@ interface Judged {
 function rulesAt(rules: AlertRules, told: readonly AlertPayload[], timeMs: number): AlertRules {
   if (rules.flapping === null) return rules;
   const { opens, withinMs, quietMs } = rules.flapping;
-  const opened = told.filter(({ event }) => event === 'opened').map(({ started }) => started);
-  const ends = told.flatMap(({ ended }) => ended ?? []);
-  const often = opened.findLast((at, i) => opened.filter((each, k) => k <= i && each > at - withinMs).length > opens);
-  // Since it was too often: each pause between an end and the next opening, or now.
-  const calm = ends.some((end) => end >= (often ?? 0) && (opened.find((at) => at > end) ?? timeMs) - end >= quietMs);
+  const opened = told.flatMap(({ event, started }, i) => (event === 'opened' ? [{ started, i }] : []));
+  const often = opened.findLast(
+    ({ started }, k) => opened.filter((each, j) => j <= k && each.started > started - withinMs).length > opens,
+  );
+  // Since it was too often: each pause between an end and the next opening, which may be in the same bucket, or now.
+  const calm = told.some(({ ended }, i) => {
+    const next = opened.find((each) => each.i > i)?.started ?? timeMs;
+    return often !== undefined && i > often.i && ended !== null && next - ended >= quietMs;
+  });
   if (often === undefined || calm) return rules;
   const { openCount, openWindow, cooldownMs } = rules;
   return { ...rules, openCount: 2 * openCount, openWindow: 2 * openWindow, cooldownMs: 2 * cooldownMs };

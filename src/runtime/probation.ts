@@ -77,11 +77,16 @@ export interface Rule {
   readonly part: (tally: Tally) => number;
   readonly whole: keyof Tally | 1;
   readonly limit: number;
+  /** How much more chance alone may make of `part`. */
+  readonly chance?: (tally: Tally) => number;
   readonly counted: keyof Tally;
   readonly atLeast: number;
   /** What burdens the machine ends a shadow too; what its forecasts are worth is judged when they are to be heard. */
   readonly judges: 'burden' | 'worth';
 }
+
+/** Of how many values an interval holds: a good model must not go for a bad hour. */
+const threeDeviations = ({ judged, promised }: Tally): number => 3 * Math.sqrt(promised * (1 - promised / judged));
 
 /** That more than 5 % are slower is the same as a 95th percentile that is slower. */
 export const rules: readonly Rule[] = [
@@ -89,7 +94,7 @@ export const rules: readonly Rule[] = [
   { what: 'memory taken by forecasts, of the budget', part: ({ memory }) => memory, whole: 1, limit: 1, counted: 'forecasts', atLeast: 1, judges: 'burden' },
   { what: 'missed deadlines', part: ({ missed }) => missed, whole: 'forecasts', limit: 0.01, counted: 'forecasts', atLeast: 100, judges: 'worth' },
   // Below 100, since the last forecasts of a probation have not met their values when it ends.
-  { what: 'values inside the interval, away from what it promises', part: ({ inside, promised }) => Math.abs(inside - promised), whole: 'judged', limit: 0.1, counted: 'judged', atLeast: 90, judges: 'worth' },
+  { what: 'values inside the interval, away from what it promises', part: ({ inside, promised }) => Math.abs(inside - promised), whole: 'judged', limit: 0.1, chance: threeDeviations, counted: 'judged', atLeast: 90, judges: 'worth' },
   { what: 'error, of that of the model before', part: ({ error }) => error, whole: 'activeError', limit: 1.1, counted: 'pairs', atLeast: 100, judges: 'worth' },
 ]; // prettier-ignore
 
@@ -103,9 +108,10 @@ export function disproof(tally: Tally, judges?: Rule['judges']): string | undefi
     const seen = tally[rule.counted];
     const part = rule.part(tally);
     const whole = rule.whole === 1 ? 1 : tally[rule.whole];
-    if (seen < rule.atLeast || !(part > rule.limit * whole * (1 + ROUNDING))) continue;
+    const limit = rule.limit * whole * (1 + ROUNDING) + (rule.chance?.(tally) ?? 0);
+    if (seen < rule.atLeast || !(part > limit)) continue;
     const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
-    return `${rule.what}: ${percent(part / whole)} over ${seen} ${rule.counted}, at most ${percent(rule.limit)} is allowed`;
+    return `${rule.what}: ${percent(part / whole)} over ${seen} ${rule.counted}, at most ${percent(limit / whole)} is allowed`;
   }
   return undefined;
 }

@@ -40,8 +40,8 @@ const cases: readonly (readonly [
   ['slow', runEvidence(run(15), budget), runEvidence(run(15.1), budget), [5, 100], [6, 100], [99, 99], 'forecasts slower than 1.5 times the budget: 6 % over 100 forecasts, at most 5 % is allowed'],
   ['memory', runEvidence(run(1), budget), runEvidence(run(1, 25), budget), [2, 10], [3, 10], [0, 0], 'memory taken by forecasts, of the budget: 150 % over 10 forecasts, at most 100 % is allowed'],
   ['deadlines', { forecasts: 1 }, { forecasts: 1, missed: 1 }, [2, 200], [3, 200], [99, 99], 'missed deadlines: 1.5 % over 200 forecasts, at most 1 % is allowed'],
-  ['too narrow', intervalEvidence({ inside: true, coverage: 0.9 }), intervalEvidence({ inside: false, coverage: 0.9 }), [20, 100], [21, 100], [89, 89], 'values inside the interval, away from what it promises: 11 % over 100 judged, at most 10 % is allowed'],
-  ['too wide', intervalEvidence({ inside: false, coverage: 0.5 }), intervalEvidence({ inside: true, coverage: 0.5 }), [60, 100], [61, 100], [89, 89], 'values inside the interval, away from what it promises: 11 % over 100 judged, at most 10 % is allowed'],
+  ['too narrow', intervalEvidence({ inside: true, coverage: 0.9 }), intervalEvidence({ inside: false, coverage: 0.9 }), [29, 100], [30, 100], [89, 89], 'values inside the interval, away from what it promises: 20 % over 100 judged, at most 19 % is allowed'],
+  ['too wide', intervalEvidence({ inside: false, coverage: 0.5 }), intervalEvidence({ inside: true, coverage: 0.5 }), [75, 100], [76, 100], [89, 89], 'values inside the interval, away from what it promises: 26 % over 100 judged, at most 25 % is allowed'],
   ['worse', { pairs: 1, error: 1, activeError: 1 }, { pairs: 1, error: 2, activeError: 1 }, [10, 100], [11, 100], [99, 99], 'error, of that of the model before: 111 % over 100 pairs, at most 110 % is allowed'],
 ]; // prettier-ignore
 

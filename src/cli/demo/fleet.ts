@@ -50,6 +50,7 @@ export async function raiseFleet(
     streams: { [stream]: { unit } },
     clock: 'trusted',
     retention_days: 400, // the replayed months must not count as too old
+    max_message_rate: 1_000_000, // and come in seconds
     health: '1s',
   };
   writeFileSync(configPath, JSON.stringify(config, undefined, 2));
