@@ -419,15 +419,15 @@ export async function runDevice(
     const stamped = readings.map(({ stream, monotonicMs, value }) =>
       ingest.stamp(stream, monotonicMs + offsetMs, value ?? undefined),
     );
-    take(stamped, clock.monotonicMs(), store.release);
+    take(stamped, clock.monotonicMs());
     flush();
+    commit(store.release); // now that they are stored
   }
 
-  /** Readings in, of these streams; on disk, with all that comes of them and `also`, after the next `flush`. */
+  /** Readings in, of these streams; on disk, with all that comes of them, after the next `flush`. */
   function take(
     readings: readonly NewReading[],
     began: number,
-    also?: () => void,
     streams = readings.map(({ stream }) => stream.name),
   ): void {
     const stored = readings.map(addToLane);
@@ -464,7 +464,6 @@ export async function runDevice(
           done.length > 0 ? [() => storeDetector(store, detector, done.length)] : [],
         ),
         ...facts.map((fact) => () => conditions.remember(fact)),
-        ...(also === undefined ? [] : [also]),
       ],
       report() {
         const tookMs = clock.monotonicMs() - began;
@@ -501,7 +500,7 @@ export async function runDevice(
         for (const detector of detectors.values())
           if (detector.settings.streams.includes(stream)) detector.advance(stream, clock.now(), presentMs);
       }
-      take([], began, undefined, holding.map(({ stream }) => stream)); // prettier-ignore
+      take([], began, holding.map(({ stream }) => stream)); // prettier-ignore
     }
     flush();
   }
