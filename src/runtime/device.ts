@@ -500,7 +500,11 @@ export async function runDevice(
         for (const detector of detectors.values())
           if (detector.settings.streams.includes(stream)) detector.advance(stream, clock.now(), presentMs);
       }
-      take([], began, holding.map(({ stream }) => stream));
+      take(
+        [],
+        began,
+        holding.map(({ stream }) => stream),
+      );
     }
     flush();
   }
