@@ -695,7 +695,7 @@ describe('a pushed model', () => {
       .toMatchObject({ forecasts: 60, coverage: 0, missed: 0, memory: 0 });
     await w.feed(35); // with those before the restart it is enough
     await expect.poll(() => w.last('model/reported')).toMatchObject({
-      models: [{ state: 'rolled_back', release: 7, slot: 'a', code: 'self_test_failed', detail: 'values inside the interval, away from what it promises: 90 % over 90 judged, at most 10 % is allowed' }],
+      models: [{ state: 'rolled_back', release: 7, slot: 'a', code: 'self_test_failed', detail: 'values inside the interval, away from what it promises: 90 % over 90 judged, at most 19.5 % is allowed' }],
     }); // prettier-ignore
     await expect.poll(() => w.last('info')).toMatchObject({ models: [{ release: 1, slot: 'a' }] });
     await device.stop();
