@@ -9,6 +9,7 @@ import { createUpdater } from '../src/runtime/update.js';
 import { createUpdateClient } from '../src/transport/update-client.js';
 import { openUpdateFile } from '../src/transport/update-file.js';
 import type { FakeClock } from '../test/runtime/fakes.js';
+import { plainUpdater } from '../test/runtime/fakes.js';
 import { stream } from './device.js';
 import { until } from './process.js';
 
@@ -43,12 +44,7 @@ export async function openAttackedDevice(
     transfer: { attempts: 2, retryMs: 1, idleMs: 200, slowWindowMs: 100 },
   };
   const updater = createUpdater({
-    site: 'plant1',
-    device: 'pi7',
-    runtimeVersion: '0.1.0',
-    able: { arch: 'x64', providers: ['cpu'] },
-    asks: false,
-    safe: false,
+    ...plainUpdater,
     repositoryUrl: url,
     store,
     slots,
@@ -59,8 +55,6 @@ export async function openAttackedDevice(
     selfTest: () => Promise.resolve(accept({ deviation: 0, p95Ms: 1 })),
     activate: ({ pointer }) => Promise.resolve(void (release = pointer.release)),
     deactivate: () => (release = undefined),
-    shadows: { start: () => Promise.resolve(), end: () => undefined },
-    report: () => undefined,
     tell: (event, { code }) => {
       if (event === 'model-active') outcome = 'taken';
       if (event === 'update-refused') outcome = code as UpdateReason;

@@ -1,12 +1,11 @@
 /** A whole device inside this process; its broker is whoever calls `say`. */
 import { parseConfig } from '../src/contracts/config.js';
-import { refuse } from '../src/contracts/reason.js';
 import type { Clock } from '../src/runtime/clock.js';
 import { runDevice } from '../src/runtime/device.js';
 import { createId } from '../src/runtime/main.js';
 import type { LinkOptions, Ports } from '../src/runtime/ports.js';
 import type { Store } from '../src/runtime/store.js';
-import { fakeMachine, naiveEngine } from '../test/runtime/fakes.js';
+import { fakeMachine, idlePorts, naiveEngine } from '../test/runtime/fakes.js';
 import { settings } from './device.js';
 
 export interface InsideDevice {
@@ -28,6 +27,7 @@ export async function runInside(
     ended = runDevice(
       parseConfig(settings(dir, 'mqtt://127.0.0.1', change), 'inside'),
       {
+        ...idlePorts,
         clock,
         store,
         providers: async () => ['cpu'],
@@ -36,15 +36,8 @@ export async function runInside(
           link = options;
           return { online: true, publish: async () => true, subscribe: async () => true, close: async () => undefined };
         },
-        openRepository: () => Promise.reject(new Error('there is no repository')),
-        openUpdateFile: () => Promise.reject(new Error('there is no update file')),
-        selfTest: () => Promise.reject(new Error('there is no candidate')),
-        tune: () => Promise.reject(new Error('there is no schedule')),
         machine: fakeMachine,
         newId: () => createId(clock.now()),
-        supervisor: { aliveEveryMs: undefined, say: () => undefined },
-        setLogLevel: () => undefined,
-        reload: async () => refuse('not_possible', 'there is no file'),
         tell,
       },
       stopping.signal,

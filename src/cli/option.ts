@@ -1,5 +1,6 @@
 /** Options that many commands share, and how their values are read. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { unitsMs } from '../contracts/duration.js';
 import type { Aggregation } from '../data/from-columns.js';
 import { seriesScalerNames } from '../data/series-scaler.js';
 import { providers } from '../contracts/provider.js';
@@ -77,7 +78,7 @@ export function realNumber(text: string): number {
 /** `90s`, `15m`, `8h`, `7d` in milliseconds. */
 export function duration(text: string): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text) ?? [];
-  if (Number(amount) > 0) return Number(amount) * { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit!]!;
+  if (Number(amount) > 0) return Number(amount) * unitsMs[unit!]!;
   throw new InvalidArgumentError('It takes a duration such as 90s, 15m, 8h or 7d.');
 }
 

@@ -1,7 +1,7 @@
 /** Durations in configuration: `5m` on the wire (or a number of milliseconds), milliseconds inside. */
 import * as z from 'zod/mini';
 
-const unitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+export const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export const duration = z.codec(
   z.union([

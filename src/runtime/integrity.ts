@@ -1,30 +1,33 @@
 /** A whole database is read for damage once a week (EDGE.md §10), by a child process of low priority: it takes seconds. */
-import { fork } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
+import { answerParent, askChild } from './child.js';
 
+const FLAG = '--integrity';
 const TIME_LIMIT_MS = 600_000;
+const HEAP_LIMIT_MB = 64;
 
 /** What is wrong with it in SQLite's words; undefined when it is sound, or when nobody could say. */
-export function findDamage(path: string, modulePath = fileURLToPath(import.meta.url)): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const child = fork(modulePath, ['--integrity', path], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    const timer = setTimeout(() => child.kill('SIGKILL'), TIME_LIMIT_MS);
-    let found: string | undefined;
-    child.once('message', (damage) => (found = damage as string));
-    child.once('error', () => resolve(undefined));
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve(found === 'ok' ? undefined : found);
-    });
-  });
+export async function findDamage(
+  path: string,
+  modulePath = fileURLToPath(import.meta.url),
+): Promise<string | undefined> {
+  const ended = await askChild<string>(
+    { path },
+    {
+      modulePath,
+      flag: FLAG,
+      timeLimitMs: TIME_LIMIT_MS,
+      heapLimitMb: HEAP_LIMIT_MB,
+      memoryLimitMb: Infinity,
+      niceness: constants.priority.PRIORITY_LOW,
+    },
+  );
+  return 'answer' in ended && ended.answer !== 'ok' ? ended.answer : undefined;
 }
 
-if (process.argv[2] === '--integrity' && process.send !== undefined) {
-  setPriority(constants.priority.PRIORITY_LOW);
-  process.send(check(process.argv[3]!), () => process.exit());
-}
+answerParent<{ readonly path: string }>(FLAG, ({ path }) => Promise.resolve(check(path)));
 
 function check(path: string): string {
   try {

@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { refuse } from '../../src/contracts/reason.js';
 import { signDesired } from '../../src/bundle/desired.js';
 import { exportUpdate } from '../../src/bundle/export.js';
 import { packBundle } from '../../src/bundle/pack.js';
@@ -34,7 +33,7 @@ import type { MqttLink } from '../../src/transport/mqtt.js';
 import { createUpdateClient } from '../../src/transport/update-client.js';
 import { tuneLine } from '../../src/runtime/tune.js';
 import { openUpdateFile } from '../../src/transport/update-file.js';
-import { fakeClock, fakeMachine, manifestOf } from './fakes.js';
+import { fakeClock, fakeMachine, manifestOf, idlePorts } from './fakes.js';
 import { tunableBundle } from './tunable.js';
 
 const minute = 60_000;
@@ -222,6 +221,7 @@ async function world(
     const ended = runDevice(
       config,
       {
+        ...idlePorts,
         clock,
         store,
         machine: fakeMachine,
@@ -232,12 +232,8 @@ async function world(
         openRepository: async (url) => createUpdateClient({ ...trust, url }),
         openUpdateFile: (path) => openUpdateFile(path, trust),
         selfTest: (job) => runSelfTest(job, createOrtEngine(), clock),
-        tune: () => Promise.reject(new Error('there is no schedule')),
         newId: () => createId(clock.now()),
         tell: (event) => void told.push(event),
-        supervisor: { aliveEveryMs: undefined, say: () => undefined },
-        setLogLevel: () => undefined,
-        reload: async () => refuse('not_possible', 'there is no file'),
         ...ports,
       },
       stop.signal,

@@ -1,6 +1,7 @@
 /** Small fakes for the ports of a device: a clock that is turned by hand, an engine that computes in TypeScript, a machine. */
 import type { Clock } from '../../src/runtime/clock.js';
-import type { Machine } from '../../src/runtime/ports.js';
+import type { Machine, Ports } from '../../src/runtime/ports.js';
+import type { UpdaterOptions } from '../../src/runtime/update.js';
 import type { Engine, FloatTensor } from '../../src/engine/port.js';
 import type { Manifest } from '../../src/contracts/manifest.js';
 
@@ -78,6 +79,31 @@ export const fakeMachine: Machine = {
   temperatureC: () => null,
   uptimeMs: () => 123,
 };
+
+const absent = (what: string) => () => Promise.reject(new Error(`there is no ${what}`));
+
+/** Ports that most tests of a device never use. */
+export const idlePorts = {
+  openRepository: absent('repository'),
+  openUpdateFile: absent('update file'),
+  selfTest: absent('candidate'),
+  tune: absent('schedule'),
+  supervisor: { aliveEveryMs: undefined, say: () => undefined },
+  setLogLevel: () => undefined,
+  reload: absent('file'),
+} satisfies Partial<Ports>;
+
+/** An updater of a device that installs at once and has no shadow. */
+export const plainUpdater = {
+  site: 'plant1',
+  device: 'pi7',
+  runtimeVersion: '0.1.0',
+  able: { arch: 'x64', providers: ['cpu'] },
+  asks: false,
+  safe: false,
+  shadows: { start: () => Promise.resolve(), end: () => undefined },
+  report: () => undefined,
+} satisfies Partial<UpdaterOptions>;
 
 export function manifestOf(change: Partial<Manifest> = {}): Manifest {
   return {

@@ -14,7 +14,7 @@ import { createId } from '../../src/runtime/main.js';
 import { openStore } from '../../src/runtime/store.js';
 import { connectMqtt } from '../../src/transport/mqtt.js';
 import { findProgram } from '../program.js';
-import { fakeClock, fakeMachine, naiveEngine } from './fakes.js';
+import { fakeClock, fakeMachine, naiveEngine, idlePorts } from './fakes.js';
 
 const hour = 60 * minute;
 const soon = { timeout: 20_000, interval: 20 };
@@ -74,21 +74,15 @@ describe.skipIf(findProgram('mosquitto') === undefined)('a device on a mosquitto
       const ended = runDevice(
         config,
         {
+          ...idlePorts,
           clock,
           store,
           machine: fakeMachine,
           providers: async () => ['cpu'],
           engine: async () => naiveEngine(4),
           connect: async (options) => connectMqtt({ ...options, url: broker.url, clientId: `nd-${name}` }),
-          openRepository: () => Promise.reject(new Error('there is no repository')),
-          openUpdateFile: () => Promise.reject(new Error('there is no file')),
-          tune: () => Promise.reject(new Error('there is no schedule')),
-          selfTest: () => Promise.reject(new Error('there is no candidate')),
           newId: () => createId(clock.now()),
           tell: (event, facts) => void told.push([event, facts]),
-          supervisor: { aliveEveryMs: undefined, say: () => undefined },
-          setLogLevel: () => undefined,
-          reload: () => Promise.reject(new Error('there is no file')),
         },
         stopping.signal,
         (seen) => (probe = seen),

@@ -13,7 +13,7 @@ import { offerReleased } from '../../src/runtime/tuned.js';
 import { tuneLine } from '../../src/runtime/tune.js';
 import { createUpdater } from '../../src/runtime/update.js';
 import type { Active } from '../../src/runtime/update.js';
-import { fakeClock } from './fakes.js';
+import { fakeClock, plainUpdater } from './fakes.js';
 import type { FakeClock } from './fakes.js';
 import { configOf, installBundle, minute, storeReadings, tunableBundle, wave } from './tunable.js';
 
@@ -56,13 +56,7 @@ async function start(stateDir: string, { broken = () => false }: { broken?: () =
   const told: string[] = [];
   const stopping = new AbortController();
   const updater = createUpdater({
-    site: 'plant1',
-    device: 'pi7',
-    runtimeVersion: '0.1.0',
-    able: { arch: 'x64', providers: ['cpu'] },
-    asks: false,
-    safe: false,
-    shadows: { start: () => Promise.resolve(), end: () => undefined },
+    ...plainUpdater,
     openUpdateFile: () => Promise.reject(new Error('there is none')),
     repositoryUrl: undefined,
     store,
@@ -76,7 +70,6 @@ async function start(stateDir: string, { broken = () => false }: { broken?: () =
       ran.push(manifest.name);
     },
     deactivate: () => ran.push('none'),
-    report: () => undefined,
     tell: (event, { state, code }) => void told.push([event, state ?? code].filter(Boolean).join(' ')),
   });
   await updater.start();

@@ -9,7 +9,7 @@ import { openSlots } from '../../src/runtime/slots.js';
 import { openStore } from '../../src/runtime/store.js';
 import { createUpdater } from '../../src/runtime/update.js';
 import type { UpdateClient } from '../../src/transport/update-client.js';
-import { fakeClock } from './fakes.js';
+import { fakeClock, plainUpdater } from './fakes.js';
 
 test('what could not be fetched is not tried again once something newer was offered', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'nd-updater-'));
@@ -24,13 +24,7 @@ test('what could not be fetched is not tried again once something newer was offe
     downloadBundle: async () => refuse('unreachable', 'never asked for'),
   };
   const updater = createUpdater({
-    site: 'plant1',
-    device: 'pi7',
-    runtimeVersion: '0.1.0',
-    able: { arch: 'x64', providers: ['cpu'] },
-    asks: false,
-    safe: false,
-    shadows: { start: () => Promise.resolve(), end: () => undefined },
+    ...plainUpdater,
     repositoryUrl: 'http://127.0.0.1:1',
     store,
     slots: openSlots(dir),
@@ -41,7 +35,6 @@ test('what could not be fetched is not tried again once something newer was offe
     selfTest: async () => refuse('self_test_failed', 'never asked for'),
     activate: () => Promise.resolve(),
     deactivate: () => undefined,
-    report: () => undefined,
     tell: (_, { code }) => void told.push(code),
   });
   const stop = new AbortController();
